@@ -1,0 +1,162 @@
+//! When a batch closes: at a number of records, or before it would pass a number of bytes.
+
+use super::{Batch, Item};
+use crate::entity::Entity;
+use crate::record::{Fingerprint, KeyHash, Origin};
+
+/// How large a batch may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Most records.
+    pub records_max: usize,
+    /// Most bytes of the records' JSON with the commas between them, the envelope not counted.
+    pub body_bytes_max: usize,
+}
+
+impl BatchLimits {
+    /// Most bytes of a request's records. The API publishes no limit; 1 MB is what it takes for one
+    /// event (`reportEvent`, GraphQL schema 6.25.0), and common gateways stop at a few MB.
+    pub const BODY_BYTES_MAX: usize = 1_000_000;
+
+    /// The API's limits for an entity.
+    ///
+    /// 1000 customers and 100 usage records: vendor's import guide and rate-limit page, 2026.
+    /// 1000 subscriptions: taken from the REST twin of the operation (1 to 1000), spec 7.99.2.
+    pub fn of(entity: Entity) -> Self {
+        let records_max = match entity {
+            Entity::Customer | Entity::Subscription => 1000,
+            Entity::Usage => 100,
+        };
+        Self { records_max, body_bytes_max: Self::BODY_BYTES_MAX }
+    }
+}
+
+/// A record that is larger than a whole request may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is {bytes} bytes as JSON, a request takes {bytes_max}")]
+pub struct Oversize {
+    /// Its size.
+    pub bytes: usize,
+    /// The limit.
+    pub bytes_max: usize,
+}
+
+/// Collects records into batches, in order.
+#[derive(Debug)]
+pub struct Builder {
+    entity: Entity,
+    limits: BatchLimits,
+    open: Option<Batch>,
+}
+
+impl Builder {
+    /// A builder of batches of `entity`.
+    pub fn new(entity: Entity, limits: BatchLimits) -> Self {
+        Self { entity, limits, open: None }
+    }
+
+    /// Adds a record; returns a batch when this one closed it.
+    ///
+    /// # Errors
+    ///
+    /// [`Oversize`]: the record alone passes the byte limit. It was not added.
+    pub fn push(
+        &mut self,
+        json: &[u8],
+        key: &str,
+        hash: KeyHash,
+        fingerprint: Fingerprint,
+        origin: Origin,
+    ) -> Result<Option<Batch>, Oversize> {
+        if json.len() > self.limits.body_bytes_max {
+            return Err(Oversize { bytes: json.len(), bytes_max: self.limits.body_bytes_max });
+        }
+        let mut closed = None;
+        if let Some(open) = &self.open
+            && open.json.len() + 1 + json.len() > self.limits.body_bytes_max
+        {
+            closed = self.open.take();
+        }
+        let records_max = self.limits.records_max;
+        let (entity, size_hint) = (self.entity, json.len() * records_max.min(128));
+        let open = self.open.get_or_insert_with(|| Batch {
+            entity,
+            json: Vec::with_capacity(size_hint.min(BatchLimits::BODY_BYTES_MAX)),
+            keys: String::new(),
+            items: Vec::with_capacity(records_max),
+        });
+        open.push(json, key, hash, fingerprint, origin);
+        if open.items.len() >= records_max {
+            // Both can't close at once: after the byte rule the open batch holds one record, and with
+            // a limit of one record no batch stays open for the byte rule to close.
+            debug_assert!(closed.is_none());
+            closed = self.open.take();
+        }
+        Ok(closed)
+    }
+
+    /// Hands out the last, partial batch.
+    pub fn finish(&mut self) -> Option<Batch> {
+        self.open.take()
+    }
+
+    /// Records waiting in the open batch.
+    pub fn waiting(&self) -> &[Item] {
+        self.open.as_ref().map_or(&[], |open| &open.items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Place;
+
+    fn push(builder: &mut Builder, key: &str, json: &str) -> Result<Option<Batch>, Oversize> {
+        let origin =
+            Origin::Total { first: Place { source: "a".into(), record: 1, line: 0 }, rows: 1, records: vec![1] };
+        builder.push(json.as_bytes(), key, KeyHash::of(key), Fingerprint::of(json.as_bytes()), origin)
+    }
+
+    fn keys(batch: &Batch) -> Vec<&str> {
+        batch.items.iter().map(|item| batch.key_of(item)).collect()
+    }
+
+    #[test]
+    fn a_batch_closes_at_its_number_of_records() {
+        let mut builder = Builder::new(Entity::Usage, BatchLimits { records_max: 2, body_bytes_max: 100 });
+        assert!(push(&mut builder, "a", "{}").unwrap().is_none());
+        let batch = push(&mut builder, "b", "{\"x\":1}").unwrap().expect("full");
+        assert_eq!(keys(&batch), ["a", "b"]);
+        assert_eq!(batch.json, b"{},{\"x\":1}");
+        assert!(builder.finish().is_none());
+    }
+
+    #[test]
+    fn a_batch_closes_before_it_would_pass_the_bytes() {
+        let mut builder = Builder::new(Entity::Usage, BatchLimits { records_max: 10, body_bytes_max: 9 });
+        assert!(push(&mut builder, "a", "[1,2]").unwrap().is_none());
+        let closed = push(&mut builder, "b", "[3]").unwrap();
+        assert!(closed.is_none(), "five, a comma and three are nine");
+        let closed = push(&mut builder, "c", "4").unwrap().expect("the comma is the tenth");
+        assert_eq!(keys(&closed), ["a", "b"]);
+        assert_eq!(keys(&builder.finish().expect("c waits")), ["c"]);
+    }
+
+    #[test]
+    fn a_record_larger_than_a_request_is_named_and_not_added() {
+        let mut builder = Builder::new(Entity::Usage, BatchLimits { records_max: 10, body_bytes_max: 4 });
+        assert_eq!(push(&mut builder, "a", "[1,2]").unwrap_err(), Oversize { bytes: 5, bytes_max: 4 });
+        assert!(builder.finish().is_none());
+    }
+
+    #[test]
+    fn a_subset_keeps_each_record_whole() {
+        let mut builder = Builder::new(Entity::Usage, BatchLimits { records_max: 3, body_bytes_max: 100 });
+        push(&mut builder, "a", "1").unwrap();
+        push(&mut builder, "b", "22").unwrap();
+        let batch = push(&mut builder, "c", "333").unwrap().expect("full");
+        let part = batch.subset(&[2, 0]);
+        assert_eq!(keys(&part), ["c", "a"]);
+        assert_eq!(part.json, b"333,1");
+    }
+}

@@ -1,0 +1,113 @@
+//! What goes out in one request, and what became of each record in it.
+
+mod builder;
+
+use std::ops::Range;
+
+pub use builder::{BatchLimits, Builder, Oversize};
+
+use crate::entity::Entity;
+use crate::record::{Fingerprint, KeyHash, Origin};
+
+/// Names a batch in its ledger. Unique there, rising.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchId(pub u64);
+
+impl std::fmt::Display for BatchId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A record in a batch.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Its JSON in [`Batch::json`].
+    pub json: Range<u32>,
+    /// Its key in [`Batch::keys`].
+    pub key: Range<u32>,
+    /// Hash of the key.
+    pub hash: KeyHash,
+    /// Fingerprint of the JSON.
+    pub fingerprint: Fingerprint,
+    /// The rows it came from.
+    pub origin: Origin,
+}
+
+/// Records of one entity that go out together.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// What they are.
+    pub entity: Entity,
+    /// The records' JSON objects, joined by commas: the content of the request's list.
+    pub json: Vec<u8>,
+    /// Their key texts, back to back.
+    pub keys: String,
+    /// The records. Never empty, and never two of one key.
+    pub items: Vec<Item>,
+}
+
+impl Batch {
+    /// An item's JSON.
+    pub fn json_of(&self, item: &Item) -> &[u8] {
+        &self.json[item.json.start as usize..item.json.end as usize]
+    }
+
+    /// An item's key.
+    pub fn key_of(&self, item: &Item) -> &str {
+        &self.keys[item.key.start as usize..item.key.end as usize]
+    }
+
+    /// A batch of the items at `indices`, in that order.
+    #[must_use]
+    pub fn subset(&self, indices: &[usize]) -> Self {
+        let mut part = Self {
+            entity: self.entity,
+            json: Vec::new(),
+            keys: String::new(),
+            items: Vec::with_capacity(indices.len()),
+        };
+        for &index in indices {
+            let item = &self.items[index];
+            part.push(self.json_of(item), self.key_of(item), item.hash, item.fingerprint, item.origin.clone());
+        }
+        part
+    }
+
+    fn push(&mut self, json: &[u8], key: &str, hash: KeyHash, fingerprint: Fingerprint, origin: Origin) {
+        let end = |len: usize| u32::try_from(len).expect("a batch stays under 4 GiB");
+        if !self.json.is_empty() {
+            self.json.push(b',');
+        }
+        let json_start = end(self.json.len());
+        self.json.extend_from_slice(json);
+        let key_start = end(self.keys.len());
+        self.keys.push_str(key);
+        self.items.push(Item {
+            json: json_start..end(self.json.len()),
+            key: key_start..end(self.keys.len()),
+            hash,
+            fingerprint,
+            origin,
+        });
+    }
+}
+
+/// What became of one record. There is no "other": a record that is none of these is still open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The API has it.
+    Accepted,
+    /// The API refused it, in its own words. Sent again unchanged, it is refused again.
+    Failed {
+        /// The API's error code (`PlanNotFound`), or ours where it gave none.
+        code: String,
+        /// Its message.
+        message: String,
+    },
+    /// Nobody knows yet; the ledger keeps it open and the next run settles it.
+    Open {
+        /// Why it could not be settled.
+        reason: String,
+    },
+}

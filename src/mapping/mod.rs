@@ -1,0 +1,1 @@
+//! The declarative file that turns rows into records.

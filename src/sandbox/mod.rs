@@ -1,0 +1,1 @@
+//! An embedded Stigg API, written from the API's own documents.

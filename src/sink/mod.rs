@@ -1,0 +1,1 @@
+//! Sends a batch once: budget, request, answer.

@@ -1,0 +1,1 @@
+//! Rows in: every row with its position.
