@@ -466,6 +466,17 @@ mod tests {
     }
 
     #[test]
+    fn a_joined_row_is_the_same_as_one_of_cells() {
+        let mut batch = RowBatch::new("a.csv".into(), columns(&["x", "y", "z"]));
+        batch.push_joined(1, 2, "1zwei", &[1, 1, 5]);
+        batch.push_joined(2, 3, "", &[0, 0, 0]);
+        batch.push(3, 4, [None, Some("é"), Some("")]);
+
+        let rows: Vec<Vec<_>> = batch.rows().map(|row| row.cells().collect()).collect();
+        assert_eq!(rows, [vec![Some("1"), Some(""), Some("zwei")], vec![Some(""); 3], vec![None, Some("é"), Some("")]]);
+    }
+
+    #[test]
     fn a_row_does_not_print_its_cells() {
         let mut batch = RowBatch::new("a.csv".into(), columns(&["email"]));
         batch.push(1, 2, [Some("ada@example.com")]);

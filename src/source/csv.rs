@@ -11,7 +11,7 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{BrokeProblem, OpenProblem, SourceError};
-use super::input::{self, Bytes, From, Input};
+use super::input::{self, Bytes, Input, Named, Origin};
 use super::limits::Limits;
 use super::split::{Flaw, Split};
 use super::table::{self, Table};
@@ -33,7 +33,8 @@ pub enum Quote {
 /// How to read CSV.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsvOptions {
-    /// What stands between cells, an ASCII character. Default: detected among `,`, `;`, tab, `|`.
+    /// What stands between cells, an ASCII character. Default: what a first line `sep=;` says
+    /// (the line is then not the header), else detected among `,`, `;`, tab, `|`.
     pub delimiter: Option<u8>,
     /// What stands around cells. Default: detected. Inside, it is written twice.
     pub quote: Quote,
@@ -105,8 +106,8 @@ pub async fn open_csv_reader(
     reader: impl Read + Send + 'static,
     options: &CsvOptions,
 ) -> Result<Rows, SourceError> {
-    let place = input::Place { name: name.into(), from: From::Reader(Some(Box::new(reader))) };
-    start(move || Ok(vec![place]), options).await
+    let input = Named { name: name.into(), origin: Origin::Reader(Some(Box::new(reader))) };
+    start(move || Ok(vec![input]), options).await
 }
 
 /// What the thread reports once all inputs are open.
@@ -118,7 +119,7 @@ struct Ready {
 }
 
 async fn start(
-    places: impl FnOnce() -> Result<Vec<input::Place>, SourceError> + Send + 'static,
+    inputs: impl FnOnce() -> Result<Vec<Named>, SourceError> + Send + 'static,
     options: &CsvOptions,
 ) -> Result<Rows, SourceError> {
     options.check()?;
@@ -128,7 +129,7 @@ async fn start(
     thread::Builder::new()
         .name("csv".to_owned())
         .spawn(move || {
-            let plan = match places().and_then(|places| Plan::open(places, options, batches)) {
+            let plan = match inputs().and_then(|inputs| Plan::open(inputs, options, batches)) {
                 Ok(plan) => plan,
                 // Nobody waits any more if this can't be sent.
                 Err(error) => return drop(ready.send(Err(error))),
@@ -152,7 +153,7 @@ struct Plan {
 }
 
 struct Planned {
-    place: input::Place,
+    input: Named,
     described: super::Described,
     names: Vec<Box<str>>,
     /// Where each column of the first input stands in this one, if not in the same place.
@@ -162,25 +163,21 @@ struct Planned {
 }
 
 impl Plan {
-    fn open(
-        places: Vec<input::Place>,
-        options: CsvOptions,
-        batches: mpsc::Sender<Message>,
-    ) -> Result<Self, SourceError> {
+    fn open(named: Vec<Named>, options: CsvOptions, batches: mpsc::Sender<Message>) -> Result<Self, SourceError> {
         let mut columns: Option<Arc<[Box<str>]>> = None;
-        let mut inputs: Vec<Planned> = Vec::with_capacity(places.len());
+        let mut inputs: Vec<Planned> = Vec::with_capacity(named.len());
         let mut bytes_total = Some(0);
-        for mut place in places {
-            let table = table::open(&mut place, &options, |bytes| Guarded::over(bytes, &batches))
-                .map_err(|problem| SourceError::open(&place.name, problem))?;
+        for mut input in named {
+            let table = table::open(&mut input, &options, |bytes| Guarded::over(bytes, &batches))
+                .map_err(|problem| SourceError::open(&input.name, problem))?;
             let columns = columns.get_or_insert_with(|| table.names.iter().cloned().collect());
-            let first = inputs.first().map_or(&place.name, |first| &first.place.name);
+            let first = inputs.first().map_or(&input.name, |first| &first.input.name);
             let order = header::order(first, columns, &table.names)
-                .map_err(|problem| SourceError::open(&place.name, problem))?;
+                .map_err(|problem| SourceError::open(&input.name, problem))?;
             bytes_total = bytes_total.zip(table.bytes_total).map(|(sum, bytes)| sum + bytes);
             let (described, names) = (table.described.clone(), table.names.clone());
             let open = (inputs.is_empty() || !table.again).then_some(table);
-            inputs.push(Planned { place, described, names, order, open });
+            inputs.push(Planned { input, described, names, order, open });
         }
         let columns = columns.ok_or_else(|| SourceError::Options("no input is named".to_owned()))?;
         let progress = Arc::new(Progress { bytes_read: AtomicU64::new(0), bytes_total });
@@ -190,8 +187,8 @@ impl Plan {
     fn ready(&self) -> Ready {
         Ready {
             columns: self.columns.clone(),
-            names: self.inputs.iter().map(|input| input.place.name.clone()).collect(),
-            described: self.inputs.iter().map(|input| input.described.clone()).collect(),
+            names: self.inputs.iter().map(|planned| planned.input.name.clone()).collect(),
+            described: self.inputs.iter().map(|planned| planned.described.clone()).collect(),
             progress: self.progress.clone(),
         }
     }
@@ -200,8 +197,8 @@ impl Plan {
     /// to do.
     fn read(self) {
         let Self { options, columns, inputs, progress, batches } = self;
-        for input in inputs {
-            let source = input.place.name.clone();
+        for planned in inputs {
+            let source = planned.input.name.clone();
             let mut reading = Reading {
                 options: &options,
                 batches: &batches,
@@ -211,7 +208,7 @@ impl Plan {
                 bad_bytes: 0,
                 record: 0,
             };
-            match reading.input(input) {
+            match reading.input(planned) {
                 Ok(()) => {}
                 Err(Stop::Dropped) => return,
                 Err(Stop::Broke { problem, line }) => {
@@ -249,12 +246,12 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn input(&mut self, mut input: Planned) -> Result<(), Stop> {
-        let mut table = match input.open.take() {
+    fn input(&mut self, mut planned: Planned) -> Result<(), Stop> {
+        let mut table = match planned.open.take() {
             Some(table) => table,
-            None => self.open_again(&mut input)?,
+            None => self.open_again(&mut planned)?,
         };
-        let order = input.order.as_deref();
+        let order = planned.order.as_deref();
         loop {
             let split = match table.splitter.next() {
                 Ok(split) => split,
@@ -286,11 +283,11 @@ impl Reading<'_> {
         self.flush()
     }
 
-    fn open_again(&mut self, input: &mut Planned) -> Result<Table, Stop> {
+    fn open_again(&mut self, planned: &mut Planned) -> Result<Table, Stop> {
         let broke = |problem| Stop::Broke { problem, line: 0 };
-        let table = table::open(&mut input.place, self.options, |bytes| Guarded::over(bytes, self.batches))
+        let table = table::open(&mut planned.input, self.options, |bytes| Guarded::over(bytes, self.batches))
             .map_err(|problem| broke(BrokeProblem::Gone(problem)))?;
-        if table.names != input.names || table.described != input.described {
+        if table.names != planned.names || table.described != planned.described {
             return Err(broke(BrokeProblem::Changed));
         }
         Ok(table)

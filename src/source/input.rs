@@ -42,13 +42,13 @@ impl FromStr for Input {
 pub(super) type Bytes = Box<dyn Read + Send>;
 
 /// One input to read, with a name.
-pub(super) struct Place {
+pub(super) struct Named {
     pub(super) name: Arc<str>,
-    pub(super) from: From,
+    pub(super) origin: Origin,
 }
 
 /// Where its bytes come from.
-pub(super) enum From {
+pub(super) enum Origin {
     File(PathBuf),
     Stdin,
     Reader(Option<Bytes>),
@@ -62,10 +62,10 @@ pub(super) struct Opened {
     pub(super) bytes_total: Option<u64>,
 }
 
-impl Place {
+impl Named {
     pub(super) fn open(&mut self) -> Result<Opened, OpenProblem> {
-        match &mut self.from {
-            From::File(path) => {
+        match &mut self.origin {
+            Origin::File(path) => {
                 let file = File::open(&*path).map_err(OpenProblem::io)?;
                 let about = file.metadata().map_err(OpenProblem::io)?;
                 if about.is_dir() {
@@ -75,8 +75,8 @@ impl Place {
                 let again = about.is_file();
                 Ok(Opened { bytes: Box::new(file), again, bytes_total: again.then_some(about.len()) })
             }
-            From::Stdin => Ok(Opened { bytes: Box::new(io::stdin()), again: false, bytes_total: None }),
-            From::Reader(bytes) => {
+            Origin::Stdin => Ok(Opened { bytes: Box::new(io::stdin()), again: false, bytes_total: None }),
+            Origin::Reader(bytes) => {
                 let bytes = bytes.take().expect("a reader is opened once");
                 Ok(Opened { bytes, again: false, bytes_total: None })
             }
@@ -85,10 +85,10 @@ impl Place {
 }
 
 /// Expands patterns; refuses an input that is named twice.
-pub(super) fn resolve(inputs: &[Input]) -> Result<Vec<Place>, SourceError> {
-    let mut places: Vec<Place> = Vec::new();
+pub(super) fn resolve(inputs: &[Input]) -> Result<Vec<Named>, SourceError> {
+    let mut named: Vec<Named> = Vec::new();
     let mut seen: Vec<(PathBuf, Arc<str>)> = Vec::new();
-    let mut add = |path: PathBuf, from: From| -> Result<(), SourceError> {
+    let mut add = |path: PathBuf, origin: Origin| -> Result<(), SourceError> {
         let name: Arc<str> = path.to_string_lossy().into();
         // What can't be made canonical can't be opened either, and says so then.
         let canonical = path.canonicalize().unwrap_or(path);
@@ -96,24 +96,24 @@ pub(super) fn resolve(inputs: &[Input]) -> Result<Vec<Place>, SourceError> {
             return Err(SourceError::open(&name, OpenProblem::Twice(first.to_string())));
         }
         seen.push((canonical, name.clone()));
-        places.push(Place { name, from });
+        named.push(Named { name, origin });
         Ok(())
     };
     for input in inputs {
         match input {
-            Input::Path(path) => add(path.clone(), From::File(path.clone()))?,
-            Input::Stdin => add(PathBuf::from("-"), From::Stdin)?,
+            Input::Path(path) => add(path.clone(), Origin::File(path.clone()))?,
+            Input::Stdin => add(PathBuf::from("-"), Origin::Stdin)?,
             Input::Glob(pattern) => {
                 for path in matches(pattern)? {
-                    add(path.clone(), From::File(path))?;
+                    add(path.clone(), Origin::File(path))?;
                 }
             }
         }
     }
-    if places.is_empty() {
+    if named.is_empty() {
         return Err(SourceError::Options("no input is named".to_owned()));
     }
-    Ok(places)
+    Ok(named)
 }
 
 fn matches(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {

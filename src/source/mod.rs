@@ -37,7 +37,7 @@ pub use self::sniff::{DELIMITERS, Described, LineEnd, SAMPLE_BYTES};
 use crate::record::{Place, RowBatch};
 
 /// Batches that are read ahead, at most.
-const BATCHES_AHEAD_MAX: usize = 4;
+pub const BATCHES_AHEAD_MAX: usize = 4;
 
 /// A stream of row batches, whatever the source. Dropping it stops the reading.
 #[derive(Debug)]

@@ -80,6 +80,18 @@ impl fmt::Display for Described {
     }
 }
 
+/// The delimiter in a first line `sep=;`, as spreadsheet programs write and read it.
+pub(super) fn declared(sample: &[u8]) -> Option<u8> {
+    match sample {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', byte, b'\n' | b'\r', ..]
+            if byte.is_ascii_punctuation() || *byte == b'\t' =>
+        {
+            Some(*byte)
+        }
+        _ => None,
+    }
+}
+
 /// The quote of a text: `'` if at least two fields stand between single quotes, none has only the
 /// opening one, and none starts with `"`; else `"`.
 pub(super) fn quote(sample: &[u8], delimiter: Option<u8>) -> u8 {

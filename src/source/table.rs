@@ -8,7 +8,7 @@ use super::compression::{Compression, Counted};
 use super::csv::{CsvOptions, Quote};
 use super::encoding::{self, Transcode};
 use super::error::OpenProblem;
-use super::input::{Bytes, Place};
+use super::input::{Bytes, Named};
 use super::sniff::{self, Described, SAMPLE_BYTES};
 use super::split::{Split, Splitter};
 use super::{header, reasons};
@@ -25,13 +25,13 @@ pub(super) struct Table {
     pub(super) bytes_total: Option<u64>,
 }
 
-/// Opens `place`. `guard` wraps the bytes as they are, to let reading be stopped.
+/// Opens `input`. `guard` wraps the bytes as they are, to let reading be stopped.
 pub(super) fn open(
-    place: &mut Place,
+    input: &mut Named,
     options: &CsvOptions,
     guard: impl FnOnce(Bytes) -> Bytes,
 ) -> Result<Table, OpenProblem> {
-    let opened = place.open()?;
+    let opened = input.open()?;
     let raw_bytes = Arc::new(AtomicU64::new(0));
     let raw: Bytes = Box::new(Counted { inner: guard(opened.bytes), bytes: raw_bytes.clone() });
 
@@ -53,15 +53,19 @@ pub(super) fn open(
         Quote::Byte(byte) => Some(byte),
         Quote::None => None,
     };
-    let delimiter = options.delimiter.unwrap_or_else(|| sniff::delimiter(&sample, whole, quote));
+    let declared = sniff::declared(&sample).filter(|byte| Some(*byte) != quote);
+    let delimiter = options.delimiter.or(declared).unwrap_or_else(|| sniff::delimiter(&sample, whole, quote));
     let mut splitter = Splitter::new(text, delimiter, quote, &options.limits);
+    if declared.is_some() {
+        splitter.next().map_err(OpenProblem::io)?;
+    }
     let names = match splitter.next().map_err(OpenProblem::io)? {
         Split::End => return Err(OpenProblem::Empty),
         Split::Flawed(flaw) => return Err(OpenProblem::Header(reasons::of_flaw(flaw, &[], &options.limits))),
         Split::Record => header::names(splitter.text(), splitter.ends(), &options.limits)?,
     };
     let described = Described {
-        name: place.name.to_string(),
+        name: input.name.to_string(),
         compression,
         encoding: found.encoding.name(),
         encoding_from: found.from,

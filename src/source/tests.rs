@@ -182,6 +182,14 @@ fn delimiters_are_detected_outside_quotes_and_comma_wins_a_tie() {
 }
 
 #[test]
+fn a_line_that_declares_the_delimiter_is_not_the_header() {
+    let outcome = read("sep=;\r\na,x;b\r\n1;2\r\n");
+    assert_eq!((outcome.columns.join("|"), outcome.joined()), ("a,x|b".into(), vec!["1|2".into()]));
+    assert_eq!((outcome.rows[0].0, outcome.rows[0].1), (1, 3));
+    assert_eq!(read("sep=\n1\n").columns, ["sep="]);
+}
+
+#[test]
 fn a_delimiter_that_is_said_is_not_guessed() {
     let options = CsvOptions { delimiter: Some(b'~'), ..CsvOptions::default() };
     assert_eq!(read_with("a,x~b\n1~2,3\n", &options).joined(), ["1|2,3"]);
@@ -437,14 +445,14 @@ fn damaged_compressed_data_breaks_after_the_rows_before_it() {
 
 #[test]
 fn a_bomb_is_stopped() {
-    let text = format!("id\n{}", "1\n".repeat(2_000_000));
+    let text = format!("id\n{}", "1\n".repeat(800_000));
     let options = CsvOptions {
         limits: Limits { inflate_free_bytes: 1 << 20, inflate_ratio_max: 100, ..Limits::default() },
         ..CsvOptions::default()
     };
     let outcome = read_with(zstd(text.as_bytes()), &options);
     assert!(matches!(outcome.error, Some(SourceError::Broke { problem: BrokeProblem::Bomb { .. }, .. })));
-    assert!(outcome.rows.len() < 1_000_000);
+    assert!(outcome.rows.len() < 700_000);
 }
 
 // --- bad rows -------------------------------------------------------------------------------------
@@ -539,15 +547,15 @@ fn a_quote_that_is_never_closed_names_its_line_in_bounded_memory() {
 
     // Far beyond them.
     let head = Cursor::new(b"a,b\n1,2\n\"x\ny\",\"".to_vec());
-    let endless = Endless { head, left_bytes: 32 << 20, taken: Arc::default() };
-    let limits = Limits { row_bytes_max: 1 << 20, ..Limits::default() };
+    let endless = Endless { head, left_bytes: 8 << 20, taken: Arc::default() };
+    let limits = Limits { row_bytes_max: 256 << 10, ..Limits::default() };
     let mut splitter = split::Splitter::new(endless, b',', Some(b'"'), &limits);
     for _ in 0..2 {
         assert_eq!(splitter.next().expect("memory"), split::Split::Record);
     }
     let flaw = split::Flaw::Unclosed { cell: 1, opened_line: 4 };
     assert_eq!(splitter.next().expect("memory"), split::Split::Flawed(flaw));
-    assert!(splitter.memory_bytes() < 4 << 20, "{}", splitter.memory_bytes());
+    assert!(splitter.memory_bytes() < 2 << 20, "{}", splitter.memory_bytes());
     assert_eq!(splitter.next().expect("memory"), split::Split::End);
 }
 
@@ -587,6 +595,65 @@ async fn a_reader_that_dies_is_not_the_end_of_the_rows() {
     let text = format!("id\n{}", "1\n".repeat(SAMPLE_BYTES));
     let outcome = collect(open_csv_reader("-", Dying(Cursor::new(text.into())), &CsvOptions::default()).await).await;
     assert!(matches!(outcome.error, Some(SourceError::Broke { problem: BrokeProblem::Stopped, .. })));
+}
+
+#[test]
+fn a_header_over_a_limit_is_an_error() {
+    let error = read_with("a,b,c,d,e,f\n", &small()).error();
+    assert!(
+        error.contains("the header can't be read: more than 5 columns") || error.contains("more than 5 cells"),
+        "{error}"
+    );
+    let error = read(format!("a,{}\n", "x".repeat(1_025))).error();
+    assert!(error.contains("the name of column 2 has more than 1024 characters"), "{error}");
+}
+
+/// Gives its bytes in pieces of changing size.
+struct Pieces {
+    bytes: Cursor<Vec<u8>>,
+    turn: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.turn += 1;
+        if self.turn.is_multiple_of(5) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let count = out.len().min([1, 70_000, 3, 4_096, 131_071][self.turn % 5]);
+        self.bytes.read(&mut out[..count])
+    }
+}
+
+#[test]
+fn rows_are_the_same_however_their_bytes_arrive() {
+    let (mut text, mut wanted, mut line) = ("id,näme\r\n".to_owned(), Vec::new(), 2);
+    for n in 1..=6_000_u64 {
+        let name = ["é\r\n€", "plain", "\r\n\r\n", "a\"b"][n as usize % 4].repeat(n as usize % 17);
+        text += &format!("{n},\"{}\"\r\n", name.replace('"', "\"\""));
+        wanted.push((n, line, vec![n.to_string(), name.clone()]));
+        line += 1 + lines_of(&name);
+    }
+    assert!(text.len() > 150 << 10);
+    assert!(read(&text).rows == wanted);
+    let pieces = Pieces { bytes: Cursor::new(text.into_bytes()), turn: 0 };
+    let outcome = block_on(async { collect(open_csv_reader("-", pieces, &CsvOptions::default()).await).await });
+    assert!(outcome.rows == wanted && outcome.error.is_none());
+}
+
+#[test]
+fn progress_counts_bytes_of_all_files_as_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (a, b) = (folder.path().join("a.csv"), folder.path().join("b.csv"));
+    fs::write(&a, gzip(b"id\n1\n")).expect("written");
+    fs::write(&b, "id\n2\n").expect("written");
+    let total = fs::metadata(&a).expect("there").len() + 5;
+    block_on(async {
+        let mut rows = open_csv(&[Input::Path(a), Input::Path(b)], &CsvOptions::default()).await.expect("opened");
+        assert_eq!((rows.bytes_total(), rows.names().len()), (Some(total), 2));
+        while rows.next().await.expect("read").is_some() {}
+        assert_eq!(rows.bytes_read(), total);
+    });
 }
 
 // --- properties -----------------------------------------------------------------------------------
