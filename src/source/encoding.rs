@@ -6,7 +6,9 @@
 //! 2. the encoding that was said;
 //! 3. zero bytes in every other place, as ASCII text has them in UTF-16 without a mark;
 //! 4. no valid multi-byte UTF-8 sequence and at least [`EVIDENT_INVALID_MIN`] invalid ones in the
-//!    sample: evidently an 8-bit text, taken as Windows-1252 (which holds Latin-1), and reported;
+//!    sample, no byte that Windows-1252 lacks, and bytes above ASCII that mostly stand alone, as
+//!    accented letters do (Cyrillic, Greek and Asian texts have runs of them): evidently a western
+//!    8-bit text, taken as Windows-1252, which holds Latin-1, and reported as such;
 //! 5. else UTF-8.
 //!
 //! What is not valid in the encoding that was taken becomes a rejected row, never a substitute.
@@ -79,7 +81,7 @@ pub(super) fn detect(sample: &[u8], label: Option<&str>) -> Result<Detected, Ope
     let (encoding, from) = match said {
         Some(said) => (said, EncodingFrom::Said),
         None => by_zero_bytes(sample)
-            .or_else(|| is_evidently_8_bit(sample).then_some(WINDOWS_1252))
+            .or_else(|| is_evidently_western(sample).then_some(WINDOWS_1252))
             .map_or((UTF_8, EncodingFrom::Assumed), |encoding| (encoding, EncodingFrom::Detected)),
     };
     Ok(Detected { encoding, from, mark_bytes: 0 })
@@ -103,14 +105,20 @@ fn by_zero_bytes(sample: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-fn is_evidently_8_bit(sample: &[u8]) -> bool {
+fn is_evidently_western(sample: &[u8]) -> bool {
     let (mut valid, mut invalid) = (0_usize, 0_usize);
     for chunk in sample.utf8_chunks() {
         valid += chunk.valid().bytes().filter(|byte| *byte >= 0xc0).count();
         invalid += usize::from(!chunk.invalid().is_empty());
     }
     // A sample may end in the middle of a sequence: one invalid too many does no harm here.
-    valid == 0 && invalid >= EVIDENT_INVALID_MIN
+    if valid > 0 || invalid < EVIDENT_INVALID_MIN {
+        return false;
+    }
+    let high = sample.iter().filter(|byte| !byte.is_ascii()).count();
+    let in_runs = sample.windows(2).filter(|pair| !pair[0].is_ascii() && !pair[1].is_ascii()).count();
+    let lacking = sample.iter().any(|byte| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d));
+    !lacking && in_runs * 4 <= high
 }
 
 /// Decodes to UTF-8. What can't be decoded becomes the byte `0xFF`, which no UTF-8 text has, so

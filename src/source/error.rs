@@ -100,7 +100,7 @@ pub enum OpenProblem {
     #[error("the header has no name for column {}", listed(.0))]
     NoName(Vec<usize>),
     /// One name for several columns.
-    #[error("the header has the name `{name}` more than once: columns {}", listed(positions))]
+    #[error("the header has the name `{}` more than once: columns {}", cut(name), listed(positions))]
     Duplicate {
         /// The name.
         name: String,
@@ -131,6 +131,13 @@ impl OpenProblem {
 /// Most column names that a message lists.
 const LISTED_MAX: usize = 10;
 
+/// Most characters of a column's name in a message: what is taken for a header may be data.
+const NAME_CHARS_MAX: usize = 80;
+
+pub(super) fn cut(name: &str) -> &str {
+    name.char_indices().nth(NAME_CHARS_MAX).map_or(name, |(at, _)| &name[..at])
+}
+
 fn listed(positions: &[usize]) -> String {
     let mut list = positions.iter().take(LISTED_MAX).map(usize::to_string).collect::<Vec<_>>().join(", ");
     if positions.len() > LISTED_MAX {
@@ -143,7 +150,7 @@ fn part(label: &str, names: &[String]) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let mut list = names.iter().take(LISTED_MAX).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut list = names.iter().take(LISTED_MAX).map(|name| format!("`{}`", cut(name))).collect::<Vec<_>>().join(", ");
     if names.len() > LISTED_MAX {
         list += &format!(" and {} more", names.len() - LISTED_MAX);
     }

@@ -8,7 +8,7 @@ use super::limits::Limits;
 /// Names of a header, checked: each there, each once.
 pub(super) fn names(text: &[u8], ends: &[usize], limits: &Limits) -> Result<Vec<Box<str>>, OpenProblem> {
     if ends.len() > limits.columns_max {
-        return Err(OpenProblem::Header(format!("more than {} columns", limits.columns_max)));
+        return Err(too_wide(limits));
     }
     let mut names: Vec<Box<str>> = Vec::with_capacity(ends.len());
     let mut start = 0;
@@ -38,6 +38,10 @@ pub(super) fn names(text: &[u8], ends: &[usize], limits: &Limits) -> Result<Vec<
         Some(name) => Err(OpenProblem::Duplicate { name: name.to_string(), positions: positions[&**name].clone() }),
         None => Ok(names),
     }
+}
+
+pub(super) fn too_wide(limits: &Limits) -> OpenProblem {
+    OpenProblem::Header(format!("it has more than {} columns", limits.columns_max))
 }
 
 /// Where each column of the first input stands in this one; `None` if all stand where they stood.

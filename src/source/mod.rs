@@ -14,6 +14,7 @@ mod error;
 mod header;
 mod input;
 mod limits;
+mod options;
 mod reasons;
 mod sniff;
 mod split;
@@ -28,11 +29,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 pub use self::compression::Compression;
-pub use self::csv::{CsvOptions, Quote, open_csv, open_csv_reader};
+pub use self::csv::{open_csv, open_csv_reader};
 pub use self::encoding::{EVIDENT_INVALID_MIN, EncodingFrom};
 pub use self::error::{BrokeProblem, OpenProblem, SourceError};
 pub use self::input::Input;
 pub use self::limits::Limits;
+pub use self::options::{CsvOptions, Quote};
 pub use self::sniff::{DELIMITERS, Described, LineEnd, SAMPLE_BYTES};
 use crate::record::{Place, RowBatch};
 
@@ -52,7 +54,6 @@ pub struct Rows {
 
 /// What the reading thread says. Its end has to be said, so that a thread that dies is not taken
 /// for the end of the rows.
-#[derive(Debug)]
 enum Message {
     Batch(Arc<RowBatch>),
     Failed(SourceError),

@@ -1,5 +1,6 @@
 //! What is wrong with a row, in words, and what is kept of it.
 
+use super::error::cut;
 use super::limits::Limits;
 use super::split::Flaw;
 
@@ -9,13 +10,6 @@ fn column(names: &[Box<str>], cell: usize) -> String {
         Some(name) => format!("column `{}`", cut(name)),
         None => format!("cell {}", cell + 1),
     }
-}
-
-/// Most characters of a column's name in a message.
-const NAME_CHARS_MAX: usize = 80;
-
-fn cut(name: &str) -> &str {
-    name.char_indices().nth(NAME_CHARS_MAX).map_or(name, |(at, _)| &name[..at])
 }
 
 pub(super) fn of_flaw(flaw: Flaw, names: &[Box<str>], limits: &Limits) -> String {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::compression::{Compression, Counted};
-use super::csv::{CsvOptions, Quote};
 use super::encoding::{self, Transcode};
 use super::error::OpenProblem;
 use super::input::{Bytes, Named};
+use super::options::{CsvOptions, Quote};
 use super::sniff::{self, Described, SAMPLE_BYTES};
-use super::split::{Split, Splitter};
+use super::split::{Flaw, Split, Splitter};
 use super::{header, reasons};
 
 /// An opened input, its reader right behind the header.
@@ -61,6 +61,7 @@ pub(super) fn open(
     }
     let names = match splitter.next().map_err(OpenProblem::io)? {
         Split::End => return Err(OpenProblem::Empty),
+        Split::Flawed(Flaw::TooWide) => return Err(header::too_wide(&options.limits)),
         Split::Flawed(flaw) => return Err(OpenProblem::Header(reasons::of_flaw(flaw, &[], &options.limits))),
         Split::Record => header::names(splitter.text(), splitter.ends(), &options.limits)?,
     };
