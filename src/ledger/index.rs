@@ -370,7 +370,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn it_says_what_a_plain_map_says(steps in prop::collection::vec((0u8..3, 0u64..60, 0u64..3), 0..300)) {
             // Keys that all fall into one table, with few homes: long clusters, and wrapping round.

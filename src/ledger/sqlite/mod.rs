@@ -86,8 +86,18 @@ impl SqliteLedger {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LedgerError> {
         let database = Database::from(path);
-        let traces = Traces::default();
         let connection = database.open(access).await?;
+        Self::over(database, connection, access, durability, clock).await
+    }
+
+    async fn over(
+        database: Database,
+        connection: SqliteConnection,
+        access: Access,
+        durability: Durability,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LedgerError> {
+        let traces = Traces::default();
         let (writer, reader) = match access {
             Access::Read => (None, connection),
             Access::Write => {
