@@ -136,14 +136,12 @@ impl Concurrency {
                     }
                 }
             }
-            Some(Health::Overloaded) => {
-                if state.shrunk_at.is_none_or(|shrunk_at| left_at >= shrunk_at) {
-                    state.shrunk_at = Some(Instant::now());
-                    self.shrink(&mut state);
-                }
+            Some(Health::Overloaded) if state.shrunk_at.is_none_or(|shrunk_at| left_at >= shrunk_at) => {
+                state.shrunk_at = Some(Instant::now());
+                self.shrink(&mut state);
             }
-            // Given up: says nothing.
-            None => {}
+            // Of a round that was answered by shrinking already; or given up, which says nothing.
+            Some(Health::Overloaded) | None => {}
         }
     }
 }

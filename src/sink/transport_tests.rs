@@ -105,6 +105,26 @@ async fn a_redirect_is_not_followed_with_the_key() {
     assert_eq!(answer.status, 307);
 }
 
+#[tokio::test]
+async fn a_failed_handshake_was_not_sent_and_needs_no_process_wide_provider() {
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = plain.local_addr().unwrap().port();
+    let endpoint = Endpoint::parse(&format!("https://localhost:{port}/graphql")).unwrap();
+    let transport = match HttpTransport::new(HttpSettings::new(endpoint, KEY.into())) {
+        Ok(transport) => transport,
+        // A machine without root certificates says so, and sends nothing.
+        Err(HttpSetupError::Roots(_)) => return,
+        Err(error) => panic!("{error}"),
+    };
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    let error = transport.post("X", b"BODY".to_vec()).await.unwrap_err();
+    assert_eq!(error.sent, Sent::No);
+    assert!(!all_of(&error).contains("hunter"), "{}", all_of(&error));
+}
+
 #[test]
 fn a_key_that_no_header_takes_is_refused_without_being_printed() {
     let endpoint = Endpoint::parse("http://127.0.0.1/").unwrap();

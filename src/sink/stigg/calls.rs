@@ -9,7 +9,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::input::Measurement;
-use super::wire;
+use super::{wire, wire_catalog};
 use crate::batch::Batch;
 use crate::entity::{Entity, KEY_SEPARATOR};
 use crate::sink::answer;
@@ -134,7 +134,7 @@ impl Calls {
 
     pub(super) async fn plans(&self, after: Option<&str>, permit: Permit) -> Result<Page<CatalogPlan>, SinkError> {
         let variables = json!({ "paging": paging(after) });
-        self.ask::<wire::Connection<wire::Plan>>(Operation::Plans, &variables, permit).await?.page()
+        self.ask::<wire::Connection<wire_catalog::Plan>>(Operation::Plans, &variables, permit).await?.page()
     }
 
     pub(super) async fn features(
@@ -143,16 +143,16 @@ impl Calls {
         permit: Permit,
     ) -> Result<Page<CatalogFeature>, SinkError> {
         let variables = json!({ "paging": paging(after) });
-        self.ask::<wire::Connection<wire::Feature>>(Operation::Features, &variables, permit).await?.page()
+        self.ask::<wire::Connection<wire_catalog::Feature>>(Operation::Features, &variables, permit).await?.page()
     }
 
     pub(super) async fn addons(&self, after: Option<&str>, permit: Permit) -> Result<Page<CatalogAddon>, SinkError> {
         let variables = json!({ "paging": paging(after) });
-        self.ask::<wire::Connection<wire::Addon>>(Operation::Addons, &variables, permit).await?.page()
+        self.ask::<wire::Connection<wire_catalog::Addon>>(Operation::Addons, &variables, permit).await?.page()
     }
 
     pub(super) async fn currencies(&self, permit: Permit) -> Result<Vec<CatalogCurrency>, SinkError> {
-        let all: Vec<wire::Currency> = self.ask(Operation::CustomCurrencies, &json!({}), permit).await?;
+        let all: Vec<wire_catalog::Currency> = self.ask(Operation::CustomCurrencies, &json!({}), permit).await?;
         Ok(all.into_iter().map(Into::into).collect())
     }
 

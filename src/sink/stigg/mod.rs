@@ -5,6 +5,7 @@ mod client;
 mod documents;
 mod input;
 mod wire;
+mod wire_catalog;
 
 use std::sync::Arc;
 

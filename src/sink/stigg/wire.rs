@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::input::Measurement;
+use super::wire_catalog::Currency;
 use crate::sink::error::{MESSAGE_CHARS_MAX, bounded};
 use crate::sink::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Page, ReadAddon, ReadCustomer, ReadEntitlement,
-    ReadSubscription, ReadUsage, SinkError, TaskState, TaskStatus,
+    Page, ReadAddon, ReadCustomer, ReadEntitlement, ReadSubscription, ReadUsage, SinkError, TaskState, TaskStatus,
 };
 
 /// A value that is there and means nothing to us.
@@ -23,7 +23,7 @@ pub(super) struct Exact(pub f64);
 
 impl<'de> Deserialize<'de> for Exact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let raw = <&RawValue>::deserialize(deserializer)?;
         // JSON's numbers are Rust's; a text or a list is not.
         raw.get().parse().map(Self).map_err(|_| D::Error::custom("not a number"))
     }
@@ -190,8 +190,8 @@ impl From<Customer> for ReadCustomer {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RefId {
-    ref_id: String,
+pub(super) struct RefId {
+    pub(super) ref_id: String,
 }
 
 #[derive(Deserialize)]
@@ -324,84 +324,5 @@ impl EntitlementsState {
             })
         };
         self.entitlements_v2.into_iter().filter_map(of_feature).collect()
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Plan {
-    ref_id: String,
-    status: String,
-    pricing_type: Option<String>,
-    product: Option<Product>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Product {
-    ref_id: String,
-    multiple_subscriptions: bool,
-}
-
-impl From<Plan> for CatalogPlan {
-    fn from(wire: Plan) -> Self {
-        let multiple_subscriptions = wire.product.as_ref().is_some_and(|product| product.multiple_subscriptions);
-        Self {
-            plan_id: wire.ref_id,
-            status: wire.status,
-            pricing_type: wire.pricing_type,
-            product_id: wire.product.map(|product| product.ref_id),
-            multiple_subscriptions,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Feature {
-    ref_id: String,
-    feature_type: String,
-    meter_type: Option<String>,
-    feature_status: String,
-    has_meter: Option<bool>,
-}
-
-impl From<Feature> for CatalogFeature {
-    fn from(wire: Feature) -> Self {
-        Self {
-            feature_id: wire.ref_id,
-            feature_type: wire.feature_type,
-            meter_type: wire.meter_type,
-            status: wire.feature_status,
-            has_meter: wire.has_meter.unwrap_or(false),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Addon {
-    ref_id: String,
-    status: String,
-    product: Option<RefId>,
-}
-
-impl From<Addon> for CatalogAddon {
-    fn from(wire: Addon) -> Self {
-        Self { addon_id: wire.ref_id, status: wire.status, product_id: wire.product.map(|product| product.ref_id) }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Currency {
-    currency_id: String,
-    #[serde(default)]
-    archived_at: Option<Ignored>,
-}
-
-impl From<Currency> for CatalogCurrency {
-    fn from(wire: Currency) -> Self {
-        Self { currency_id: wire.currency_id, archived: wire.archived_at.is_some() }
     }
 }

@@ -1,63 +1,25 @@
 //! A sink in memory, with faults on demand, for tests of whatever stands on a sink.
 
+mod fault;
+mod records;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::budget::Permit;
 use super::code::ErrorCode;
 use super::error::{Named, SinkError, UnknownCause};
 use super::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ReadAddon, ReadCustomer,
-    ReadEntitlement, ReadSubscription, ReadUsage, Sink, Submission, TaskState, TaskStatus, answer, check_ids,
-    check_permit,
+    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ReadCustomer, ReadSubscription,
+    ReadUsage, Sink, Submission, TaskState, TaskStatus, answer, check_ids, check_permit,
 };
 use crate::batch::Batch;
 use crate::entity::Entity;
-
-/// What goes wrong with one request.
-#[derive(Debug, Clone)]
-pub enum Fault {
-    /// It does not leave.
-    NotSent,
-    /// It is refused for now.
-    Throttled(Option<Duration>),
-    /// It is lost on the way: nothing is applied, and nobody knows.
-    LoseRequest,
-    /// It is applied, and the answer is lost.
-    LoseAnswer,
-    /// It is applied, and no answer ever comes: the future never ends.
-    Hold,
-    /// It is refused as a whole with this code.
-    Refuse(ErrorCode),
-    /// The first half of its records is applied, and the whole is answered with this code.
-    ApplyHalf(ErrorCode),
-}
-
-/// How an import of subscriptions is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tasks {
-    /// It is applied at once, before the answer.
-    None,
-    /// A task of so many looks (at it, or at the subscriptions) does it.
-    Listed {
-        /// Looks until it is done.
-        looks: u32,
-    },
-    /// As `Listed`, and the task can't be read: [`TaskState::NotListed`].
-    NotListed {
-        /// Looks until it is done.
-        looks: u32,
-    },
-    /// As `Listed`, and the task can't be read: [`TaskState::Unreadable`].
-    Unreadable {
-        /// Looks until it is done.
-        looks: u32,
-    },
-}
+pub use fault::{Fault, Tasks};
+use records::{customer, subscription, text};
 
 /// Keeps everything in maps. Upserts by key, as the API does.
 #[derive(Debug, Default)]
@@ -412,154 +374,5 @@ impl Sink for MemorySink {
     }
 }
 
-fn text(json: &Value, field: &str) -> String {
-    json[field].as_str().unwrap_or_default().to_owned()
-}
-
-fn maybe(json: &Value, field: &str) -> Option<String> {
-    json[field].as_str().map(str::to_owned)
-}
-
-fn time(json: &Value, field: &str) -> Option<jiff::Timestamp> {
-    json[field].as_str()?.parse().ok()
-}
-
-fn metadata(json: &Value) -> Map<String, Value> {
-    json["additionalMetaData"].as_object().cloned().unwrap_or_default()
-}
-
-fn list<'a>(json: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    json[field].as_array().into_iter().flatten()
-}
-
-fn customer(id: &str, json: &Value) -> ReadCustomer {
-    ReadCustomer {
-        customer_id: id.to_owned(),
-        name: maybe(json, "name"),
-        email: maybe(json, "email"),
-        billing_id: maybe(json, "billingId"),
-        salesforce_id: maybe(json, "salesforceId"),
-        metadata: metadata(json),
-        updated_at: time(json, "updatedAt"),
-    }
-}
-
-fn subscription(id: &str, json: &Value) -> ReadSubscription {
-    ReadSubscription {
-        subscription_id: id.to_owned(),
-        customer_id: text(json, "customerId"),
-        plan_id: text(json, "planId"),
-        resource_id: maybe(json, "resourceId"),
-        status: "ACTIVE".to_owned(),
-        pricing_type: "FREE".to_owned(),
-        start_date: time(json, "startDate"),
-        end_date: time(json, "endDate"),
-        billing_period: maybe(json, "billingPeriod"),
-        billing_id: maybe(json, "billingId"),
-        billing_sync_error: None,
-        salesforce_id: maybe(json, "salesforceId"),
-        metadata: metadata(json),
-        entitlements: list(json, "entitlements").map(entitlement).collect(),
-        addons: list(json, "addons")
-            .map(|json| ReadAddon {
-                addon_id: text(json, "addonId"),
-                quantity: json["quantity"].as_f64().unwrap_or(1.0),
-            })
-            .collect(),
-        created_at: None,
-    }
-}
-
-fn entitlement(json: &Value) -> ReadEntitlement {
-    let (feature, credit) = (&json["feature"], &json["credit"]);
-    if feature.is_object() {
-        ReadEntitlement::Feature {
-            feature_id: text(feature, "featureId"),
-            usage_limit: feature["usageLimit"].as_f64(),
-            unlimited: feature["hasUnlimitedUsage"].as_bool().unwrap_or(false),
-            reset_period: maybe(feature, "resetPeriod"),
-        }
-    } else {
-        ReadEntitlement::Credit {
-            currency_id: text(credit, "customCurrencyId"),
-            amount: credit["amount"].as_f64().unwrap_or(0.0),
-            cadence: text(credit, "cadence"),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sink::conformance::{self, batch, usage};
-    use crate::sink::{Budgets, Disposition};
-
-    fn sink_and_fixture() -> (MemorySink, conformance::Fixture) {
-        let fixture = conformance::Fixture {
-            prefix: "c".to_owned(),
-            plan_id: "plan-free".to_owned(),
-            feature_id: "feature-calls".to_owned(),
-        };
-        let sink = MemorySink::default();
-        let (nobody, _) = usage("c-nobody", "feature-calls", 1.0);
-        sink.refuse(Entity::Usage, &nobody, ErrorCode::CustomerNotFound);
-        let plan = CatalogPlan {
-            plan_id: fixture.plan_id.clone(),
-            status: "PUBLISHED".to_owned(),
-            pricing_type: Some("FREE".to_owned()),
-            product_id: None,
-            multiple_subscriptions: false,
-        };
-        let feature = CatalogFeature {
-            feature_id: fixture.feature_id.clone(),
-            feature_type: "NUMBER".to_owned(),
-            meter_type: Some("Fluctuating".to_owned()),
-            status: "ACTIVE".to_owned(),
-            has_meter: false,
-        };
-        sink.set_catalog(vec![plan], vec![feature]);
-        (sink, fixture)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_memory_sink_does_what_every_sink_does() {
-        for tasks in [
-            Tasks::None,
-            Tasks::Listed { looks: 0 },
-            Tasks::Listed { looks: 3 },
-            Tasks::NotListed { looks: 3 },
-            Tasks::Unreadable { looks: 3 },
-        ] {
-            let (sink, fixture) = sink_and_fixture();
-            sink.set_tasks(tasks);
-            conformance::check(&sink, &Budgets::unlimited(), &fixture).await;
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_fault_leaves_what_it_says() {
-        let budgets = Budgets::unlimited();
-        let two = batch(Entity::Usage, &[usage("a", "f", 1.0), usage("b", "f", 2.0)]);
-        for (fault, applied, disposition) in [
-            (Fault::NotSent, 0, Disposition::Resend { after: None }),
-            (Fault::Throttled(None), 0, Disposition::Resend { after: None }),
-            (Fault::LoseRequest, 0, Disposition::ReadBack { after: None }),
-            (Fault::LoseAnswer, 2, Disposition::ReadBack { after: None }),
-            (Fault::Refuse(ErrorCode::BadUserInput), 0, Disposition::Split),
-            (Fault::ApplyHalf(ErrorCode::UnexpectedError), 1, Disposition::ReadBack { after: None }),
-        ] {
-            let sink = MemorySink::default();
-            sink.inject(fault.clone());
-            let permit = budgets.acquire(Operation::ReportUsage).await;
-            let error = sink.submit(&two, permit).await.expect_err("a fault");
-            assert_eq!(error.disposition(), disposition, "{fault:?}");
-            assert_eq!(sink.applied().len(), applied, "{fault:?}");
-        }
-        let sink = MemorySink::default();
-        sink.inject(Fault::Hold);
-        let permit = budgets.acquire(Operation::ReportUsage).await;
-        let held = tokio::time::timeout(Duration::from_secs(99), sink.submit(&two, permit)).await;
-        assert!(held.is_err());
-        assert_eq!(sink.applied().len(), 2);
-    }
-}
+mod tests;
