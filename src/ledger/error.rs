@@ -1,0 +1,139 @@
+//! Why the ledger could not do what it was asked.
+
+use std::path::PathBuf;
+
+use crate::batch::BatchId;
+
+use super::{Holder, RunId};
+
+/// Why a write did not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WriteFailure {
+    /// No space is left on the device, or in the quota.
+    #[error("no space is left")]
+    Full,
+    /// The file or its file system is read-only.
+    #[error("it is read-only")]
+    ReadOnly,
+    /// The user may not.
+    #[error("permission denied")]
+    Denied,
+    /// The operating system gave another reason.
+    #[error("the disk reported an error")]
+    Io,
+}
+
+impl WriteFailure {
+    pub(crate) fn of(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull
+            | std::io::ErrorKind::QuotaExceeded
+            | std::io::ErrorKind::FileTooLarge
+            | std::io::ErrorKind::WriteZero => Self::Full,
+            std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            std::io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::Io,
+        }
+    }
+}
+
+/// Why the ledger has no answer. Whatever the variant, what was written before is as it was.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LedgerError {
+    /// The write did not happen.
+    #[error("can't write the ledger {}: {failure} ({detail})", path.display())]
+    CannotWrite {
+        /// The file.
+        path: PathBuf,
+        /// Which kind of failure.
+        failure: WriteFailure,
+        /// The system's words.
+        detail: String,
+    },
+    /// The file is no ledger, or is damaged. It was not changed.
+    #[error("the ledger {} is damaged, or is no ledger: {detail}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The file was written by a newer version of this program. It was not changed.
+    #[error("the ledger {} has format {found}, this program knows formats up to {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The file's format.
+        found: i64,
+        /// The newest format that is known.
+        known: i64,
+    },
+    /// There is no such file, and nothing was to be written.
+    #[error("there is no ledger {}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another run holds the ledger. Nothing was written.
+    #[error("another run holds the ledger {}: {by}", path.display())]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// Who.
+        by: Holder,
+    },
+    /// Another process kept the file locked for longer than the ledger waits. Nothing was written.
+    #[error("the ledger {} is kept busy by another process", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No batch has that id. Nothing was written.
+    #[error("the ledger has no batch {0}")]
+    NoSuchBatch(BatchId),
+    /// No run has that id. Nothing was written.
+    #[error("the ledger has no run {0}")]
+    NoSuchRun(RunId),
+    /// There were not as many outcomes as the batch has records. Nothing was written.
+    #[error("batch {batch} has {expected} records, and {found} outcomes were given")]
+    OutcomesMismatch {
+        /// The batch.
+        batch: BatchId,
+        /// Its records.
+        expected: u32,
+        /// The outcomes.
+        found: usize,
+    },
+    /// The ledger was closed. Nothing was written.
+    #[error("the ledger is closed")]
+    Closed,
+    /// The database refused a statement: a mistake in this program. Nothing was written.
+    #[error("the ledger {} refused a statement: {detail}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// The database's words.
+        detail: String,
+    },
+}
+
+impl LedgerError {
+    /// What to do about it, for people.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::CannotWrite { failure: WriteFailure::Full, .. } => {
+                Some("make room and run the same command again; it goes on where it stopped")
+            }
+            Self::CannotWrite { .. } => Some("make the folder writable, or name another place with `--ledger PATH`"),
+            Self::Corrupt { .. } => Some(
+                "restore it from a backup, or move it aside and run again: everything is then sent again, which the API makes harmless",
+            ),
+            Self::Newer { .. } => Some("use the newer version of stigg-import, or another ledger with `--ledger PATH`"),
+            Self::Missing { .. } => Some("`run` makes one; or name its place with `--ledger PATH`"),
+            Self::Held { .. } => Some("wait until it is done; two runs over one ledger would count things twice"),
+            Self::Busy { .. } => Some("close the program that has the file open, then run again"),
+            Self::NoSuchBatch(_) | Self::Closed | Self::Refused { .. } | Self::OutcomesMismatch { .. } => None,
+            Self::NoSuchRun(_) => Some("`status` lists the runs"),
+        }
+    }
+}

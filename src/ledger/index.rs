@@ -1,0 +1,410 @@
+//! What was delivered, by key, in memory: at most 31 bytes for each record, whatever their number.
+//!
+//! A general hash map doubles when it is full: just before and just after, it holds two to three
+//! times what it needs. Here the records are spread over 256 tables by their hash (which is
+//! uniform already), and a full table alone grows by a seventh; the copy that growing needs is
+//! then a 256th of the whole.
+//!
+//! Each table is open addressing with linear probing and Robin Hood displacement, which keeps
+//! look-ups short (a few neighbouring entries) although the tables are more than 80 % full.
+
+use crate::record::{Fingerprint, KeyHash};
+
+const SHARDS: usize = 256;
+
+/// Share of a table that is used when it grows: 11 twelfths.
+const LOAD_MAX: (usize, usize) = (11, 12);
+
+/// Smallest table.
+const SLOTS_MIN: usize = 8;
+
+/// An entry: three words of key, two of fingerprint (high, low), one of place.
+type Entry = [u32; 6];
+
+/// Where an entry keeps its place.
+const PLACE: usize = 5;
+
+/// Place of a slot that is not used.
+const EMPTY: u32 = 0;
+/// Place of a record that was delivered and not seen in this run.
+const KNOWN: u32 = u32::MAX;
+/// Place of a record that was delivered, and then sent again with unknown outcome.
+const DOUBTED: u32 = u32::MAX - 1;
+
+/// What a record is, compared with what was delivered and what this run has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Never delivered.
+    New,
+    /// Delivered with this content.
+    Unchanged,
+    /// Delivered with other content, or nobody knows with which.
+    Changed,
+    /// This run has seen it before, with the same content.
+    SameAgain {
+        /// Ordinal of the first sight.
+        first: u32,
+    },
+    /// This run has seen it before, with other content.
+    ConflictsWith {
+        /// Ordinal of the first sight.
+        first: u32,
+    },
+}
+
+/// The latest delivered fingerprint of each record, and which records this run has seen.
+#[derive(Debug)]
+pub struct Index {
+    shards: Vec<Shard>,
+    len: usize,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Index {
+    /// Largest ordinal that is told apart; later rows count as this one.
+    pub const ORDINAL_MAX: u32 = DOUBTED - 1;
+
+    /// An index that knows nothing.
+    pub fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Shard::default()).collect(), len: 0 }
+    }
+
+    /// Takes in that a record was delivered with this content. The latest word counts, and ends a
+    /// doubt.
+    pub fn learn(&mut self, key: KeyHash, fingerprint: Fingerprint) {
+        self.put(key, fingerprint, KNOWN);
+    }
+
+    /// Takes in that a later sending of a record has an unknown outcome: it is [`Seen::Changed`]
+    /// whatever its content. A record that was never delivered stays [`Seen::New`].
+    pub fn doubt(&mut self, key: KeyHash) {
+        if let Some(entry) = self.shard(key).find_mut(key) {
+            entry[PLACE] = DOUBTED;
+        }
+    }
+
+    /// Compares a record of this run with what was delivered, and remembers it.
+    ///
+    /// `ordinal` numbers the rows of the run, from 1; see [`Self::ORDINAL_MAX`].
+    pub fn see(&mut self, key: KeyHash, fingerprint: Fingerprint, ordinal: u32) -> Seen {
+        let ordinal = ordinal.clamp(1, Self::ORDINAL_MAX);
+        let Some(entry) = self.shard(key).find_mut(key) else {
+            self.insert(key, fingerprint, ordinal);
+            return Seen::New;
+        };
+        let same = fingerprint_of(entry) == fingerprint;
+        match entry[PLACE] {
+            KNOWN if same => {
+                entry[PLACE] = ordinal;
+                Seen::Unchanged
+            }
+            KNOWN | DOUBTED => {
+                *entry = entry_of(key, fingerprint, ordinal);
+                Seen::Changed
+            }
+            first if same => Seen::SameAgain { first },
+            first => Seen::ConflictsWith { first },
+        }
+    }
+
+    /// Number of records, delivered or seen.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Allocated size, in bytes.
+    pub fn bytes(&self) -> usize {
+        let slots: usize = self.shards.iter().map(|shard| shard.slots.capacity()).sum();
+        slots * size_of::<Entry>() + self.shards.capacity() * size_of::<Shard>() + size_of::<Self>()
+    }
+
+    /// Keys of the records that were delivered and that this run has not seen, in no order.
+    pub fn unseen(&self) -> impl Iterator<Item = KeyHash> + '_ {
+        self.entries().filter(|entry| matches!(entry[PLACE], KNOWN | DOUBTED)).map(key_of)
+    }
+
+    /// Number of records that are delivered, not in doubt, and not seen.
+    pub(super) fn known(&self) -> usize {
+        self.entries().filter(|entry| entry[PLACE] == KNOWN).count()
+    }
+
+    /// What is delivered for certain.
+    #[cfg(test)]
+    pub(super) fn known_fingerprints(&self) -> std::collections::BTreeMap<KeyHash, Fingerprint> {
+        let known = self.entries().filter(|entry| entry[PLACE] == KNOWN);
+        known.map(|entry| (key_of(entry), fingerprint_of(entry))).collect()
+    }
+
+    /// Sets a record's content and place, whatever they were: a map for compaction.
+    pub(super) fn put(&mut self, key: KeyHash, fingerprint: Fingerprint, place: u32) {
+        match self.shard(key).find_mut(key) {
+            Some(entry) => *entry = entry_of(key, fingerprint, place),
+            None => self.insert(key, fingerprint, place),
+        }
+    }
+
+    /// A record's place, as it was set by [`Self::put`].
+    pub(super) fn place(&self, key: KeyHash) -> Option<u32> {
+        let shard = &self.shards[shard_of(key)];
+        shard.find(key).map(|at| shard.slots[at][PLACE])
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.shards.iter().flat_map(|shard| &shard.slots).filter(|entry| entry[PLACE] != EMPTY)
+    }
+
+    fn shard(&mut self, key: KeyHash) -> &mut Shard {
+        &mut self.shards[shard_of(key)]
+    }
+
+    fn insert(&mut self, key: KeyHash, fingerprint: Fingerprint, place: u32) {
+        self.shard(key).insert(entry_of(key, fingerprint, place));
+        self.len += 1;
+    }
+}
+
+fn shard_of(key: KeyHash) -> usize {
+    (key.0[0] >> 24) as usize
+}
+
+fn entry_of(key: KeyHash, fingerprint: Fingerprint, place: u32) -> Entry {
+    let [a, b, c] = key.0;
+    [a, b, c, (fingerprint.0 >> 32) as u32, fingerprint.0 as u32, place]
+}
+
+fn key_of(entry: &Entry) -> KeyHash {
+    KeyHash([entry[0], entry[1], entry[2]])
+}
+
+fn fingerprint_of(entry: &Entry) -> Fingerprint {
+    Fingerprint(u64::from(entry[3]) << 32 | u64::from(entry[4]))
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<Entry>,
+    used: usize,
+}
+
+impl Shard {
+    /// The slot where a key would be if there were no others. The shard's number is in the first
+    /// word, so the second one is taken.
+    fn home(&self, entry: &Entry) -> usize {
+        (u64::from(entry[1]) * self.slots.len() as u64 >> 32) as usize
+    }
+
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
+    }
+
+    /// How far the entry in slot `at` is from its home.
+    fn distance(&self, at: usize) -> usize {
+        let home = self.home(&self.slots[at]);
+        if at >= home { at - home } else { at + self.slots.len() - home }
+    }
+
+    fn find(&self, key: KeyHash) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let wanted = entry_of(key, Fingerprint(0), EMPTY);
+        let (mut at, mut distance) = (self.home(&wanted), 0);
+        loop {
+            let entry = &self.slots[at];
+            // An entry nearer to its home than this key would be has been placed before it.
+            if entry[PLACE] == EMPTY || self.distance(at) < distance {
+                return None;
+            }
+            if entry[..3] == wanted[..3] {
+                return Some(at);
+            }
+            (at, distance) = (self.next(at), distance + 1);
+        }
+    }
+
+    fn find_mut(&mut self, key: KeyHash) -> Option<&mut Entry> {
+        self.find(key).map(|at| &mut self.slots[at])
+    }
+
+    /// Inserts an entry whose key is not there.
+    fn insert(&mut self, entry: Entry) {
+        if (self.used + 1) * LOAD_MAX.1 > self.slots.len() * LOAD_MAX.0 {
+            self.grow();
+        }
+        self.place(entry);
+        self.used += 1;
+    }
+
+    fn place(&mut self, mut entry: Entry) {
+        let (mut at, mut distance) = (self.home(&entry), 0);
+        while self.slots[at][PLACE] != EMPTY {
+            let other = self.distance(at);
+            if other < distance {
+                std::mem::swap(&mut self.slots[at], &mut entry);
+                distance = other;
+            }
+            (at, distance) = (self.next(at), distance + 1);
+        }
+        self.slots[at] = entry;
+    }
+
+    fn grow(&mut self) {
+        let slots = (self.slots.len() + self.slots.len() / 7).max(SLOTS_MIN);
+        let old = std::mem::replace(&mut self.slots, vec![[0; 6]; slots]);
+        for entry in old {
+            if entry[PLACE] != EMPTY {
+                self.place(entry);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(number: u64) -> KeyHash {
+        KeyHash::of(&number.to_string())
+    }
+
+    #[test]
+    fn an_entry_takes_at_most_31_bytes_at_every_size() {
+        let mut index = Index::new();
+        let mut worst: f64 = 0.0;
+        for number in 1..=1_000_000u64 {
+            index.learn(key(number), Fingerprint(number));
+            if number >= 100_000 && number % 10_000 == 0 {
+                worst = worst.max(index.bytes() as f64 / number as f64);
+            }
+        }
+        // Growing copies one table: its old and new form are both held for a moment.
+        let largest = index.shards.iter().map(|shard| shard.slots.len() * size_of::<Entry>()).max().expect("256");
+        let worst = worst + largest as f64 / 1e6;
+        assert!(worst <= 31.0, "{worst} bytes for a record");
+        assert_eq!(index.len(), 1_000_000);
+    }
+
+    #[test]
+    fn a_look_up_stays_near_its_home() {
+        let mut index = Index::new();
+        for number in 0..200_000 {
+            index.learn(key(number), Fingerprint(number));
+        }
+        let mut total = 0;
+        for shard in &index.shards {
+            total += (0..shard.slots.len())
+                .filter(|at| shard.slots[*at][PLACE] != EMPTY)
+                .map(|at| shard.distance(at))
+                .sum::<usize>();
+        }
+        assert!(total < 200_000 * 6, "{total} steps for 200,000 look-ups");
+    }
+
+    #[test]
+    fn a_record_is_compared_with_what_was_delivered_and_then_with_its_first_sight() {
+        let mut index = Index::new();
+        index.learn(key(1), Fingerprint(10));
+        index.learn(key(2), Fingerprint(20));
+
+        assert_eq!(index.see(key(1), Fingerprint(10), 1), Seen::Unchanged);
+        assert_eq!(index.see(key(2), Fingerprint(21), 2), Seen::Changed);
+        assert_eq!(index.see(key(3), Fingerprint(30), 3), Seen::New);
+
+        assert_eq!(index.see(key(1), Fingerprint(10), 4), Seen::SameAgain { first: 1 });
+        assert_eq!(
+            index.see(key(2), Fingerprint(20), 5),
+            Seen::ConflictsWith { first: 2 },
+            "the delivered one is past"
+        );
+        assert_eq!(index.see(key(2), Fingerprint(21), 6), Seen::SameAgain { first: 2 });
+        assert_eq!(index.see(key(3), Fingerprint(31), 7), Seen::ConflictsWith { first: 3 });
+    }
+
+    #[test]
+    fn a_doubted_record_is_sent_whatever_its_content() {
+        let mut index = Index::new();
+        index.learn(key(1), Fingerprint(10));
+        index.doubt(key(1));
+        index.doubt(key(2));
+        assert_eq!((index.len(), index.known()), (1, 0));
+        assert_eq!(index.see(key(1), Fingerprint(10), 1), Seen::Changed);
+        assert_eq!(index.see(key(2), Fingerprint(20), 2), Seen::New);
+
+        index.doubt(key(1));
+        index.learn(key(1), Fingerprint(11));
+        assert_eq!(index.see(key(1), Fingerprint(11), 3), Seen::Unchanged, "a later delivery ends the doubt");
+    }
+
+    #[test]
+    fn what_was_not_seen_is_listed() {
+        let mut index = Index::new();
+        (1..=4).for_each(|number| index.learn(key(number), Fingerprint(number)));
+        index.doubt(key(4));
+        index.see(key(2), Fingerprint(2), 1);
+        index.see(key(9), Fingerprint(9), 2);
+        let unseen: BTreeSet<_> = index.unseen().collect();
+        assert_eq!(unseen, [1, 3, 4].map(key).into());
+    }
+
+    #[test]
+    fn ordinals_past_the_last_do_not_look_like_a_mark() {
+        let mut index = Index::new();
+        index.see(key(1), Fingerprint(1), u32::MAX);
+        index.see(key(2), Fingerprint(2), 0);
+        assert_eq!(index.see(key(1), Fingerprint(1), 5), Seen::SameAgain { first: Index::ORDINAL_MAX });
+        assert_eq!(index.see(key(2), Fingerprint(2), 5), Seen::SameAgain { first: 1 });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn it_says_what_a_plain_map_says(steps in prop::collection::vec((0u8..3, 0u64..60, 0u64..3), 0..300)) {
+            // Keys that all fall into one table, with few homes: long clusters, and wrapping round.
+            let crowded = |number: u64| KeyHash([0, (number as u32 % 7) << 29 | 0x1fff_ffff, number as u32]);
+            let (mut index, mut model) = (Index::new(), BTreeMap::new());
+            for (ordinal, (what, number, content)) in (1u32..).zip(steps) {
+                let (key, print) = (crowded(number), Fingerprint(content));
+                match what {
+                    0 => {
+                        index.learn(key, print);
+                        model.insert(number, (Some(content), None));
+                    }
+                    1 => {
+                        index.doubt(key);
+                        if let Some(entry) = model.get_mut(&number) {
+                            *entry = (None, None);
+                        }
+                    }
+                    _ => {
+                        let expected = match model.get(&number).copied() {
+                            None => Seen::New,
+                            Some((delivered, None)) if delivered == Some(content) => Seen::Unchanged,
+                            Some((_, None)) => Seen::Changed,
+                            Some((seen, Some(first))) if seen == Some(content) => Seen::SameAgain { first },
+                            Some((_, Some(first))) => Seen::ConflictsWith { first },
+                        };
+                        prop_assert_eq!(index.see(key, print, ordinal), expected);
+                        if matches!(expected, Seen::New | Seen::Unchanged | Seen::Changed) {
+                            model.insert(number, (Some(content), Some(ordinal)));
+                        }
+                    }
+                }
+                prop_assert_eq!(index.len(), model.len());
+            }
+        }
+    }
+}

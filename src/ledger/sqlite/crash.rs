@@ -1,0 +1,378 @@
+//! The file's promises: the suite, random lives, failures at every write, kills, and damaged files.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::FixedClock;
+use crate::ledger::MemoryLedger;
+use crate::ledger::conformance::{self, batch, scope, start};
+
+fn clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock::at(Timestamp::from_millisecond(1_777_000_000_000).unwrap()))
+}
+
+async fn try_open(path: &Path, access: Access) -> Result<SqliteLedger, LedgerError> {
+    SqliteLedger::open(path, access, Durability::ProcessEnd, clock()).await
+}
+
+async fn boxed(path: PathBuf, durability: Durability) -> Box<dyn Ledger> {
+    Box::new(SqliteLedger::open(&path, Access::Write, durability, clock()).await.unwrap())
+}
+
+#[tokio::test]
+async fn the_sqlite_ledger_keeps_every_promise() {
+    for durability in [Durability::ProcessEnd, Durability::PowerLoss] {
+        let folder = || tempfile::tempdir().unwrap();
+        let open = |folder: &tempfile::TempDir| boxed(folder.path().join("ledger.db"), durability);
+        conformance::suite(folder, open).await;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn it_knows_what_the_memory_ledger_knows(steps in conformance::steps()) {
+        runtime().block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let model = MemoryLedger::new(clock());
+            let reopen = || boxed(folder.path().join("ledger.db"), Durability::ProcessEnd);
+            conformance::same_life(steps, model, reopen).await;
+        });
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_never_a_panic(at in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 1..300), cut in any::<bool>()) {
+        runtime().block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("ledger.db");
+            let ledger = try_open(&path, Access::Write).await.unwrap();
+            let records: Vec<String> = (0..400).map(|number| number.to_string()).collect();
+            let records: Vec<_> = records.iter().map(|key| (key.as_str(), 1)).collect();
+            let ids = ledger.open(RunId(1), "s", &scope(), &[&batch(&records), &batch(&records)]).await.unwrap();
+            ledger.settle(ids[0], &vec![Outcome::Accepted; 400]).await.unwrap();
+            ledger.close().await.unwrap();
+            drop(ledger);
+
+            let mut file = std::fs::read(&path).unwrap();
+            let at = at.index(file.len());
+            if cut {
+                file.truncate(at);
+            } else {
+                let end = (at + bytes.len()).min(file.len());
+                file[at..end].copy_from_slice(&bytes[..end - at]);
+            }
+            std::fs::write(&path, file).unwrap();
+
+            if let Ok(ledger) = try_open(&path, Access::Write).await {
+                let _ = ledger.load_index(&scope()).await;
+                let _ = ledger.open_batches(&scope()).await;
+                let _ = ledger.history(&scope(), KeyHash::of("7")).await;
+                let _ = ledger.compact(Compaction::Now).await;
+            }
+        });
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A ledger whose connection is interrupted once, after so many callbacks; none when negative.
+async fn fragile(path: &Path, steps_left: Arc<AtomicI64>) -> SqliteLedger {
+    let database = Database::from(path);
+    let mut connection = database.open(Access::Write).await.unwrap();
+    let mut handle = connection.lock_handle().await.unwrap();
+    handle.set_progress_handler(1, move || steps_left.fetch_sub(1, Ordering::Relaxed) != 0);
+    drop(handle);
+    SqliteLedger::over(database, connection, Access::Write, Durability::ProcessEnd, clock()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_failure_at_any_step_of_a_write_leaves_all_or_nothing() {
+    let outcome = |accepted| match accepted {
+        true => Outcome::Accepted,
+        false => Outcome::Open { reason: "lost".to_owned() },
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (mut failures, mut stop_after) = (BTreeMap::<&str, u32>::new(), 0);
+    loop {
+        // Given: a ledger that fails once, somewhere, and a model that never does.
+        let path = folder.path().join(format!("{stop_after}.db"));
+        let steps_left = Arc::new(AtomicI64::new(-1));
+        let (ledger, model) = (fragile(&path, steps_left.clone()).await, MemoryLedger::new(clock()));
+        let (run, scope) = (RunId(1), scope());
+        let (a, b) = (batch(&[("ada", 1), ("bob", 2)]), batch(&[("eve", 3), ("ada", 4)]));
+        let same = async |what: &str| {
+            let known = ledger.load_index(&scope).await.unwrap().known_fingerprints();
+            assert_eq!(known, model.load_index(&scope).await.unwrap().known_fingerprints(), "{what}, {stop_after}");
+            let keys = |open: Vec<OpenBatch>| -> Vec<_> { open.into_iter().map(|open| open.items).collect() };
+            let open = keys(ledger.open_batches(&scope).await.unwrap());
+            assert_eq!(open, keys(model.open_batches(&scope).await.unwrap()), "{what}, {stop_after}");
+        };
+        steps_left.store(stop_after, Ordering::Relaxed);
+
+        // When: each write that failed is done again, as the pipeline's next run would.
+        let (mut ids, mut of_model) = (Vec::new(), Vec::new());
+        for batches in [[&a], [&b]] {
+            let opened = match ledger.open(run, "s", &scope, &batches).await {
+                Ok(opened) => opened,
+                Err(_) => {
+                    *failures.entry("open").or_default() += 1;
+                    same("open failed").await;
+                    ledger.open(run, "s", &scope, &batches).await.unwrap()
+                }
+            };
+            ids.extend(opened);
+            of_model.extend(model.open(run, "s", &scope, &batches).await.unwrap());
+            same("opened").await;
+        }
+        for (at, accepted) in [(0, [true, true]), (1, [false, true]), (1, [true, false])] {
+            let outcomes = accepted.map(outcome);
+            if ledger.settle(ids[at], &outcomes).await.is_err() {
+                *failures.entry("settle").or_default() += 1;
+                same("settle failed").await;
+                ledger.settle(ids[at], &outcomes).await.unwrap();
+            }
+            model.settle(of_model[at], &outcomes).await.unwrap();
+            same("settled").await;
+        }
+        if ledger.compact(Compaction::Now).await.is_err() {
+            *failures.entry("compact").or_default() += 1;
+            same("compact failed").await;
+            ledger.compact(Compaction::Now).await.unwrap();
+        }
+
+        // Then
+        same("compacted").await;
+        if steps_left.load(Ordering::Relaxed) >= 0 {
+            break; // it came through without reaching the failure
+        }
+        stop_after += 11; // a prime: all kinds of steps are met without meeting each
+    }
+    for what in ["open", "settle", "compact"] {
+        assert!(failures.get(what).is_some_and(|count| *count > 3), "{failures:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_the_ledger_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::from(folder.path().join("ledger.db").as_path());
+    let mut connection = database.open(Access::Write).await.unwrap();
+    database.run(&mut connection, "PRAGMA max_page_count = 12").await.unwrap();
+    let ledger = SqliteLedger::over(database, connection, Access::Write, Durability::PowerLoss, clock()).await.unwrap();
+    let keys: Vec<String> = (0..1000).map(|number| format!("customer-{number}")).collect();
+    let large = batch(&keys.iter().map(|key| (key.as_str(), 1)).collect::<Vec<_>>());
+
+    let error = ledger.open(RunId(1), "s", &scope(), &[&large]).await.unwrap_err();
+
+    assert!(matches!(error, LedgerError::CannotWrite { failure: WriteFailure::Full, .. }), "{error}");
+    let id = ledger.open(RunId(1), "s", &scope(), &[&batch(&[("ada", 1)])]).await.unwrap()[0];
+    ledger.settle(id, &[Outcome::Accepted]).await.unwrap();
+    assert_eq!(ledger.counts(&scope()).await.unwrap().known_records, 1);
+}
+
+const CHILD: &str = "STIGG_IMPORT_TEST_LEDGER";
+
+/// The process that the next test kills. Says in a file what it is about to do and what was done.
+#[test]
+fn child_that_is_killed() {
+    let Some(path) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let mut log = std::fs::OpenOptions::new().append(true).create(true).open(path.with_extension("log")).unwrap();
+    runtime().block_on(async {
+        let ledger = try_open(&path, Access::Write).await.unwrap();
+        let (run, scope) = (ledger.begin_run(start()).await.unwrap(), scope());
+        for round in 0u64.. {
+            let keys: Vec<String> = (0..200).map(|number| format!("{run}-{round}-{number}")).collect();
+            let records: Vec<_> = keys.iter().map(|key| (key.as_str(), round)).collect();
+            let (a, b) = (batch(&records[..100]), batch(&records[100..]));
+            let ids = ledger.open(run, "s", &scope, &[&a, &b]).await.unwrap();
+            write!(log, "opened {run}-{round}-0 {round}\nopened {run}-{round}-199 {round}\n").unwrap();
+            writeln!(log, "settling {run}-{round}-0 {round}").unwrap();
+            ledger.settle(ids[0], &vec![Outcome::Accepted; 100]).await.unwrap();
+            writeln!(log, "settled {run}-{round}-0 {round}").unwrap();
+            if round % 20 == 19 {
+                ledger.compact(Compaction::Now).await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_killed_process_leaves_what_it_had_opened_and_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let mut random = fastrand::Rng::new();
+    let seed = random.get_seed();
+    for kill in 1..=6 {
+        // When: a process works on the ledger and is killed at some moment.
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "ledger::sqlite::crash::child_that_is_killed", "--test-threads", "1"])
+            .env(CHILD, &path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(random.u64(20..400)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        // Then: what it says was written is known, and nothing is that was not delivered.
+        let log = std::fs::read_to_string(path.with_extension("log")).unwrap_or_default();
+        let complete = &log[..log.rfind('\n').map_or(0, |end| end + 1)];
+        let mut said: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
+        for line in complete.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            said.entry(words[0]).or_default().push((words[1], words[2].parse().unwrap()));
+        }
+        let said = |what: &str| said.get(what).cloned().unwrap_or_default();
+        runtime().block_on(async {
+            let ledger = try_open(&path, Access::Write).await.unwrap();
+            let known = ledger.load_index(&scope()).await.unwrap().known_fingerprints();
+            let open = ledger.open_batches(&scope()).await.unwrap();
+            let open: BTreeMap<&str, u64> =
+                open.iter().flat_map(|batch| &batch.items).map(|item| (&*item.key, item.fingerprint.0)).collect();
+            for (key, content) in said("settled") {
+                assert_eq!(known.get(&KeyHash::of(key)).map(|print| print.0), Some(content), "{key}, seed {seed}");
+            }
+            for (key, content) in said("opened") {
+                let settled = known.get(&KeyHash::of(key)).map(|print| print.0);
+                assert_eq!(settled.or(open.get(key).copied()), Some(content), "{key}, seed {seed}");
+            }
+            let settling: Vec<&str> = said("settling").into_iter().map(|(key, _)| key).collect();
+            for key in said("opened").into_iter().map(|(key, _)| key).filter(|key| !settling.contains(key)) {
+                assert!(!known.contains_key(&KeyHash::of(key)), "{key} was not delivered, seed {seed}");
+            }
+            assert!(ledger.runs(100).await.unwrap().iter().all(|run| run.finish.is_none()));
+            ledger.close().await.unwrap();
+        });
+        assert!(kill < 6 || !said("settled").is_empty(), "the child came to nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_settled_batch_leaves_no_key_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = try_open(&path, Access::Write).await.unwrap();
+    let keys: Vec<String> = (0..500).map(|number| format!("person-{number}@example.com")).collect();
+    let all = batch(&keys.iter().map(|key| (key.as_str(), 1)).collect::<Vec<_>>());
+    let ids = ledger.open(RunId(1), "s", &scope(), &[&all, &all]).await.unwrap();
+    ledger.settle(ids[0], &vec![Outcome::Accepted; 500]).await.unwrap();
+    let refused = Outcome::Failed { code: "X".to_owned(), message: "no plan for person-7@example.com".to_owned() };
+    ledger.settle(ids[1], &vec![refused; 500]).await.unwrap();
+    ledger.close().await.unwrap();
+
+    let held = |path: &Path| memchr::memmem::find(&std::fs::read(path).unwrap(), b"@example.com").is_some();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap().path();
+        assert!(!held(&entry), "{}", entry.display());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ours_is_refused_and_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let refused = async |access| {
+        let before = std::fs::read(&path).unwrap();
+        let error = try_open(&path, access).await.unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert!(error.hint().is_some());
+        error
+    };
+    let plain = |path: PathBuf| async move {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        sqlx::ConnectOptions::connect(&options).await.unwrap()
+    };
+
+    std::fs::write(&path, "customerId,email\n1,ada@example.com\n".repeat(100)).unwrap();
+    assert!(matches!(refused(Access::Write).await, LedgerError::Corrupt { .. }));
+    std::fs::remove_file(&path).unwrap();
+
+    let mut other = plain(path.clone()).await;
+    sqlx::query("CREATE TABLE theirs (id)").execute(&mut other).await.unwrap();
+    sqlx::Connection::close(other).await.unwrap();
+    let error = refused(Access::Write).await;
+    assert!(error.to_string().contains("another program's"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+
+    try_open(&path, Access::Write).await.unwrap().close().await.unwrap();
+    let mut newer = plain(path.clone()).await;
+    sqlx::query("PRAGMA user_version = 7").execute(&mut newer).await.unwrap();
+    sqlx::Connection::close(newer).await.unwrap();
+    for access in [Access::Write, Access::Read] {
+        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 1, .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_reader_makes_nothing_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/ledger.db");
+    assert!(matches!(try_open(&path, Access::Read).await, Err(LedgerError::Missing { .. })));
+    assert!(!path.parent().unwrap().exists());
+
+    let writer = try_open(&path, Access::Write).await.unwrap();
+    let run = writer.begin_run(start()).await.unwrap();
+    let reader = try_open(&path, Access::Read).await.unwrap();
+    assert_eq!(reader.runs(10).await.unwrap()[0].id, run, "also while a run writes");
+    assert!(matches!(reader.begin_run(start()).await, Err(LedgerError::CannotWrite { .. })));
+    reader.close().await.unwrap();
+    writer.close().await.unwrap();
+    assert!(matches!(writer.begin_run(start()).await, Err(LedgerError::Closed)));
+    assert!(matches!(writer.runs(1).await, Err(LedgerError::Closed)));
+}
+
+#[tokio::test]
+async fn a_place_that_can_not_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let error = try_open(&folder.path().join("file/ledger.db"), Access::Write).await.unwrap_err();
+    assert!(matches!(error, LedgerError::CannotWrite { .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_and_its_journals_are_their_owners_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".stigg-import/ledger.db");
+    let ledger = try_open(&path, Access::Write).await.unwrap();
+    ledger.begin_run(start()).await.unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+    let files: Vec<PathBuf> =
+        std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    assert!(files.iter().all(|file| mode(file) == 0o600));
+}
+
+#[tokio::test]
+async fn compaction_waits_until_it_is_worth_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = try_open(&folder.path().join("ledger.db"), Access::Write).await.unwrap();
+    let keys: Vec<String> = (0..6000).map(|number| number.to_string()).collect();
+    let deliver = async |content: u64| {
+        let records: Vec<_> = keys.iter().map(|key| (key.as_str(), content)).collect();
+        let id = ledger.open(RunId(content), "s", &scope(), &[&batch(&records)]).await.unwrap()[0];
+        ledger.settle(id, &vec![Outcome::Accepted; records.len()]).await.unwrap();
+        ledger.load_index(&scope()).await.unwrap();
+        ledger.compact(Compaction::WhenWorthIt).await.unwrap()
+    };
+    for content in 1..=3 {
+        assert_eq!(deliver(content).await, Compacted::default());
+    }
+    assert_eq!(deliver(4).await, Compacted { batches: 4, records_dropped: 18_000 });
+    let known = ledger.load_index(&scope()).await.unwrap().known_fingerprints();
+    assert_eq!((known.len(), known.values().filter(|print| print.0 == 4).count()), (6000, 6000));
+}

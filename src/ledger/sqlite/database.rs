@@ -1,0 +1,177 @@
+//! The file: opening it, its format version, and what its errors mean.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+
+use crate::ledger::lock::{make_folder_of, private};
+use crate::ledger::{LedgerError, WriteFailure};
+
+/// Marks the file as ours ("STIG"), so that no other program's database is ever changed.
+const APPLICATION_ID: i32 = 0x5354_4947;
+
+/// What brings a file from each format version to the next. The newest version is their number.
+const MIGRATIONS: [&str; 1] = [include_str!("format_1.sql")];
+
+/// How long a statement waits for another process, such as a backup or a person's `sqlite3` shell.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a ledger is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To read and write; made where it is missing.
+    Write,
+    /// Only to read, also while a run writes.
+    Read,
+}
+
+/// A ledger's file.
+#[derive(Debug, Clone)]
+pub(super) struct Database {
+    pub(super) path: PathBuf,
+}
+
+impl Database {
+    /// Opens the file, makes or migrates it where `access` allows that, and checks that it is ours.
+    pub(super) async fn open(&self, access: Access) -> Result<SqliteConnection, LedgerError> {
+        self.prepare_file(access)?;
+        let mut connection = self.connect().await?;
+        let version = self.check(&mut connection).await?;
+        match access {
+            Access::Write => {
+                // Journal and checks are set only now: until here nothing of the file was changed.
+                self.run(&mut connection, "PRAGMA journal_mode = WAL").await?;
+                if (version as usize) < MIGRATIONS.len() {
+                    self.migrate(&mut connection).await?;
+                }
+                // Keys of settled batches are overwritten, not only unlinked: they may be personal.
+                self.run(&mut connection, "PRAGMA secure_delete = ON").await?;
+                self.run(&mut connection, "PRAGMA synchronous = NORMAL").await?;
+            }
+            // A file that was made and not filled: its run was killed in between.
+            Access::Read if version == 0 => return Err(LedgerError::Missing { path: self.path.clone() }),
+            Access::Read => {}
+        }
+        Ok(connection)
+    }
+
+    /// A second connection to a file that was opened; it only reads.
+    pub(super) async fn open_reader(&self) -> Result<SqliteConnection, LedgerError> {
+        let mut connection = self.connect().await?;
+        self.run(&mut connection, "PRAGMA query_only = ON").await?;
+        Ok(connection)
+    }
+
+    fn prepare_file(&self, access: Access) -> Result<(), LedgerError> {
+        match (access, self.path.exists()) {
+            (Access::Read, false) => Err(LedgerError::Missing { path: self.path.clone() }),
+            (_, true) => Ok(()),
+            // SQLite would make it readable for all. Its journal files take the file's mode.
+            (Access::Write, false) => make_folder_of(&self.path)
+                .and_then(|()| private(OpenOptions::new().write(true).create(true).truncate(false)).open(&self.path))
+                .map(drop)
+                .map_err(|error| self.cannot_write(&error)),
+        }
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, LedgerError> {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(false)
+            .disable_statement_logging()
+            .connect()
+            .await
+            .map_err(|error| self.error(error))
+    }
+
+    /// Returns the file's format version; 0 for an empty file.
+    async fn check(&self, connection: &mut SqliteConnection) -> Result<i64, LedgerError> {
+        let (application, version, tables): (i64, i64, i64) = sqlx::query_as(
+            "SELECT (SELECT application_id FROM pragma_application_id),
+                    (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)",
+        )
+        .fetch_one(connection)
+        .await
+        .map_err(|error| self.error(error))?;
+        let known = MIGRATIONS.len() as i64;
+        if (application, version, tables) == (0, 0, 0) {
+            Ok(0)
+        } else if application != i64::from(APPLICATION_ID) {
+            Err(self.corrupt("it is another program's database"))
+        } else if version > known {
+            Err(LedgerError::Newer { path: self.path.clone(), found: version, known })
+        } else {
+            Ok(version)
+        }
+    }
+
+    async fn migrate(&self, connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+        self.run(connection, "BEGIN IMMEDIATE").await?;
+        // Again, now that nobody else can migrate it.
+        let version = self.check(connection).await?;
+        for (step, sql) in (version + 1..).zip(&MIGRATIONS[version as usize..]) {
+            self.run(connection, sql).await?;
+            tracing::debug!(version = step, "the ledger's format was brought up");
+        }
+        self.run(connection, "COMMIT").await
+    }
+
+    pub(super) async fn run(&self, connection: &mut SqliteConnection, sql: &'static str) -> Result<(), LedgerError> {
+        connection.execute(sqlx::raw_sql(sql)).await.map(drop).map_err(|error| self.error(error))
+    }
+
+    pub(super) async fn close(&self, connection: SqliteConnection) -> Result<(), LedgerError> {
+        connection.close().await.map_err(|error| self.error(error))
+    }
+
+    pub(super) fn corrupt(&self, detail: impl Into<String>) -> LedgerError {
+        LedgerError::Corrupt { path: self.path.clone(), detail: detail.into() }
+    }
+
+    fn cannot_write(&self, error: &std::io::Error) -> LedgerError {
+        LedgerError::CannotWrite {
+            path: self.path.clone(),
+            failure: WriteFailure::of(error),
+            detail: error.to_string(),
+        }
+    }
+
+    /// What a database error says of the file. Codes: <https://www.sqlite.org/rescode.html>.
+    pub(super) fn error(&self, error: sqlx::Error) -> LedgerError {
+        let path = self.path.clone();
+        let error = match error {
+            sqlx::Error::Database(error) => error,
+            sqlx::Error::Io(error) => return self.cannot_write(&error),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => {
+                return self.corrupt(error.to_string());
+            }
+            other => return LedgerError::Refused { path, detail: other.to_string() },
+        };
+        let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);
+        let detail = error.message().to_owned();
+        let cannot_write = |failure, detail| LedgerError::CannotWrite { path: self.path.clone(), failure, detail };
+        // The low byte is the kind; the rest says more.
+        match (code & 0xff, code) {
+            (11 | 26, _) | (10, 522 | 8202 | 8458) => LedgerError::Corrupt { path, detail },
+            (13, _) => cannot_write(WriteFailure::Full, detail),
+            (8, _) => cannot_write(WriteFailure::ReadOnly, detail),
+            (3 | 14 | 23, _) => cannot_write(WriteFailure::Denied, detail),
+            (10, _) => cannot_write(WriteFailure::Io, detail),
+            (5 | 6, _) => LedgerError::Busy { path },
+            _ => LedgerError::Refused { path, detail },
+        }
+    }
+}
+
+/// Where a ledger is unless the user says otherwise, relative to the folder one stands in.
+pub(super) const DEFAULT_PATH: &str = ".stigg-import/ledger.db";
+
+impl From<&Path> for Database {
+    fn from(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+}

@@ -1,0 +1,261 @@
+//! What is read from the file: rows into records of the ledger.
+
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::database::Database;
+use crate::batch::BatchId;
+use crate::entity::Entity;
+use crate::ledger::segment::{ITEM_BYTES, State, unpack, unpack_keys, unpack_segment};
+use crate::ledger::{Event, Fate, Index, LedgerError, OpenBatch, OpenItem, RunFinish, RunId, RunInfo, RunStart, Scope};
+use crate::record::KeyHash;
+
+/// A batch's packed records and what became of them; none means that all were accepted.
+pub(super) struct Stored<'a> {
+    pub(super) id: u64,
+    pub(super) items: &'a [u8],
+    pub(super) states: Option<Vec<State>>,
+}
+
+impl Stored<'_> {
+    /// The state of the record at `position`.
+    pub(super) fn state(&self, position: usize) -> State {
+        self.states.as_ref().map_or(State::Accepted, |states| states[position])
+    }
+}
+
+/// Reads batches with a state for each record: those that have no outcome yet are open as a whole.
+pub(super) const BATCHES: &str =
+    "SELECT batch.id, len, settled_ms, open_batch.batch IS NOT NULL AS is_open, states, items
+     FROM batch LEFT JOIN open_batch ON open_batch.batch = batch.id LEFT JOIN outcome ON outcome.batch = batch.id
+     WHERE scope = ?1 AND batch.id > ?2 AND batch.id < ?3 AND items IS NOT NULL ORDER BY batch.id LIMIT ?4";
+
+impl Database {
+    pub(super) fn states(&self, bytes: &[u8], len: u32) -> Result<Vec<State>, LedgerError> {
+        let states: Option<Vec<State>> = bytes.iter().map(|byte| State::of_byte(*byte)).collect();
+        states
+            .filter(|states| states.len() == len as usize)
+            .ok_or_else(|| self.corrupt("the states of a batch are damaged"))
+    }
+
+    pub(super) fn refusals(&self, text: &str) -> Result<Vec<(u32, String)>, LedgerError> {
+        serde_json::from_str(text).map_err(|_| self.corrupt("the refusals of a batch are damaged"))
+    }
+
+    /// Decodes a row of [`BATCHES`].
+    pub(super) fn stored<'r>(&self, row: &'r SqliteRow) -> Result<Stored<'r>, LedgerError> {
+        let decode = |error| self.error(error);
+        let id: i64 = row.try_get(0).map_err(decode)?;
+        let len: u32 = row.try_get(1).map_err(decode)?;
+        let is_open: bool = row.try_get(3).map_err(decode)?;
+        let states: Option<&[u8]> = row.try_get(4).map_err(decode)?;
+        let items: &[u8] = row.try_get(5).map_err(decode)?;
+        if items.len() != len as usize * ITEM_BYTES {
+            return Err(self.corrupt("the records of a batch are damaged"));
+        }
+        let states = match states {
+            Some(bytes) => Some(self.states(bytes, len)?),
+            None if is_open => Some(vec![State::Open; len as usize]),
+            None => None,
+        };
+        Ok(Stored { id: id.cast_unsigned(), items, states })
+    }
+
+    pub(super) async fn scope_id(
+        &self,
+        connection: &mut SqliteConnection,
+        scope: &Scope,
+    ) -> Result<Option<i64>, LedgerError> {
+        sqlx::query_scalar("SELECT id FROM scope WHERE target = ? AND entity = ?")
+            .bind(&scope.target)
+            .bind(scope.entity.name())
+            .fetch_optional(connection)
+            .await
+            .map_err(|error| self.error(error))
+    }
+
+    pub(super) async fn scopes(&self, connection: &mut SqliteConnection) -> Result<Vec<(i64, Scope)>, LedgerError> {
+        let rows: Vec<(i64, String, String)> = sqlx::query_as("SELECT id, target, entity FROM scope ORDER BY target")
+            .fetch_all(connection)
+            .await
+            .map_err(|error| self.error(error))?;
+        let scope = |(id, target, entity): (i64, String, String)| {
+            let entity = Entity::of_name(&entity).ok_or_else(|| self.corrupt("an entity is unknown"))?;
+            Ok((id, Scope { target, entity }))
+        };
+        rows.into_iter().map(scope).collect()
+    }
+
+    /// Replays what is known, in the order in which batches were opened.
+    pub(super) async fn load_index(
+        &self,
+        connection: &mut SqliteConnection,
+        scope: &Scope,
+    ) -> Result<Index, LedgerError> {
+        let mut index = Index::new();
+        let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(index) };
+        let mut segments =
+            sqlx::query("SELECT items FROM segment WHERE scope = ? ORDER BY id").bind(scope).fetch(&mut *connection);
+        while let Some(row) = segments.try_next().await.map_err(|error| self.error(error))? {
+            let items: &[u8] = row.try_get(0).map_err(|error| self.error(error))?;
+            let intact = unpack_segment(items, |_, items| {
+                unpack(items).for_each(|(hash, fingerprint)| index.learn(hash, fingerprint));
+            });
+            if !intact {
+                return Err(self.corrupt("a segment is damaged"));
+            }
+        }
+        drop(segments);
+        let mut batches =
+            sqlx::query(BATCHES).bind(scope).bind(0i64).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
+        while let Some(row) = batches.try_next().await.map_err(|error| self.error(error))? {
+            let stored = self.stored(&row)?;
+            for (position, (hash, fingerprint)) in unpack(stored.items).enumerate() {
+                match stored.state(position) {
+                    State::Accepted => index.learn(hash, fingerprint),
+                    State::Open | State::NeverKnown => index.doubt(hash),
+                    State::Failed => {}
+                }
+            }
+        }
+        Ok(index)
+    }
+
+    pub(super) async fn open_batches(
+        &self,
+        connection: &mut SqliteConnection,
+        scope: &Scope,
+    ) -> Result<Vec<OpenBatch>, LedgerError> {
+        let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(Vec::new()) };
+        let rows = sqlx::query(
+            "SELECT batch.id, run, step, opened_ms, len, task, keys, items FROM open_batch
+             JOIN batch ON batch.id = open_batch.batch WHERE scope = ? ORDER BY batch.id",
+        )
+        .bind(scope)
+        .fetch_all(connection)
+        .await
+        .map_err(|error| self.error(error))?;
+        rows.iter().map(|row| self.open_batch(row)).collect()
+    }
+
+    fn open_batch(&self, row: &SqliteRow) -> Result<OpenBatch, LedgerError> {
+        let decode = |error| self.error(error);
+        let (keys, items): (&[u8], &[u8]) = (row.try_get(6).map_err(decode)?, row.try_get(7).map_err(decode)?);
+        let damaged = || self.corrupt("the records of an open batch are damaged");
+        let records: Vec<_> = unpack(items).collect();
+        let item = |(position, key): (u32, &str)| {
+            let (hash, fingerprint) = *records.get(position as usize)?;
+            Some(OpenItem { position, key: key.to_owned(), hash, fingerprint })
+        };
+        let open = unpack_keys(keys).and_then(|keys| keys.into_iter().map(item).collect::<Option<Vec<_>>>());
+        let len: u32 = row.try_get(4).map_err(decode)?;
+        if records.len() != len as usize || items.len() % ITEM_BYTES != 0 {
+            return Err(damaged());
+        }
+        Ok(OpenBatch {
+            id: BatchId(row.try_get::<i64, _>(0).map_err(decode)?.cast_unsigned()),
+            run: RunId(row.try_get::<i64, _>(1).map_err(decode)?.cast_unsigned()),
+            step: row.try_get(2).map_err(decode)?,
+            opened_at: self.instant(row.try_get(3).map_err(decode)?)?,
+            task: row.try_get(5).map_err(decode)?,
+            len,
+            items: open.ok_or_else(damaged)?,
+        })
+    }
+
+    /// The runs for a query of `run`'s columns in their order.
+    pub(super) fn run_info(&self, row: &SqliteRow) -> Result<RunInfo, LedgerError> {
+        let decode = |error| self.error(error);
+        let finished_ms: Option<i64> = row.try_get(4).map_err(decode)?;
+        let finish = match finished_ms {
+            None => None,
+            Some(at) => Some(RunFinish {
+                finished_at: self.instant(at)?,
+                exit: row.try_get(5).map_err(decode)?,
+                summary_json: row.try_get(6).map_err(decode)?,
+            }),
+        };
+        Ok(RunInfo {
+            id: RunId(row.try_get::<i64, _>(0).map_err(decode)?.cast_unsigned()),
+            start: RunStart {
+                identity: row.try_get(1).map_err(decode)?,
+                started_at: self.instant(row.try_get(2).map_err(decode)?)?,
+                arguments_json: row.try_get(3).map_err(decode)?,
+            },
+            finish,
+        })
+    }
+
+    pub(super) async fn history(
+        &self,
+        connection: &mut SqliteConnection,
+        scope: &Scope,
+        key: KeyHash,
+    ) -> Result<Vec<Event>, LedgerError> {
+        let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(Vec::new()) };
+        // First where the key is, which reads every blob once; then the few batches that held it.
+        let mut held = Vec::new();
+        let mut segments =
+            sqlx::query("SELECT items FROM segment WHERE scope = ? ORDER BY id").bind(scope).fetch(&mut *connection);
+        while let Some(row) = segments.try_next().await.map_err(|error| self.error(error))? {
+            let items: &[u8] = row.try_get(0).map_err(|error| self.error(error))?;
+            unpack_segment(items, |batch, items| {
+                let found = unpack(items).find(|(hash, _)| *hash == key);
+                held.extend(found.map(|(_, fingerprint)| (batch, 0, fingerprint, State::Accepted)));
+            });
+        }
+        drop(segments);
+        let mut batches =
+            sqlx::query(BATCHES).bind(scope).bind(0i64).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
+        while let Some(row) = batches.try_next().await.map_err(|error| self.error(error))? {
+            let stored = self.stored(&row)?;
+            let found = unpack(stored.items).enumerate().find(|(_, (hash, _))| *hash == key);
+            held.extend(found.map(|(position, (_, print))| (stored.id, position, print, stored.state(position))));
+        }
+        drop(batches);
+        let mut events = Vec::with_capacity(held.len());
+        for (batch, position, fingerprint, state) in held {
+            let row = sqlx::query(
+                "SELECT run, step, opened_ms, settled_ms, coalesce(outcome.task, open_batch.task), attempts, request_id,
+                        refusals FROM batch LEFT JOIN open_batch ON open_batch.batch = batch.id
+                 LEFT JOIN outcome ON outcome.batch = batch.id WHERE batch.id = ?",
+            )
+            .bind(batch.cast_signed())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|error| self.error(error))?;
+            let decode = |error| self.error(error);
+            let refusals: Option<String> = row.try_get(7).map_err(decode)?;
+            let fate = match state {
+                State::Open => Fate::Open,
+                State::Accepted => Fate::Accepted,
+                State::NeverKnown => Fate::NeverKnown,
+                State::Failed => {
+                    let refusals = refusals.map_or(Ok(Vec::new()), |text| self.refusals(&text))?;
+                    let code = refusals.into_iter().find(|(at, _)| *at as usize == position).map(|(_, code)| code);
+                    Fate::Failed { code: code.unwrap_or_default() }
+                }
+            };
+            let settled_ms: Option<i64> = row.try_get(3).map_err(decode)?;
+            events.push(Event {
+                batch: BatchId(batch),
+                run: RunId(row.try_get::<i64, _>(0).map_err(decode)?.cast_unsigned()),
+                step: row.try_get(1).map_err(decode)?,
+                opened_at: self.instant(row.try_get(2).map_err(decode)?)?,
+                settled_at: settled_ms.map(|at| self.instant(at)).transpose()?,
+                fingerprint,
+                fate,
+                task: row.try_get(4).map_err(decode)?,
+                attempts: row.try_get::<Option<u32>, _>(5).map_err(decode)?.unwrap_or(0),
+                request_id: row.try_get(6).map_err(decode)?,
+            });
+        }
+        Ok(events)
+    }
+
+    fn instant(&self, milliseconds: i64) -> Result<Timestamp, LedgerError> {
+        Timestamp::from_millisecond(milliseconds).map_err(|_| self.corrupt("an instant is out of range"))
+    }
+}

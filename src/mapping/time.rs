@@ -1,0 +1,461 @@
+//! Times as exports write them, into ISO 8601 UTC with milliseconds.
+
+use jiff::civil::DateTime;
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::Timestamp;
+
+use super::fault::Fault;
+
+/// An instant in the form that is sent: `2022-01-31T00:00:00.000Z`.
+pub(super) type IsoText = [u8; 24];
+
+/// How a value's times are written.
+#[derive(Debug, Clone)]
+pub(super) struct TimeRule {
+    /// Tried in order.
+    pub formats: Vec<Format>,
+    /// The zone of times that don't say theirs.
+    pub zone: Option<Zone>,
+}
+
+/// A time zone of the IANA database.
+#[derive(Debug, Clone)]
+pub(super) struct Zone {
+    name: Box<str>,
+    zone: TimeZone,
+    utc: bool,
+}
+
+/// One way to write a time.
+#[derive(Debug, Clone)]
+pub(super) enum Format {
+    /// ISO 8601.
+    Iso,
+    /// Seconds since 1970.
+    Unix,
+    /// Milliseconds since 1970.
+    UnixMs,
+    /// As `strptime` reads it.
+    Strtime { text: Box<str>, fast: Option<Box<[Token]>>, zoned: bool },
+}
+
+/// A part of a format in which every part has a fixed width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    Year,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Second,
+    Literal(u8),
+}
+
+impl Zone {
+    /// The zone of an IANA name. `None`: there is no such zone.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let utc = ["UTC", "Etc/UTC", "Z"].iter().any(|known| name.eq_ignore_ascii_case(known));
+        let zone = if utc { TimeZone::UTC } else { TimeZone::get(name).ok()? };
+        Some(Self { name: name.into(), zone, utc })
+    }
+
+    fn instant(&self, text: &str, local: DateTime) -> Result<Civil, Box<Fault>> {
+        if self.utc {
+            return Ok(Civil::of(local));
+        }
+        let ambiguous = self.zone.to_ambiguous_timestamp(local);
+        let why = match ambiguous.offset() {
+            AmbiguousOffset::Unambiguous { .. } => "is outside the calendar",
+            AmbiguousOffset::Gap { .. } => "does not exist: clocks went forward then",
+            AmbiguousOffset::Fold { .. } => "exists twice: clocks went back then",
+        };
+        match ambiguous.unambiguous() {
+            Ok(instant) => Ok(Civil::of_timestamp(instant)),
+            Err(_) => Err(Fault::of_value(text, format!("{why} in {}", self.name))),
+        }
+    }
+}
+
+impl Format {
+    /// The format of a mapping's `time`. `Err`: why it is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "iso" => return Ok(Self::Iso),
+            "unix" => return Ok(Self::Unix),
+            "unix_ms" => return Ok(Self::UnixMs),
+            _ => {}
+        }
+        if !text.contains('%') {
+            return Err(format!("`{text}` is no time format"));
+        }
+        // A directive that can't be parsed is only noticed while parsing: print an instant in the
+        // format and read it back.
+        let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+        let printed = BrokenDownTime::from(&sample)
+            .to_string(text)
+            .map_err(|error| format!("`{text}` is no time format: {error}"))?;
+        let parsed =
+            BrokenDownTime::parse(text, &printed).map_err(|error| format!("`{text}` can't be read: {error}"))?;
+        let zoned = parsed.offset().is_some() || parsed.iana_time_zone().is_some() || parsed.to_timestamp().is_ok();
+        if !zoned && parsed.to_datetime().is_err() {
+            return Err(format!("`{text}` doesn't say the whole date"));
+        }
+        Ok(Self::Strtime { text: text.into(), fast: tokens(text), zoned })
+    }
+
+    /// Whether a time in this format may leave its zone out.
+    pub fn needs_zone(&self) -> bool {
+        matches!(self, Self::Strtime { zoned: false, .. })
+    }
+}
+
+fn tokens(format: &str) -> Option<Box<[Token]>> {
+    let mut tokens = Vec::new();
+    let mut bytes = format.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => match bytes.next()? {
+                b'Y' => tokens.push(Token::Year),
+                b'm' => tokens.push(Token::Month),
+                b'd' => tokens.push(Token::Day),
+                b'H' => tokens.push(Token::Hour),
+                b'M' => tokens.push(Token::Minute),
+                b'S' => tokens.push(Token::Second),
+                b'F' => tokens.extend([
+                    Token::Year,
+                    Token::Literal(b'-'),
+                    Token::Month,
+                    Token::Literal(b'-'),
+                    Token::Day,
+                ]),
+                b'R' => tokens.extend([Token::Hour, Token::Literal(b':'), Token::Minute]),
+                b'T' => tokens.extend([
+                    Token::Hour,
+                    Token::Literal(b':'),
+                    Token::Minute,
+                    Token::Literal(b':'),
+                    Token::Second,
+                ]),
+                _ => return None,
+            },
+            literal if literal.is_ascii() => tokens.push(Token::Literal(literal)),
+            _ => return None,
+        }
+    }
+    let has = |token| tokens.iter().filter(|known| **known == token).count() == 1;
+    (has(Token::Year) && has(Token::Month) && has(Token::Day)).then(|| tokens.into())
+}
+
+/// A date and time of day in UTC, to the millisecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Civil {
+    year: i64,
+    month: u32,
+    day: u32,
+    hour: u32,
+    minute: u32,
+    second: u32,
+    millisecond: u32,
+}
+
+impl Civil {
+    fn of(time: DateTime) -> Self {
+        Self {
+            year: i64::from(time.year()),
+            month: time.month().unsigned_abs().into(),
+            day: time.day().unsigned_abs().into(),
+            hour: time.hour().unsigned_abs().into(),
+            minute: time.minute().unsigned_abs().into(),
+            second: time.second().unsigned_abs().into(),
+            millisecond: time.millisecond().unsigned_abs().into(),
+        }
+    }
+
+    fn of_timestamp(instant: Timestamp) -> Self {
+        // Towards the past, so that an instant never seems later than it was.
+        let ms = instant.as_nanosecond().div_euclid(1_000_000);
+        let floored = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(instant);
+        Self::of(TimeZone::UTC.to_datetime(floored))
+    }
+
+    /// The instant of milliseconds since 1970. `None`: outside the calendar.
+    pub fn of_unix_ms(ms: i64) -> Option<Self> {
+        Timestamp::from_millisecond(ms).ok().map(Self::of_timestamp)
+    }
+
+    fn exists(&self) -> bool {
+        const DAYS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        let leap = self.year % 4 == 0 && (self.year % 100 != 0 || self.year % 400 == 0);
+        (1..=12).contains(&self.month)
+            && self.day >= 1
+            && self.day <= DAYS[self.month as usize - 1] + u32::from(leap && self.month == 2)
+            && self.hour < 24
+            && self.minute < 60
+            && self.second < 60
+    }
+
+    /// As it is sent. `None`: before year 0, which the form has no sign for.
+    pub fn iso(&self) -> Option<IsoText> {
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |at: usize, width: usize, mut number: u32| {
+            for place in (at..at + width).rev() {
+                text[place] = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        put(0, 4, u32::try_from(self.year).ok().filter(|year| *year <= 9999)?);
+        put(5, 2, self.month);
+        put(8, 2, self.day);
+        put(11, 2, self.hour);
+        put(14, 2, self.minute);
+        put(17, 2, self.second);
+        put(20, 3, self.millisecond);
+        Some(text)
+    }
+
+    /// Milliseconds since 1970.
+    pub fn unix_ms(&self) -> i64 {
+        // Days from civil: years begin in March, so that the leap day is the last.
+        let year = self.year - i64::from(self.month <= 2);
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let month = (i64::from(self.month) + 9) % 12;
+        let day_of_year = (153 * month + 2) / 5 + i64::from(self.day) - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = era * 146_097 + day_of_era - 719_468;
+        let seconds =
+            days * 86_400 + i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
+        seconds * 1000 + i64::from(self.millisecond)
+    }
+}
+
+impl TimeRule {
+    /// ISO 8601 with a zone in the text.
+    pub fn iso() -> Self {
+        Self { formats: vec![Format::Iso], zone: None }
+    }
+
+    /// The instant of a cell.
+    pub fn convert(&self, text: &str) -> Result<Civil, Box<Fault>> {
+        let trimmed = text.trim();
+        for format in &self.formats {
+            if let Some(instant) = self.read(format, trimmed)? {
+                return Ok(instant);
+            }
+        }
+        let name = |format: &Format| match format {
+            Format::Iso => "ISO 8601 with a zone".to_owned(),
+            Format::Unix => "seconds since 1970".to_owned(),
+            Format::UnixMs => "milliseconds since 1970".to_owned(),
+            Format::Strtime { text, .. } => format!("`{text}`"),
+        };
+        let names: Vec<String> = self.formats.iter().map(name).collect();
+        Err(Fault::of_value(text, format!("is not a time in the form {}", names.join(" or "))))
+    }
+
+    fn read(&self, format: &Format, text: &str) -> Result<Option<Civil>, Box<Fault>> {
+        match format {
+            Format::Iso => self.read_iso(text),
+            Format::Unix => {
+                Ok(integer(text).and_then(|s| Timestamp::from_second(s).ok()).map(Civil::of_timestamp))
+            }
+            Format::UnixMs => {
+                Ok(integer(text).and_then(|ms| Timestamp::from_millisecond(ms).ok()).map(Civil::of_timestamp))
+            }
+            Format::Strtime { text: format, fast, zoned } => {
+                let fast = fast.as_deref().and_then(|tokens| fixed(tokens, text.as_bytes()));
+                match (&self.zone, fast) {
+                    (Some(zone), Some(civil)) if zone.utc => return Ok(Some(civil)),
+                    (Some(_), Some(civil)) => return self.in_zone(text, civil).map(Some),
+                    _ => {}
+                }
+                let Ok(parsed) = BrokenDownTime::parse(&**format, text) else { return Ok(None) };
+                if *zoned {
+                    return Ok(parsed.to_timestamp().ok().map(Civil::of_timestamp));
+                }
+                match (parsed.to_datetime(), &self.zone) {
+                    (Ok(local), Some(zone)) => zone.instant(text, local).map(Some),
+                    _ => Ok(None),
+                }
+            }
+        }
+    }
+
+    fn in_zone(&self, text: &str, civil: Civil) -> Result<Civil, Box<Fault>> {
+        let small = |part: u32| i8::try_from(part).unwrap_or(i8::MAX);
+        let local = DateTime::new(
+            i16::try_from(civil.year).unwrap_or(i16::MAX),
+            small(civil.month),
+            small(civil.day),
+            small(civil.hour),
+            small(civil.minute),
+            small(civil.second),
+            0,
+        );
+        match (local, &self.zone) {
+            (Ok(local), Some(zone)) => zone.instant(text, local),
+            _ => Err(Fault::of_value(text, "is not a time")),
+        }
+    }
+
+    fn read_iso(&self, text: &str) -> Result<Option<Civil>, Box<Fault>> {
+        const ISO: [Token; 11] = [
+            Token::Year,
+            Token::Literal(b'-'),
+            Token::Month,
+            Token::Literal(b'-'),
+            Token::Day,
+            Token::Literal(b'T'),
+            Token::Hour,
+            Token::Literal(b':'),
+            Token::Minute,
+            Token::Literal(b':'),
+            Token::Second,
+        ];
+        let bytes = text.as_bytes();
+        if let Some((head, tail)) = bytes.split_at_checked(19) {
+            let ms = match tail {
+                b"Z" => Some(0),
+                [b'.', a, b, c, b'Z'] if [a, b, c].iter().all(|digit| digit.is_ascii_digit()) => {
+                    Some(u32::from(a - b'0') * 100 + u32::from(b - b'0') * 10 + u32::from(c - b'0'))
+                }
+                _ => None,
+            };
+            if let (Some(millisecond), Some(civil)) = (ms, fixed(&ISO, head)) {
+                return Ok(Some(Civil { millisecond, ..civil }));
+            }
+        }
+        if let Ok(instant) = text.parse::<Timestamp>() {
+            return Ok(Some(Civil::of_timestamp(instant)));
+        }
+        match (&self.zone, text.parse::<DateTime>()) {
+            (Some(zone), Ok(local)) => zone.instant(text, local).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Reads `text` where every part has its full width. `None` says nothing: the slow way decides.
+fn fixed(tokens: &[Token], text: &[u8]) -> Option<Civil> {
+    let mut civil = Civil::default();
+    let mut rest = text;
+    for token in tokens {
+        let width = match token {
+            Token::Year => 4,
+            Token::Literal(_) => 1,
+            _ => 2,
+        };
+        let (part, tail) = rest.split_at_checked(width)?;
+        rest = tail;
+        let number = || {
+            part.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))
+        };
+        match token {
+            Token::Year => civil.year = number()?.into(),
+            Token::Month => civil.month = number()?,
+            Token::Day => civil.day = number()?,
+            Token::Hour => civil.hour = number()?,
+            Token::Minute => civil.minute = number()?,
+            Token::Second => civil.second = number()?,
+            Token::Literal(byte) => {
+                if part != [*byte] {
+                    return None;
+                }
+            }
+        }
+    }
+    (rest.is_empty() && civil.exists()).then_some(civil)
+}
+
+fn integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rule(formats: &[&str], zone: &str) -> TimeRule {
+        TimeRule {
+            formats: formats.iter().map(|format| Format::parse(format).unwrap()).collect(),
+            zone: Zone::of_name(zone),
+        }
+    }
+
+    fn iso(rule: &TimeRule, text: &str) -> Result<String, String> {
+        match rule.convert(text) {
+            Ok(civil) => Ok(String::from_utf8(civil.iso().unwrap().to_vec()).unwrap()),
+            Err(fault) => Err(fault.reason.into_owned()),
+        }
+    }
+
+    #[test]
+    fn exports_times_are_read() {
+        let stripe = rule(&["%Y-%m-%d %H:%M"], "UTC");
+        assert_eq!(iso(&stripe, "2022-11-21 21:53").unwrap(), "2022-11-21T21:53:00.000Z");
+        for wrong in
+            ["2024-13-45 10:00", "0000-00-00 00:00", "yesterday", "31/12/2024", "2023-02-29 09:00", "99/99/9999 99:99"]
+        {
+            assert!(iso(&stripe, wrong).is_err(), "{wrong}");
+        }
+        let american = rule(&["%m/%d/%Y %I:%M %p", "%m/%d/%y"], "UTC");
+        assert_eq!(iso(&american, "1/31/2024 2:05 PM").unwrap(), "2024-01-31T14:05:00.000Z");
+        assert_eq!(iso(&american, "1/31/24").unwrap(), "2024-01-31T00:00:00.000Z");
+        assert_eq!(iso(&rule(&["unix"], ""), "1692852080").unwrap(), "2023-08-24T04:41:20.000Z");
+        assert_eq!(iso(&rule(&["unix_ms"], ""), "1692852080123").unwrap(), "2023-08-24T04:41:20.123Z");
+        assert!(iso(&rule(&["unix"], ""), "1e9").is_err());
+        assert_eq!(iso(&TimeRule::iso(), "2022-01-31T01:00:00.5+01:00").unwrap(), "2022-01-31T00:00:00.500Z");
+        assert_eq!(iso(&rule(&["%Y-%m-%d %H:%M:%S %z"], ""), "2010-03-24 17:18:46 -0700").unwrap(), "2010-03-25T00:18:46.000Z");
+        assert!(iso(&TimeRule::iso(), "2022-01-31T01:00:00").is_err(), "no zone, no guess");
+    }
+
+    #[test]
+    fn hours_that_a_clock_skipped_or_repeated_are_not_guessed() {
+        let berlin = rule(&["%Y-%m-%d %H:%M"], "Europe/Berlin");
+        assert_eq!(iso(&berlin, "2024-03-31 01:59").unwrap(), "2024-03-31T00:59:00.000Z");
+        assert_eq!(
+            iso(&berlin, "2024-03-31 02:30").unwrap_err(),
+            "does not exist: clocks went forward then in Europe/Berlin"
+        );
+        assert_eq!(
+            iso(&berlin, "2024-10-27 02:30").unwrap_err(),
+            "exists twice: clocks went back then in Europe/Berlin"
+        );
+    }
+
+    #[test]
+    fn a_format_that_reads_no_date_is_refused() {
+        for format in ["tomorrow", "%H:%M", "%Y-%m", "%Q!%"] {
+            assert!(Format::parse(format).is_err(), "{format}");
+        }
+        assert!(Format::parse("%Y-%m-%d").unwrap().needs_zone());
+        assert!(!Format::parse("%Y-%m-%dT%H:%M:%S%:z").unwrap().needs_zone());
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_way_agrees_with_the_calendar(
+            year in 0i64..=9999, month in 0u32..=14, day in 0u32..=33, hour in 0u32..=25, minute in 0u32..=61, second in 0u32..=62,
+        ) {
+            let text = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+            let format = "%Y-%m-%d %H:%M:%S";
+            let oracle = BrokenDownTime::parse(format, &text).and_then(|parsed| parsed.to_datetime());
+            let ours = fixed(&tokens(format).unwrap(), text.as_bytes());
+            match (ours, oracle) {
+                (Some(ours), Ok(oracle)) => {
+                    prop_assert_eq!(ours, Civil::of(oracle));
+                    let instant = TimeZone::UTC.to_timestamp(oracle).unwrap();
+                    prop_assert_eq!(ours.unix_ms(), instant.as_millisecond());
+                    prop_assert_eq!(Civil::of_timestamp(instant), ours);
+                }
+                // A leap second is the calendar's to decide.
+                (None, Ok(_)) => prop_assert_eq!(second, 60),
+                (None, Err(_)) => {}
+                (Some(ours), Err(error)) => prop_assert!(false, "{:?} {}", ours, error),
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Records as JSON, written straight into the batch's buffer.
+
+use super::fault::Fault;
+use super::json;
+use super::plan::{At, EntryPlan, FieldPlan, Node, Shape, ValuePlan};
+
+/// Writes one record of `members` (one row, or the rows of a group) and its key.
+///
+/// # Errors
+///
+/// The first value that doesn't fit. The buffers then hold a part of the record: cut them.
+pub(super) fn record(
+    shape: &Shape,
+    members: &[At<'_>],
+    out: &mut Vec<u8>,
+    key: &mut String,
+) -> Result<(), Box<Fault>> {
+    let first = members[0];
+    let mut key_parts = 0;
+    out.push(b'{');
+    for field in &shape.fields {
+        if field.key {
+            if key_parts > 0 {
+                key.push(crate::entity::KEY_SEPARATOR);
+            }
+            key_parts += 1;
+        }
+        let start = out.len();
+        let lead_end = lead(field, out);
+        let written = match &field.node {
+            Node::Value(plan) => match plan.text(first)? {
+                Some(text) => {
+                    let text = text.as_str();
+                    if field.key {
+                        key.push_str(text);
+                    }
+                    scalar(plan, text, out);
+                    true
+                }
+                None => false,
+            },
+            Node::List(entries) => list(entries, members, out)?,
+            node => self::node(node, field, first, out)?,
+        };
+        if !written {
+            out.truncate(start);
+            if field.required {
+                return Err(empty(field));
+            }
+        }
+        if members.len() > 1 && !matches!(field.node, Node::List(_)) {
+            let written = if written { &out[lead_end..] } else { &[] };
+            agree(field, members, written)?;
+        }
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// All rows of a group say the same of everything but lists.
+fn agree(field: &FieldPlan, members: &[At<'_>], written: &[u8]) -> Result<(), Box<Fault>> {
+    let mut other = Vec::new();
+    for member in &members[1..] {
+        other.clear();
+        if !node(&field.node, field, *member, &mut other)? {
+            other.clear();
+        }
+        if other != written {
+            return Err(Fault::of_value(
+                &String::from_utf8_lossy(&other),
+                format!(
+                    "differs within the group: record {} says {}, record {} says {}",
+                    members[0].row.record(),
+                    brief(written),
+                    member.row.record(),
+                    brief(&other)
+                ),
+            )
+            .at(&field.path));
+        }
+    }
+    Ok(())
+}
+
+fn brief(json: &[u8]) -> String {
+    const CHARS_MAX: usize = 60;
+    if json.is_empty() {
+        return "nothing".to_owned();
+    }
+    String::from_utf8_lossy(json).chars().take(CHARS_MAX).collect()
+}
+
+fn lead(field: &FieldPlan, out: &mut Vec<u8>) -> usize {
+    json::comma(out);
+    out.extend_from_slice(&field.lead);
+    out.len()
+}
+
+#[inline]
+fn scalar(plan: &ValuePlan, text: &str, out: &mut Vec<u8>) {
+    if plan.rule.raw {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        json::string(out, text);
+    }
+}
+
+fn empty(field: &FieldPlan) -> Box<Fault> {
+    match &field.node {
+        Node::Value(plan) => plan.empty(),
+        _ => Fault::new("is empty, and is needed").at(&field.path),
+    }
+}
+
+/// Writes what a field is given, without its name. `false`: nothing, and nothing was written.
+fn node(node: &Node, field: &FieldPlan, at: At<'_>, out: &mut Vec<u8>) -> Result<bool, Box<Fault>> {
+    match node {
+        Node::Missing => Ok(false),
+        Node::Fixed(json) => {
+            out.extend_from_slice(json);
+            Ok(true)
+        }
+        Node::Value(plan) => match plan.text(at)? {
+            Some(text) => {
+                scalar(plan, text.as_str(), out);
+                Ok(true)
+            }
+            None => Ok(false),
+        },
+        Node::Object(fields) => {
+            let start = out.len();
+            out.push(b'{');
+            let (any, missing) = parts(fields, at, out)?;
+            match missing {
+                // Nothing was said about it at all.
+                Some(_) | None if !any && !field.required => {
+                    out.truncate(start);
+                    Ok(false)
+                }
+                Some(fault) => Err(fault),
+                None => {
+                    out.push(b'}');
+                    Ok(any)
+                }
+            }
+        }
+        Node::Texts(values) => texts(values, at, out),
+        Node::List(entries) => list(entries, &[at], out),
+    }
+}
+
+/// Writes the fields of an object: whether there are any, and the first that is needed and empty.
+fn parts(fields: &[FieldPlan], at: At<'_>, out: &mut Vec<u8>) -> Result<(bool, Option<Box<Fault>>), Box<Fault>> {
+    let (mut any, mut missing) = (false, None);
+    for field in fields {
+        let start = out.len();
+        lead(field, out);
+        if node(&field.node, field, at, out)? {
+            any = true;
+        } else {
+            out.truncate(start);
+            if field.required && missing.is_none() {
+                missing = Some(empty(field));
+            }
+        }
+    }
+    Ok((any, missing))
+}
+
+fn list(entries: &[EntryPlan], members: &[At<'_>], out: &mut Vec<u8>) -> Result<bool, Box<Fault>> {
+    let start = out.len();
+    out.push(b'[');
+    for at in members {
+        for entry in entries {
+            if let Some(when) = &entry.when
+                && !at.test(when)?
+            {
+                continue;
+            }
+            json::comma(out);
+            out.push(b'{');
+            let (_, missing) = parts(&entry.fields, *at, out)?;
+            if let Some(fault) = missing {
+                return Err(fault);
+            }
+            out.push(b'}');
+        }
+    }
+    if out.last() == Some(&b'[') {
+        out.truncate(start);
+        return Ok(false);
+    }
+    out.push(b']');
+    Ok(true)
+}
+
+fn texts(values: &[ValuePlan], at: At<'_>, out: &mut Vec<u8>) -> Result<bool, Box<Fault>> {
+    let start = out.len();
+    out.push(b'[');
+    for plan in values {
+        let Some(text) = plan.text(at)? else {
+            if plan.required {
+                return Err(plan.empty());
+            }
+            continue;
+        };
+        match &plan.split {
+            Some(separator) => {
+                for part in text.as_str().split(&**separator).map(str::trim).filter(|part| !part.is_empty()) {
+                    json::comma(out);
+                    json::string(out, part);
+                }
+            }
+            None => {
+                json::comma(out);
+                json::string(out, text.as_str());
+            }
+        }
+    }
+    if out.last() == Some(&b'[') {
+        out.truncate(start);
+        return Ok(false);
+    }
+    out.push(b']');
+    Ok(true)
+}

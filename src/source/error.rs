@@ -1,0 +1,205 @@
+//! Why a source gives no (more) rows.
+
+use std::io;
+
+use super::compression::Compression;
+use crate::record::Place;
+
+/// Why there are no rows, or no more of them.
+///
+/// The variant says what is true of the data: after [`Self::Options`] and [`Self::Open`] no row
+/// was handed out; after [`Self::Broke`] the rows up to its place were.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The options contradict themselves. No input was opened.
+    #[error("{0}")]
+    Options(String),
+    /// An input can't be opened, or isn't what it has to be. No row was handed out.
+    #[error("{}: {problem}", shown(name))]
+    Open {
+        /// The input as the user named it, `-` for standard input.
+        name: String,
+        /// What is wrong with it.
+        problem: OpenProblem,
+    },
+    /// Reading stopped part-way. All rows before the place were handed out.
+    #[error("{place}: {problem}")]
+    Broke {
+        /// The last record that was read (0: none), and the line that was reached.
+        place: Place,
+        /// What happened.
+        problem: BrokeProblem,
+    },
+}
+
+impl SourceError {
+    /// Whether it happened before the first row was handed out, so that nothing can have been sent.
+    pub fn before_reading(&self) -> bool {
+        match self {
+            Self::Options(_) | Self::Open { .. } => true,
+            Self::Broke { .. } => false,
+        }
+    }
+
+    pub(super) fn open(name: &str, problem: OpenProblem) -> Self {
+        Self::Open { name: name.to_owned(), problem }
+    }
+}
+
+fn shown(name: &str) -> &str {
+    if name == "-" { "standard input" } else { name }
+}
+
+/// What is wrong with an input before its first row.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenProblem {
+    /// Nothing has that name.
+    #[error("no such file")]
+    NotFound,
+    /// The pattern is none.
+    #[error("not a file pattern: {0}")]
+    Pattern(String),
+    /// The pattern matches no file.
+    #[error("no file matches this pattern")]
+    NoMatch,
+    /// It is a directory.
+    #[error("is a directory; name its files, or a pattern like `{0}/*.csv`")]
+    Directory(String),
+    /// The same input is named twice, so that its rows would be counted twice.
+    #[error("is the same input as {0}; its rows would be counted twice")]
+    Twice(String),
+    /// The system refuses it.
+    #[error("can't be read: {0}")]
+    Io(io::Error),
+    /// There is no header, as there is no text at all.
+    #[error("is empty: there is no header line")]
+    Empty,
+    /// It is in a format of its own.
+    #[error("is {what}, not CSV text; {hint}")]
+    NotText {
+        /// The format.
+        what: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// No encoding has that label.
+    #[error("unknown encoding `{0}`; known are the labels of the web, such as utf-8, utf-16le, windows-1252, latin1")]
+    Encoding(String),
+    /// The byte order mark contradicts the encoding that was said.
+    #[error("is said to be {said}, but starts with the byte order mark of {found}")]
+    ByteOrderMark {
+        /// The encoding in the options.
+        said: &'static str,
+        /// The encoding in the file.
+        found: &'static str,
+    },
+    /// The header line can't be read.
+    #[error("the header can't be read: {0}")]
+    Header(String),
+    /// Columns without a name.
+    #[error("the header has no name for column {}", listed(.0))]
+    NoName(Vec<usize>),
+    /// One name for several columns.
+    #[error("the header has the name `{}` more than once: columns {}", cut(name), listed(positions))]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// Where it stands, from 1.
+        positions: Vec<usize>,
+    },
+    /// Another set of columns than in the first input.
+    #[error("has other columns than {first}{}{}", part("; missing", missing), part("; not there", extra))]
+    Columns {
+        /// The input that it's compared with.
+        first: String,
+        /// Columns of the first input that this one lacks.
+        missing: Vec<String>,
+        /// Columns that the first input lacks.
+        extra: Vec<String>,
+    },
+}
+
+impl OpenProblem {
+    pub(super) fn io(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// Most column names that a message lists.
+const LISTED_MAX: usize = 10;
+
+/// Most characters of a column's name in a message: what is taken for a header may be data.
+const NAME_CHARS_MAX: usize = 80;
+
+pub(super) fn cut(name: &str) -> &str {
+    name.char_indices().nth(NAME_CHARS_MAX).map_or(name, |(at, _)| &name[..at])
+}
+
+fn listed(positions: &[usize]) -> String {
+    let mut list = positions.iter().take(LISTED_MAX).map(usize::to_string).collect::<Vec<_>>().join(", ");
+    if positions.len() > LISTED_MAX {
+        list += &format!(" and {} more", positions.len() - LISTED_MAX);
+    }
+    list
+}
+
+fn part(label: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let mut list = names.iter().take(LISTED_MAX).map(|name| format!("`{}`", cut(name))).collect::<Vec<_>>().join(", ");
+    if names.len() > LISTED_MAX {
+        list += &format!(" and {} more", names.len() - LISTED_MAX);
+    }
+    format!("{label}: {list}")
+}
+
+/// What stopped a source part-way.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokeProblem {
+    /// The system refuses to read on.
+    #[error("can't be read on: {0}")]
+    Io(io::Error),
+    /// The compressed data is damaged or cut off.
+    #[error("the {compression} data is damaged or cut off: {error}")]
+    Corrupt {
+        /// How it is compressed.
+        compression: Compression,
+        /// The decompressor's own words.
+        error: io::Error,
+    },
+    /// Far more comes out than went in.
+    #[error(
+        "decompresses to more than {ratio_max} times its size: {raw_bytes} bytes became {text_bytes}; decompress it yourself if it's meant to"
+    )]
+    Bomb {
+        /// The limit.
+        ratio_max: u64,
+        /// Compressed bytes read.
+        raw_bytes: u64,
+        /// Bytes that they became.
+        text_bytes: u64,
+    },
+    /// When its turn came, the file was no longer what it was when its header was checked.
+    #[error("was changed after the run had started: its header or format is another one now")]
+    Changed,
+    /// When its turn came, the file could not be opened any more.
+    #[error("can't be opened any more: {0}")]
+    Gone(OpenProblem),
+    /// The reading thread ended without a word: a bug.
+    #[error("the reader stopped unexpectedly (a bug)")]
+    Stopped,
+}
+
+impl BrokeProblem {
+    /// Readers wrap what they know into an `io::Error`; this takes it out again.
+    pub(super) fn from_io(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(problem) => problem,
+            Err(error) => Self::Io(error),
+        }
+    }
+}
