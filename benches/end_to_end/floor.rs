@@ -17,7 +17,7 @@ pub struct Arguments {
     csv: PathBuf,
     /// The server's address.
     #[arg(long)]
-    url: String,
+    url: reqwest::Url,
     /// Most requests in flight.
     #[arg(long, default_value_t = 8)]
     in_flight: usize,
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let mut requests = JoinSet::new();
         while let Some(body) = received.recv().await {
             let permit = in_flight.clone().acquire_owned().await.expect("never closed");
-            let request = client.post(&arguments.url).header("content-type", "application/json").body(body);
+            let request = client.post(arguments.url.clone()).header("content-type", "application/json").body(body);
             requests.spawn(async move {
                 let answer = request.send().await?.error_for_status()?.bytes().await?;
                 drop(permit);

@@ -1,8 +1,6 @@
 //! What the counting server understands of a request, and what it answers: as little as possible,
 //! so that it takes next to nothing from the program that is measured.
 
-use std::io::Write;
-
 use memchr::memmem;
 
 /// An operation of the API, by its root field.
@@ -14,6 +12,8 @@ pub enum Operation {
     Customers,
     /// `importSubscriptionsBulk`
     Subscriptions,
+    /// A bare JSON list of rows, from programs that speak no GraphQL.
+    Rows,
     /// `importIntegrationTasks`
     Task,
     /// `currentEnvironment`
@@ -24,7 +24,7 @@ pub enum Operation {
 
 impl Operation {
     /// The ones that write, which have a rate limit.
-    pub const WRITES: [Self; 3] = [Self::Usage, Self::Customers, Self::Subscriptions];
+    pub const WRITES: [Self; 4] = [Self::Usage, Self::Customers, Self::Subscriptions, Self::Rows];
 
     /// Its name in the counts.
     pub fn name(self) -> &'static str {
@@ -32,6 +32,7 @@ impl Operation {
             Self::Usage => "reportUsageBulk",
             Self::Customers => "importCustomersBulk",
             Self::Subscriptions => "importSubscriptionsBulk",
+            Self::Rows => "rows",
             Self::Task => "importIntegrationTasks",
             Self::Environment => "currentEnvironment",
             Self::Unknown => "unknown",
@@ -39,12 +40,19 @@ impl Operation {
     }
 
     /// Requests a minute. Source: the vendor's rate-limit page, 2026; it gives none for subscriptions.
+    /// Only writes are limited here.
     pub fn limit_per_minute(self) -> u32 {
-        if self == Self::Usage { 600 } else { 250 }
+        match self {
+            Self::Usage | Self::Rows => 600,
+            _ => 250,
+        }
     }
 
     /// The operation of a request's body, and what follows its root field.
     pub fn of(body: &[u8]) -> (Self, &[u8]) {
+        if body.starts_with(b"[") {
+            return (Self::Rows, &[]);
+        }
         // The operation's name starts with a capital and the root field does not: no confusion.
         for operation in [Self::Usage, Self::Customers, Self::Subscriptions, Self::Task, Self::Environment] {
             if let Some(at) = memmem::find(body, operation.name().as_bytes()) {
@@ -55,15 +63,22 @@ impl Operation {
     }
 }
 
-/// How many records a bulk request holds: each names its customer once.
-pub fn count_records(body: &[u8]) -> usize {
-    memmem::find_iter(body, br#""customerId":"#).count()
+/// How many records a request holds: each names its customer once.
+pub fn count_records(operation: Operation, body: &[u8]) -> usize {
+    match operation {
+        Operation::Usage | Operation::Customers | Operation::Subscriptions => {
+            memmem::find_iter(body, br#""customerId":"#).count()
+        }
+        Operation::Rows => memmem::find_iter(body, br#""customer_id":"#).count(),
+        Operation::Task | Operation::Environment | Operation::Unknown => 0,
+    }
 }
 
 /// Writes the answer to a request of `records` records.
 pub fn answer(operation: Operation, body: &[u8], after_root: &[u8], records: usize) -> Vec<u8> {
     match operation {
         Operation::Usage => usage_answer(body, after_root, records),
+        Operation::Rows => b"{}".to_vec(),
         Operation::Customers => br#"{"data":{"importCustomersBulk":"ok"}}"#.to_vec(),
         Operation::Subscriptions => {
             br#"{"data":{"importSubscriptionsBulk":"01890000-0000-7000-8000-000000000001"}}"#.to_vec()
@@ -104,7 +119,9 @@ fn usage_answer(body: &[u8], after_root: &[u8], records: usize) -> Vec<u8> {
             out.extend_from_slice(b"\":");
             match *field {
                 b"id" => {
-                    write!(out, r#""01890000-0000-7000-8000-{index:012}""#).expect("a vector takes all");
+                    let digit = |power: usize| b'0' + (index / power % 10) as u8;
+                    out.extend_from_slice(br#""01890000-0000-7000-8000-000000000"#);
+                    out.extend_from_slice(&[digit(100), digit(10), digit(1), b'"']);
                 }
                 b"currentUsage" => out.extend_from_slice(value_of(record, b"value")),
                 b"timestamp" | b"createdAt" => out.extend_from_slice(br#""2026-07-01T00:00:00.000Z""#),

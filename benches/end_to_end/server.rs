@@ -102,7 +102,7 @@ struct Counts {
     unknown: u64,
     bytes: u64,
     in_flight_max: u64,
-    writes: [WriteCounts; 3],
+    writes: [WriteCounts; 4],
 }
 
 impl Default for Counts {
@@ -229,7 +229,7 @@ impl Server {
 
 async fn handle(State(server): State<Arc<Server>>, body: Bytes) -> Response {
     let (operation, after_root) = Operation::of(&body);
-    let records = if Operation::WRITES.contains(&operation) { protocol::count_records(&body) } else { 0 };
+    let records = protocol::count_records(operation, &body);
     let (status, answer) = if server.count(operation, &body, records) {
         (StatusCode::OK, protocol::answer(operation, &body, after_root, records))
     } else {

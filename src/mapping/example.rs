@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::clock::SystemClock;
 use crate::record::{RecordBatch, RowBatch};
 
+use super::aggregate::SpillSettings;
 use super::compile::compile;
 use super::file::MappingFile;
 use super::mapper::Mapper;
-use super::aggregate::SpillSettings;
 use super::spec::{ExampleSpec, Expect};
 
 /// What came of one `[[example]]`.
@@ -73,9 +73,10 @@ fn differences(file: &MappingFile, example: &ExampleSpec) -> Vec<String> {
 
 fn compare(expect: &Expect, out: &RecordBatch) -> Vec<String> {
     let found = || {
-        let rejects = out.rejects.iter().map(|reject| {
-            format!("a reject ({}: {})", reject.field.as_deref().unwrap_or("the row"), reject.reason)
-        });
+        let rejects = out
+            .rejects
+            .iter()
+            .map(|reject| format!("a reject ({}: {})", reject.field.as_deref().unwrap_or("the row"), reject.reason));
         let records = out.records.iter().map(|record| String::from_utf8_lossy(out.json_of(record)).into_owned());
         let filtered = (out.filtered > 0).then(|| format!("{} filtered", out.filtered));
         let all: Vec<String> = records.chain(rejects).chain(filtered).collect();

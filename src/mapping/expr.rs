@@ -228,8 +228,7 @@ pub(super) struct Scope {
 impl Scope {
     /// A scope over `rows`; `now_ms` is what `now` says.
     pub fn new(rows: &Arc<RowBatch>, names: &Arc<Names>, now_ms: i64) -> Self {
-        let cells =
-            Arc::new(Cells { rows: rows.clone(), index: AtomicU32::new(0), names: names.clone(), now_ms });
+        let cells = Arc::new(Cells { rows: rows.clone(), index: AtomicU32::new(0), names: names.clone(), now_ms });
         let value = Value::from_object(Root(cells.clone()));
         Self { cells, value }
     }
@@ -277,12 +276,7 @@ impl Object for Cells {
         Enumerator::NonEnumerable
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _state: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, _state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match (method, args) {
             ("get", [name]) => Ok(self.get_value(name).unwrap_or_else(|| Value::from(""))),
             ("get", [name, default]) => Ok(self.get_value(name).unwrap_or_else(|| default.clone())),
@@ -337,7 +331,9 @@ mod tests {
     #[test]
     fn columns_are_found_wherever_they_stand() {
         assert_eq!(
-            names_of(r#"Status in ["active", "row['no']"] and row["Customer ID"] != row.get('Ended At', "") and row.Plan"#),
+            names_of(
+                r#"Status in ["active", "row['no']"] and row["Customer ID"] != row.get('Ended At', "") and row.Plan"#
+            ),
             [("Customer ID", false), ("Ended At", true), ("Plan", false), ("Status", false)]
                 .map(|(name, optional)| (name.to_owned(), optional))
         );
@@ -375,7 +371,9 @@ mod tests {
     #[test]
     fn what_fails_at_a_row_is_a_fault_and_not_false() {
         let scope = row(&[("Quantity", Some("many"))]);
-        for fails in ["number(Quantity) > 1", "row['nope'] == ''", "time(Quantity)", "range(10000)|map('upper')|list|length > 0"] {
+        for fails in
+            ["number(Quantity) > 1", "row['nope'] == ''", "time(Quantity)", "range(10000)|map('upper')|list|length > 0"]
+        {
             assert!(Expr::compile(fails, 0..0).unwrap().test(scope.at(0)).is_err(), "{fails}");
         }
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::entity::Entity;
 use crate::problem::{Problem, Problems};
 
+use super::expr::Expr;
 use super::read::Reader;
 use super::spec::{AggregateSpec, CheckSpec, ExampleSpec, Named, RejectSpec, ShapeSpec, Span};
-use super::expr::Expr;
 
 /// Most bytes of a mapping file: 4 MiB. Larger lookups belong into a CSV file.
 const FILE_BYTES_MAX: u64 = 4 << 20;

@@ -55,7 +55,8 @@ impl Group {
         let value = at.row.cell(column).unwrap_or("").trim();
         if value.is_empty() {
             self.close(plan, out);
-            out.rejects.push(Fault::new("is empty, and rows are grouped by it").at(&plan.columns[column]).reject(at.row));
+            out.rejects
+                .push(Fault::new("is empty, and rows are grouped by it").at(&plan.columns[column]).reject(at.row));
             return;
         }
         if self.value.as_deref() != Some(value) {

@@ -135,7 +135,10 @@ pub(super) enum Source {
     /// Optional columns that the source doesn't have.
     Nowhere,
     Const(Box<str>),
-    Join { columns: Vec<usize>, join: Box<str> },
+    Join {
+        columns: Vec<usize>,
+        join: Box<str>,
+    },
     First(Vec<usize>),
     Expr(Arc<Expr>),
 }

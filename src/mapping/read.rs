@@ -271,7 +271,11 @@ impl<'t> Reader<'t> {
         if let Some(named) = &encoding
             && encoding_rs::Encoding::for_label(named.text.as_bytes()).is_none()
         {
-            self.hinted(named.span.clone(), format!("there is no encoding `{}`", named.text), "for example utf-8, utf-16le, windows-1252");
+            self.hinted(
+                named.span.clone(),
+                format!("there is no encoding `{}`", named.text),
+                "for example utf-8, utf-16le, windows-1252",
+            );
         }
         CsvHints {
             delimiter: self.character(table, "delimiter"),

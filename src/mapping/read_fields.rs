@@ -66,7 +66,10 @@ impl Reader<'_> {
         for field in entity.fields() {
             let given = fields.iter().find(|given| given.field.name == field.name);
             match given {
-                None if field.required && !matches!(field.kind, Kind::Fixed(_)) && !(counts && field.name == "value") => {
+                None if field.required
+                    && !matches!(field.kind, Kind::Fixed(_))
+                    && !(counts && field.name == "value") =>
+                {
                     self.hinted(
                         place.clone(),
                         format!("`{}` is missing", field.name),
@@ -87,13 +90,7 @@ impl Reader<'_> {
     }
 
     /// Reads the fields of a table; `others` are keys that belong to somebody else.
-    fn fields(
-        &mut self,
-        table: &DeTable<'_>,
-        known: &'static [Field],
-        path: &str,
-        others: &[&str],
-    ) -> Vec<FieldSpec> {
+    fn fields(&mut self, table: &DeTable<'_>, known: &'static [Field], path: &str, others: &[&str]) -> Vec<FieldSpec> {
         let mut fields = Vec::new();
         for (key, item) in table {
             let name: &str = key.get_ref();
@@ -181,7 +178,8 @@ impl Reader<'_> {
             if exactly_one && given.len() != 1 {
                 let names: Vec<String> = known.iter().map(|field| format!("`{}`", field.name)).collect();
                 let found = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
-                let message = format!("an entry of `{path}` has exactly one of {}; this one has {found}", names.join(" or "));
+                let message =
+                    format!("an entry of `{path}` has exactly one of {}; this one has {found}", names.join(" or "));
                 self.problem(span, message);
             }
             entries.push(EntrySpec { when, fields, exactly_one });

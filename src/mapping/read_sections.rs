@@ -39,8 +39,7 @@ impl Reader<'_> {
         };
         let (key, value) = (self.string(entries, "key"), self.string(entries, "value"));
         let path = self.base_dir.join(&file.text);
-        let read =
-            table.read_csv(&path, key.as_ref().map(|key| &*key.text), value.as_ref().map(|value| &*value.text));
+        let read = table.read_csv(&path, key.as_ref().map(|key| &*key.text), value.as_ref().map(|value| &*value.text));
         if let Err(reason) = read {
             self.problem(file.span, format!("`{}` {reason}", path.display()));
         }
@@ -187,9 +186,7 @@ fn json_of(item: &Item<'_>) -> serde_json::Value {
     match item.get_ref() {
         DeValue::Boolean(word) => (*word).into(),
         DeValue::Array(list) => list.iter().map(json_of).collect(),
-        DeValue::Table(table) => {
-            table.iter().map(|(key, item)| (key.get_ref().to_string(), json_of(item))).collect()
-        }
+        DeValue::Table(table) => table.iter().map(|(key, item)| (key.get_ref().to_string(), json_of(item))).collect(),
         DeValue::Integer(_) | DeValue::Float(_) => {
             let text = scalar_text(item).unwrap_or_default();
             serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))

@@ -15,9 +15,35 @@ use super::time::{Format, TimeRule, Zone};
 
 /// Keys of a value.
 pub(super) const KEYS: [&str; 29] = [
-    "column", "optional", "columns", "join", "first", "const", "expr", "required", "null", "trim", "lower", "upper",
-    "default", "map", "lookup", "else", "prefix", "suffix", "time", "zone", "decimal", "thousands", "scale", "whole",
-    "min", "max", "one_of", "split", "type",
+    "column",
+    "optional",
+    "columns",
+    "join",
+    "first",
+    "const",
+    "expr",
+    "required",
+    "null",
+    "trim",
+    "lower",
+    "upper",
+    "default",
+    "map",
+    "lookup",
+    "else",
+    "prefix",
+    "suffix",
+    "time",
+    "zone",
+    "decimal",
+    "thousands",
+    "scale",
+    "whole",
+    "min",
+    "max",
+    "one_of",
+    "split",
+    "type",
 ];
 
 /// Where a value goes.
@@ -160,7 +186,8 @@ impl Reader<'_> {
                 kind
             }
             kind if says_number => {
-                let message = format!("number keys (decimal, scale, min, …) are for numbers; `{}` is none", target.path);
+                let message =
+                    format!("number keys (decimal, scale, min, …) are for numbers; `{}` is none", target.path);
                 self.problem(span.clone(), message);
                 kind
             }
@@ -293,11 +320,7 @@ impl Reader<'_> {
                     self.hinted(named.span, message, "say it: zone = \"UTC\", or zone = \"Europe/Berlin\"");
                 }
                 Ok(format) => formats.push(format),
-                Err(reason) => self.hinted(
-                    named.span,
-                    reason,
-                    "iso, unix, unix_ms, or a format like %Y-%m-%d %H:%M",
-                ),
+                Err(reason) => self.hinted(named.span, reason, "iso, unix, unix_ms, or a format like %Y-%m-%d %H:%M"),
             }
         }
         Some(TimeRule { formats, zone })
@@ -315,11 +338,12 @@ impl Reader<'_> {
             self.problem(item.span(), format!("`{decimal}` can't stand for both thousands and decimals"));
         }
         let scale = self.integer(table, "scale").unwrap_or(0);
-        let scale = i8::try_from(scale).ok().filter(|scale| scale.abs() <= NumberForm::SCALE_MAX).unwrap_or_else(|| {
-            let span = table.get("scale").map_or(0..0, |item| item.span());
-            self.problem(span, format!("`scale` moves the point by {} places at most", NumberForm::SCALE_MAX));
-            0
-        });
+        let scale =
+            i8::try_from(scale).ok().filter(|scale| scale.abs() <= NumberForm::SCALE_MAX).unwrap_or_else(|| {
+                let span = table.get("scale").map_or(0..0, |item| item.span());
+                self.problem(span, format!("`scale` moves the point by {} places at most", NumberForm::SCALE_MAX));
+                0
+            });
         Some(NumberForm { decimal, thousands, scale })
     }
 
@@ -358,7 +382,10 @@ impl Reader<'_> {
         let span = |key: &str| table.get(key).map_or(0..0, |item| item.span());
         for (word, becomes) in words.entries() {
             if let Err(fault) = rule.finish(becomes, becomes) {
-                self.problem(span(key), format!("`{word}` becomes `{becomes}`, which can't be `{path}`: it {}", fault.reason));
+                self.problem(
+                    span(key),
+                    format!("`{word}` becomes `{becomes}`, which can't be `{path}`: it {}", fault.reason),
+                );
                 break;
             }
         }

@@ -177,8 +177,7 @@ impl Rule {
             let iso = civil.iso().ok_or_else(|| Fault::of_value(given, "is outside the years 0 to 9999"))?;
             return Ok(Some(Text::Time(iso)));
         }
-        let checked =
-            entity::check(&self.kind, text).map_err(|misfit| Fault::of_value(given, misfit.to_string()))?;
+        let checked = entity::check(&self.kind, text).map_err(|misfit| Fault::of_value(given, misfit.to_string()))?;
         Ok(checked.map(|text| match self.kind {
             Kind::Number { .. } => match canonical(text) {
                 std::borrow::Cow::Borrowed(text) => Text::Borrowed(text),

@@ -138,7 +138,9 @@ fn object(fields: &[Field], entry: bool) -> Value {
                 "properties": { "columns_matching": { "type": "string" } },
                 "additionalProperties": reference("value")
             }),
-            Kind::TextList => json!({ "oneOf": [reference("value"), { "type": "array", "items": reference("value") }] }),
+            Kind::TextList => {
+                json!({ "oneOf": [reference("value"), { "type": "array", "items": reference("value") }] })
+            }
             _ => reference("value"),
         };
         schema["description"] = field.doc.into();

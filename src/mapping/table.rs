@@ -72,7 +72,9 @@ impl Table {
         let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
         let header = reader.headers().map_err(|error| format!("has no readable header: {error}"))?.clone();
         let column = |name: Option<&str>, fallback: usize| match name {
-            Some(name) => header.iter().position(|known| known == name).ok_or_else(|| format!("has no column `{name}`")),
+            Some(name) => {
+                header.iter().position(|known| known == name).ok_or_else(|| format!("has no column `{name}`"))
+            }
             None if fallback < header.len() => Ok(fallback),
             None => Err("needs two columns: a key and a value".to_owned()),
         };

@@ -1,9 +1,9 @@
 //! Times as exports write them, into ISO 8601 UTC with milliseconds.
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::Timestamp;
 
 use super::fault::Fault;
 
@@ -122,13 +122,9 @@ fn tokens(format: &str) -> Option<Box<[Token]>> {
                 b'H' => tokens.push(Token::Hour),
                 b'M' => tokens.push(Token::Minute),
                 b'S' => tokens.push(Token::Second),
-                b'F' => tokens.extend([
-                    Token::Year,
-                    Token::Literal(b'-'),
-                    Token::Month,
-                    Token::Literal(b'-'),
-                    Token::Day,
-                ]),
+                b'F' => {
+                    tokens.extend([Token::Year, Token::Literal(b'-'), Token::Month, Token::Literal(b'-'), Token::Day])
+                }
                 b'R' => tokens.extend([Token::Hour, Token::Literal(b':'), Token::Minute]),
                 b'T' => tokens.extend([
                     Token::Hour,
@@ -257,9 +253,7 @@ impl TimeRule {
     fn read(&self, format: &Format, text: &str) -> Result<Option<Civil>, Box<Fault>> {
         match format {
             Format::Iso => self.read_iso(text),
-            Format::Unix => {
-                Ok(integer(text).and_then(|s| Timestamp::from_second(s).ok()).map(Civil::of_timestamp))
-            }
+            Format::Unix => Ok(integer(text).and_then(|s| Timestamp::from_second(s).ok()).map(Civil::of_timestamp)),
             Format::UnixMs => {
                 Ok(integer(text).and_then(|ms| Timestamp::from_millisecond(ms).ok()).map(Civil::of_timestamp))
             }
@@ -348,9 +342,8 @@ fn fixed(tokens: &[Token], text: &[u8]) -> Option<Civil> {
         };
         let (part, tail) = rest.split_at_checked(width)?;
         rest = tail;
-        let number = || {
-            part.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))
-        };
+        let number =
+            || part.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')));
         match token {
             Token::Year => civil.year = number()?.into(),
             Token::Month => civil.month = number()?,
@@ -408,7 +401,10 @@ mod tests {
         assert_eq!(iso(&rule(&["unix_ms"], ""), "1692852080123").unwrap(), "2023-08-24T04:41:20.123Z");
         assert!(iso(&rule(&["unix"], ""), "1e9").is_err());
         assert_eq!(iso(&TimeRule::iso(), "2022-01-31T01:00:00.5+01:00").unwrap(), "2022-01-31T00:00:00.500Z");
-        assert_eq!(iso(&rule(&["%Y-%m-%d %H:%M:%S %z"], ""), "2010-03-24 17:18:46 -0700").unwrap(), "2010-03-25T00:18:46.000Z");
+        assert_eq!(
+            iso(&rule(&["%Y-%m-%d %H:%M:%S %z"], ""), "2010-03-24 17:18:46 -0700").unwrap(),
+            "2010-03-25T00:18:46.000Z"
+        );
         assert!(iso(&TimeRule::iso(), "2022-01-31T01:00:00").is_err(), "no zone, no guess");
     }
 

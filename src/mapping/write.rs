@@ -9,12 +9,7 @@ use super::plan::{At, EntryPlan, FieldPlan, Node, Shape, ValuePlan};
 /// # Errors
 ///
 /// The first value that doesn't fit. The buffers then hold a part of the record: cut them.
-pub(super) fn record(
-    shape: &Shape,
-    members: &[At<'_>],
-    out: &mut Vec<u8>,
-    key: &mut String,
-) -> Result<(), Box<Fault>> {
+pub(super) fn record(shape: &Shape, members: &[At<'_>], out: &mut Vec<u8>, key: &mut String) -> Result<(), Box<Fault>> {
     let first = members[0];
     let mut key_parts = 0;
     out.push(b'{');

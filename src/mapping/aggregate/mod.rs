@@ -93,7 +93,10 @@ enum Stage {
     Resolving(Resolve),
     /// From memory, last first.
     Draining(Vec<(Box<[u8]>, Total)>),
-    Merging { merge: Merge, next: Option<(Vec<u8>, Total)> },
+    Merging {
+        merge: Merge,
+        next: Option<(Vec<u8>, Total)>,
+    },
     Done,
 }
 
@@ -311,14 +314,13 @@ impl Totals {
     fn give(&self, key: &[u8], total: &Total, out: &mut RecordBatch) {
         let Ok(key) = std::str::from_utf8(key) else { return };
         let records = total.records();
-        let origin =
-            Origin::Total { first: self.place(total.first), rows: total.rows, records: records.clone() };
+        let origin = Origin::Total { first: self.place(total.first), rows: total.rows, records: records.clone() };
         let value = total.value.to_string();
         let fields = Entity::Usage.fields();
-        let kind = fields.iter().find(|field| field.name == "value").map_or(
-            Kind::Number { min: None, max: None, whole: false },
-            |field| field.kind,
-        );
+        let kind = fields
+            .iter()
+            .find(|field| field.name == "value")
+            .map_or(Kind::Number { min: None, max: None, whole: false }, |field| field.kind);
         if let Err(misfit) = entity::check(&kind, &value) {
             let numbers: Vec<String> = records.iter().map(u64::to_string).collect();
             let more = if total.rows > records.len() as u64 { ", …" } else { "" };
