@@ -290,7 +290,7 @@ async fn overlapping_calls_each_get_their_own_batches(reopen: impl AsyncFn() -> 
         let ids = ledger.open(run, "customers", &scope, &[&a, &b]).await.unwrap();
         assert!(ids[0] < ids[1]);
         ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             ledger.settle(ids[1], &[Outcome::Accepted]).await.unwrap();
         }
     };

@@ -187,7 +187,7 @@ fn key_of(entry: &Entry) -> KeyHash {
 }
 
 fn fingerprint_of(entry: &Entry) -> Fingerprint {
-    Fingerprint(u64::from(entry[3]) << 32 | u64::from(entry[4]))
+    Fingerprint((u64::from(entry[3]) << 32) | u64::from(entry[4]))
 }
 
 #[derive(Debug, Default)]
@@ -200,7 +200,7 @@ impl Shard {
     /// The slot where a key would be if there were no others. The shard's number is in the first
     /// word, so the second one is taken.
     fn home(&self, entry: &Entry) -> usize {
-        (u64::from(entry[1]) * self.slots.len() as u64 >> 32) as usize
+        ((u64::from(entry[1]) * self.slots.len() as u64) >> 32) as usize
     }
 
     fn next(&self, at: usize) -> usize {
@@ -374,7 +374,7 @@ mod tests {
         #[test]
         fn it_says_what_a_plain_map_says(steps in prop::collection::vec((0u8..3, 0u64..60, 0u64..3), 0..300)) {
             // Keys that all fall into one table, with few homes: long clusters, and wrapping round.
-            let crowded = |number: u64| KeyHash([0, (number as u32 % 7) << 29 | 0x1fff_ffff, number as u32]);
+            let crowded = |number: u64| KeyHash([0, ((number as u32 % 7) << 29) | 0x1fff_ffff, number as u32]);
             let (mut index, mut model) = (Index::new(), BTreeMap::new());
             for (ordinal, (what, number, content)) in (1u32..).zip(steps) {
                 let (key, print) = (crowded(number), Fingerprint(content));

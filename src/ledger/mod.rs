@@ -19,7 +19,7 @@ mod error;
 mod index;
 mod lock;
 mod memory;
-// pub mod rejects;
+pub mod rejects;
 mod segment;
 mod sqlite;
 

@@ -8,6 +8,7 @@ mod compact;
 mod crash;
 mod database;
 mod reader;
+mod settle;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 pub use database::Access;
 use database::Database;
 use reader::BATCHES;
-use writer::{Op, Packed, Reply, Traces, Verdict, Writer};
+use settle::Verdict;
+use writer::{Op, Packed, Reply, Traces, Writer};
 
 use super::segment::{State, pack, pack_keys, unpack};
 use super::{

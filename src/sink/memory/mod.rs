@@ -1,0 +1,378 @@
+//! A sink in memory, with faults on demand, for tests of whatever stands on a sink.
+
+mod fault;
+mod records;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::budget::Permit;
+use super::code::ErrorCode;
+use super::error::{Named, SinkError, UnknownCause};
+use super::{
+    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ReadCustomer, ReadSubscription,
+    ReadUsage, Sink, Submission, TaskState, TaskStatus, answer, check_ids, check_permit,
+};
+use crate::batch::Batch;
+use crate::entity::Entity;
+pub use fault::{Fault, Tasks};
+use records::{customer, subscription, text};
+
+/// Keeps everything in maps. Upserts by key, as the API does.
+#[derive(Debug, Default)]
+pub struct MemorySink {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    tasks: Tasks,
+    records: BTreeMap<(Entity, String), Value>,
+    applied: BTreeMap<(Entity, String), u64>,
+    refused: BTreeMap<(Entity, String), ErrorCode>,
+    write_faults: VecDeque<Fault>,
+    read_faults: VecDeque<Fault>,
+    started: BTreeMap<String, Task>,
+    plans: Vec<CatalogPlan>,
+    features: Vec<CatalogFeature>,
+    requests: u64,
+}
+
+#[derive(Debug)]
+struct Task {
+    looks_left: u32,
+    looks: u32,
+    rows: Vec<(String, Value)>,
+    errors: Vec<(String, String)>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            tasks: Tasks::Listed { looks: 1 },
+            records: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            write_faults: VecDeque::new(),
+            read_faults: VecDeque::new(),
+            started: BTreeMap::new(),
+            plans: Vec::new(),
+            features: Vec::new(),
+            requests: 0,
+        }
+    }
+}
+
+impl MemorySink {
+    /// Makes the next submission without a fault go wrong. Faults queue.
+    pub fn inject(&self, fault: Fault) {
+        self.state().write_faults.push_back(fault);
+    }
+
+    /// Makes the next read (task, entities, catalog) go wrong.
+    pub fn inject_read(&self, fault: Fault) {
+        self.state().read_faults.push_back(fault);
+    }
+
+    /// Refuses a record for good: a batch of customers or usage that holds it is refused as a whole, an import of
+    /// subscriptions skips it.
+    pub fn refuse(&self, entity: Entity, key: &str, code: ErrorCode) {
+        self.state().refused.insert((entity, key.to_owned()), code);
+    }
+
+    /// Takes it again.
+    pub fn allow(&self, entity: Entity, key: &str) {
+        self.state().refused.remove(&(entity, key.to_owned()));
+    }
+
+    /// How imports of subscriptions are followed. Default: a task of one look.
+    pub fn set_tasks(&self, tasks: Tasks) {
+        self.state().tasks = tasks;
+    }
+
+    /// The catalog that it lists.
+    pub fn set_catalog(&self, plans: Vec<CatalogPlan>, features: Vec<CatalogFeature>) {
+        let mut state = self.state();
+        (state.plans, state.features) = (plans, features);
+    }
+
+    /// How often each record was applied, by entity and key.
+    pub fn applied(&self) -> BTreeMap<(Entity, String), u64> {
+        self.state().applied.clone()
+    }
+
+    /// A record's JSON as it was sent last.
+    pub fn record(&self, entity: Entity, key: &str) -> Option<Value> {
+        self.state().records.get(&(entity, key.to_owned())).cloned()
+    }
+
+    /// Requests that it received, reads included.
+    pub fn requests(&self) -> u64 {
+        self.state().requests
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers whether to answer at all.
+    fn submit_now(&self, batch: &Batch) -> Result<Option<Submission>, SinkError> {
+        let mut state = self.state();
+        let fault = state.write_faults.pop_front();
+        if let Some(error) = fault.as_ref().and_then(before) {
+            return Err(error);
+        }
+        state.requests += 1;
+        let rows: Vec<(String, Value)> = batch
+            .items
+            .iter()
+            .map(|item| Ok((batch.key_of(item).to_owned(), parse(batch.json_of(item))?)))
+            .collect::<Result<_, SinkError>>()?;
+        if let Some(Fault::Refuse(code)) = fault {
+            return Err(refusal(code));
+        }
+        if let Some(Fault::ApplyHalf(code)) = fault {
+            let half = rows.len() / 2;
+            rows.into_iter().take(half).for_each(|(key, json)| state.apply(batch.entity, key, json));
+            return Err(refusal(code));
+        }
+        let code_of = |state: &State, key: &str| state.refused.get(&(batch.entity, key.to_owned())).cloned();
+        let submission = match batch.entity {
+            Entity::Customer | Entity::Usage => {
+                if let Some(code) = rows.iter().find_map(|(key, _)| code_of(&state, key)) {
+                    return Err(refusal(code));
+                }
+                let current_usage = match batch.entity {
+                    Entity::Usage => rows.iter().map(|(_, json)| json["value"].as_f64()).collect(),
+                    Entity::Customer | Entity::Subscription => Vec::new(),
+                };
+                rows.into_iter().for_each(|(key, json)| state.apply(batch.entity, key, json));
+                Submission::Applied { current_usage, unanswered: Vec::new() }
+            }
+            Entity::Subscription => {
+                let mut task = Task { looks_left: 0, looks: 0, rows: Vec::new(), errors: Vec::new() };
+                for (key, json) in rows {
+                    match code_of(&state, &key) {
+                        Some(code) => task.errors.push((key, code.to_string())),
+                        None => task.rows.push((key, json)),
+                    }
+                }
+                state.start(task)
+            }
+        };
+        match fault {
+            Some(Fault::LoseAnswer) => Err(lost()),
+            Some(Fault::Hold) => Ok(None),
+            _ => Ok(Some(submission)),
+        }
+    }
+
+    /// Checks permit and faults of a read, then answers from the state.
+    fn read<T: Send>(
+        &self,
+        permit: &Permit,
+        operation: Operation,
+        answer: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, SinkError> {
+        check_permit(permit, operation)?;
+        let mut state = self.state();
+        let fault = state.read_faults.pop_front();
+        if let Some(error) = fault.as_ref().and_then(before) {
+            return Err(error);
+        }
+        state.requests += 1;
+        match fault {
+            Some(Fault::Refuse(code) | Fault::ApplyHalf(code)) => Err(refusal(code)),
+            Some(Fault::LoseAnswer | Fault::Hold) => Err(lost()),
+            _ => Ok(answer(&mut state)),
+        }
+    }
+}
+
+/// The error of a fault that keeps a request from arriving.
+fn before(fault: &Fault) -> Option<SinkError> {
+    match fault {
+        Fault::NotSent => Some(SinkError::NotSent { source: "no connection".into() }),
+        Fault::Throttled(retry_after) => Some(SinkError::Throttled { retry_after: *retry_after }),
+        Fault::LoseRequest => Some(lost()),
+        Fault::LoseAnswer | Fault::Hold | Fault::Refuse(_) | Fault::ApplyHalf(_) => None,
+    }
+}
+
+fn lost() -> SinkError {
+    SinkError::Unknown { cause: UnknownCause::Lost("the connection was cut".into()), retry_after: None }
+}
+
+fn refusal(code: ErrorCode) -> SinkError {
+    let message = format!("refused with {code}");
+    answer::of_code(code, message, Named::default(), None)
+}
+
+fn parse(json: &[u8]) -> Result<Value, SinkError> {
+    serde_json::from_slice(json).map_err(|error| SinkError::malformed(error.to_string()))
+}
+
+impl State {
+    fn apply(&mut self, entity: Entity, key: String, json: Value) {
+        *self.applied.entry((entity, key.clone())).or_default() += 1;
+        self.records.insert((entity, key), json);
+    }
+
+    fn start(&mut self, mut task: Task) -> Submission {
+        let looks = match self.tasks {
+            Tasks::None => {
+                task.rows.into_iter().for_each(|(key, json)| self.apply(Entity::Subscription, key, json));
+                return Submission::applied();
+            }
+            Tasks::Listed { looks } | Tasks::NotListed { looks } | Tasks::Unreadable { looks } => looks,
+        };
+        (task.looks_left, task.looks) = (looks, looks);
+        let id = uuid::Uuid::from_u128(self.started.len() as u128 + 1).to_string();
+        self.started.insert(id.clone(), task);
+        self.finish_tasks();
+        Submission::Started { task: Some(id) }
+    }
+
+    /// Every look brings every task on.
+    fn look(&mut self) {
+        self.started.values_mut().for_each(|task| task.looks_left = task.looks_left.saturating_sub(1));
+        self.finish_tasks();
+    }
+
+    fn finish_tasks(&mut self) {
+        let done = self.started.values_mut().filter(|task| task.looks_left == 0);
+        let rows: Vec<_> = done.flat_map(|task| std::mem::take(&mut task.rows)).collect();
+        rows.into_iter().for_each(|(key, json)| self.apply(Entity::Subscription, key, json));
+    }
+
+    fn task(&mut self, id: &str) -> TaskState {
+        self.look();
+        match self.tasks {
+            Tasks::Unreadable { .. } => return TaskState::Unreadable { reason: "no right to read tasks".to_owned() },
+            Tasks::NotListed { .. } => return TaskState::NotListed,
+            Tasks::None | Tasks::Listed { .. } => {}
+        }
+        let Some(task) = self.started.get(id) else { return TaskState::NotListed };
+        if task.looks_left > 0 {
+            let done = 100 * (task.looks - task.looks_left) / task.looks.max(1);
+            return TaskState::Running { progress: u8::try_from(done).unwrap_or(100) };
+        }
+        let status = if task.errors.is_empty() { TaskStatus::Completed } else { TaskStatus::PartiallyFailed };
+        TaskState::Finished { status, errors: task.errors.clone() }
+    }
+
+    fn find<T>(&self, entity: Entity, ids: &[&str], convert: fn(&str, &Value) -> T) -> Page<T> {
+        let found = ids.iter().filter_map(|id| {
+            let json = self.records.get(&(entity, (*id).to_owned()))?;
+            Some(convert(id, json))
+        });
+        Page::only(found.collect())
+    }
+}
+
+impl Sink for MemorySink {
+    fn submit<'a>(&'a self, batch: &'a Batch, permit: Permit) -> BoxFuture<'a, Result<Submission, SinkError>> {
+        Box::pin(async move {
+            check_permit(&permit, Operation::of(batch.entity))?;
+            match self.submit_now(batch)? {
+                Some(submission) => Ok(submission),
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn task<'a>(&'a self, id: &'a str, permit: Permit) -> BoxFuture<'a, Result<TaskState, SinkError>> {
+        Box::pin(async move { self.read(&permit, Operation::ImportTasks, |state| state.task(id)) })
+    }
+
+    fn read_customers<'a>(
+        &'a self,
+        ids: &'a [&'a str],
+        _after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<ReadCustomer>, SinkError>> {
+        Box::pin(async move {
+            check_ids(ids)?;
+            self.read(&permit, Operation::Customers, |state| state.find(Entity::Customer, ids, customer))
+        })
+    }
+
+    fn read_subscriptions<'a>(
+        &'a self,
+        ids: &'a [&'a str],
+        _after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<ReadSubscription>, SinkError>> {
+        Box::pin(async move {
+            check_ids(ids)?;
+            self.read(&permit, Operation::Subscriptions, |state| {
+                state.look();
+                state.find(Entity::Subscription, ids, subscription)
+            })
+        })
+    }
+
+    fn read_usage<'a>(
+        &'a self,
+        customer_id: &'a str,
+        resource_id: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Vec<ReadUsage>, SinkError>> {
+        Box::pin(async move {
+            self.read(&permit, Operation::EntitlementsState, |state| {
+                let usage = state.records.iter().filter(|((entity, _), json)| {
+                    *entity == Entity::Usage
+                        && json["customerId"] == customer_id
+                        && json["resourceId"].as_str() == resource_id
+                });
+                usage
+                    .map(|(_, json)| ReadUsage {
+                        feature_id: text(json, "featureId"),
+                        current_usage: json["value"].as_f64(),
+                        usage_limit: None,
+                        period_start: None,
+                        period_end: None,
+                    })
+                    .collect()
+            })
+        })
+    }
+
+    fn environment(&self, permit: Permit) -> BoxFuture<'_, Result<Option<String>, SinkError>> {
+        Box::pin(async move { self.read(&permit, Operation::CurrentEnvironment, |_| Some("memory".to_owned())) })
+    }
+
+    fn plans<'a>(
+        &'a self,
+        _after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<CatalogPlan>, SinkError>> {
+        Box::pin(async move { self.read(&permit, Operation::Plans, |state| Page::only(state.plans.clone())) })
+    }
+
+    fn features<'a>(
+        &'a self,
+        _after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<CatalogFeature>, SinkError>> {
+        Box::pin(async move { self.read(&permit, Operation::Features, |state| Page::only(state.features.clone())) })
+    }
+
+    fn addons<'a>(
+        &'a self,
+        _after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<CatalogAddon>, SinkError>> {
+        Box::pin(async move { self.read(&permit, Operation::Addons, |_| Page::only(Vec::new())) })
+    }
+
+    fn currencies(&self, permit: Permit) -> BoxFuture<'_, Result<Vec<CatalogCurrency>, SinkError>> {
+        Box::pin(async move { self.read(&permit, Operation::CustomCurrencies, |_| Vec::new()) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

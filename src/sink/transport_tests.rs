@@ -1,0 +1,163 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::clock::FixedClock;
+
+const KEY: &str = "server-hunter2";
+
+fn transport(port: u16, configure: impl FnOnce(&mut HttpSettings)) -> HttpTransport {
+    let endpoint = Endpoint::parse(&format!("http://localhost:{port}/graphql?token=hunter3")).unwrap();
+    let mut settings = HttpSettings::new(endpoint, KEY.into());
+    configure(&mut settings);
+    HttpTransport::new(settings).unwrap()
+}
+
+/// A server that takes one request whole and answers `answer` as it stands, then closes.
+async fn server(answer: &'static [u8]) -> (u16, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"BODY") {
+            assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+        }
+        stream.write_all(answer).await.unwrap();
+        String::from_utf8(seen).unwrap()
+    });
+    (port, seen)
+}
+
+fn all_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = format!("{error:?} {error}");
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(" {cause:?} {cause}"));
+        next = cause.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_request_carries_key_operation_and_type_and_its_answer_comes_back_whole() {
+    let (port, seen) = server(b"HTTP/1.1 429 Too Many\r\nretry-after: 2\r\ncontent-length: 2\r\n\r\n{}").await;
+    let answer = transport(port, |_| {}).post("ReportUsageBulk", b"BODY".to_vec()).await.unwrap();
+    assert_eq!(answer, HttpAnswer { status: 429, retry_after: Some(Duration::from_secs(2)), body: b"{}".to_vec() });
+    let seen = seen.await.unwrap();
+    for header in [
+        "POST /graphql",
+        "x-api-key: server-hunter2\r\n",
+        "x-graphql-operation-name: ReportUsageBulk\r\n",
+        "content-type: application/json\r\n",
+        "user-agent: stigg-import/",
+    ] {
+        assert!(seen.contains(header), "{header} in {seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_was_not_sent() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let error = transport(port, |_| {}).post("X", b"BODY".to_vec()).await.unwrap_err();
+    assert_eq!(error.sent, Sent::No);
+    assert!(!all_of(&error).contains("hunter"), "{}", all_of(&error));
+}
+
+#[tokio::test]
+async fn what_breaks_after_sending_may_have_arrived() {
+    for answer in [
+        &b""[..],
+        b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"data\":",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"dat",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 33554433\r\n\r\n{",
+    ] {
+        let (port, _seen) = server(answer).await;
+        let error = transport(port, |_| {}).post("X", b"BODY".to_vec()).await.unwrap_err();
+        assert_eq!(error.sent, Sent::Maybe, "{answer:?}");
+        assert!(!all_of(&error).contains("hunter"), "{}", all_of(&error));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_is_cut_off_while_it_streams() {
+    let (port, _seen) = server(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n0123456789").await;
+    let error = transport(port, |s| s.answer_bytes_max = 9).post("X", b"BODY".to_vec()).await.unwrap_err();
+    assert!(all_of(&error).contains("larger than 9 bytes"));
+}
+
+#[tokio::test]
+async fn a_silent_server_times_out_and_may_have_received() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let short = |s: &mut HttpSettings| s.timeout = Duration::from_millis(50);
+    let error = transport(port, short).post("X", b"BODY".to_vec()).await.unwrap_err();
+    assert_eq!(error.sent, Sent::Maybe);
+    drop(listener);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_with_the_key() {
+    let (port, _seen) =
+        server(b"HTTP/1.1 307 Moved\r\nlocation: http://example.com/\r\ncontent-length: 0\r\n\r\n").await;
+    let answer = transport(port, |_| {}).post("X", b"BODY".to_vec()).await.unwrap();
+    assert_eq!(answer.status, 307);
+}
+
+#[tokio::test]
+async fn a_failed_handshake_was_not_sent_and_needs_no_process_wide_provider() {
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = plain.local_addr().unwrap().port();
+    let endpoint = Endpoint::parse(&format!("https://localhost:{port}/graphql")).unwrap();
+    let transport = match HttpTransport::new(HttpSettings::new(endpoint, KEY.into())) {
+        Ok(transport) => transport,
+        // A machine without root certificates says so, and sends nothing.
+        Err(HttpSetupError::Roots(_)) => return,
+        Err(error) => panic!("{error}"),
+    };
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    let error = transport.post("X", b"BODY".to_vec()).await.unwrap_err();
+    assert_eq!(error.sent, Sent::No);
+    assert!(!all_of(&error).contains("hunter"), "{}", all_of(&error));
+}
+
+#[test]
+fn a_key_that_no_header_takes_is_refused_without_being_printed() {
+    let endpoint = Endpoint::parse("http://127.0.0.1/").unwrap();
+    for key in ["", "  ", "hunter\n2", "hunter\u{7f}"] {
+        let settings = HttpSettings::new(endpoint.clone(), key.into());
+        assert!(!format!("{settings:?}").contains("hunter"));
+        let error = HttpTransport::new(settings).unwrap_err();
+        assert!(matches!(error, HttpSetupError::Key));
+        assert!(!format!("{error:?} {error}").contains("hunter"));
+    }
+    let padded = HttpSettings::new(endpoint, "server-1\n".into());
+    assert!(HttpTransport::new(padded).is_ok(), "the line break at the end of a file is not the key's");
+}
+
+#[test]
+fn retry_after_is_read_in_all_its_forms_and_bounded() {
+    let clock = FixedClock::at("2026-01-01T00:00:00Z".parse().unwrap());
+    let pause = |pairs: &[(&'static str, &'static str)]| {
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        retry_after(&headers, &clock)
+    };
+    let seconds = |s| Some(Duration::from_secs(s));
+    assert_eq!(pause(&[("retry-after", "7")]), seconds(7));
+    assert_eq!(pause(&[("retry-after-ms", "1500"), ("retry-after", "7")]), Some(Duration::from_millis(1500)));
+    assert_eq!(pause(&[("retry-after", "Thu, 01 Jan 2026 00:00:30 GMT")]), seconds(30));
+    let by_server = [("date", "Thu, 01 Jan 2026 00:10:00 GMT"), ("retry-after", "Thu, 01 Jan 2026 00:10:05 GMT")];
+    assert_eq!(pause(&by_server), seconds(5));
+    assert_eq!(pause(&[("retry-after", "Wed, 31 Dec 2025 00:00:00 GMT")]), seconds(0));
+    assert_eq!(pause(&[("retry-after", "999999999999999")]), Some(RETRY_AFTER_MAX));
+    for nonsense in ["-1", "NaN", "inf", "soon", ""] {
+        assert_eq!(pause(&[("retry-after", nonsense)]), None, "{nonsense}");
+    }
+}
