@@ -19,10 +19,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("config", &["source", "mapping", "sink", "pipeline", "record", "entity", "clock", "problem"]),
     (
         "cli",
-        &[
-            "config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "batch", "record", "entity",
-            "clock", "problem",
-        ],
+        &["config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "batch", "record", "entity", "clock", "problem"],
     ),
 ];
 
