@@ -60,3 +60,13 @@ fn settings_do_not_print_keys() {
 
     assert!(!format!("{settings:?}").contains("secret"));
 }
+
+#[test]
+fn the_page_names_every_switch_fault_and_operation() {
+    let page = include_str!("../../../docs/sandbox.md");
+    let operations = crate::sandbox::limits::OPERATIONS.iter().map(|operation| operation.root_field);
+
+    for name in Unknowns::NAMES.iter().chain(FaultKind::NAMES).copied().chain(operations) {
+        assert!(page.contains(&format!("`{name}")), "{name}");
+    }
+}
