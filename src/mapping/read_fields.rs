@@ -36,7 +36,7 @@ impl Reader<'_> {
         if records.is_empty() {
             self.complete(&base, &written, entity, aggregate, &place);
         }
-        self.shapes_or_base(ShapeSpec { when: None, fields: base }, records)
+        if records.is_empty() { vec![ShapeSpec { when: None, fields: base }] } else { records }
     }
 
     /// `[[record]]` adds: free maps and lists grow, anything else may be set once.
