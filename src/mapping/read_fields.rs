@@ -76,12 +76,9 @@ impl Reader<'_> {
         let counts = aggregate.is_some_and(|aggregate| aggregate.how == How::Count);
         for field in entity.fields() {
             let given = fields.iter().find(|given| given.field.name == field.name);
+            let ours = matches!(field.kind, Kind::Fixed(_)) || (counts && field.name == "value");
             match given {
-                None if field.required
-                    && !written.contains(&field.name)
-                    && !matches!(field.kind, Kind::Fixed(_))
-                    && !(counts && field.name == "value") =>
-                {
+                None if field.required && !written.contains(&field.name) && !ours => {
                     self.hinted(
                         place.clone(),
                         format!("`{}` is missing", field.name),

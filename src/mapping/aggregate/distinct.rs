@@ -130,7 +130,8 @@ impl Distinct {
         let mut key = [0; 24];
         key[..16].copy_from_slice(&identity.hash.to_be_bytes());
         key[16..].copy_from_slice(&spot.seq.to_be_bytes());
-        let id: String = identity.id.chars().take(ID_CHARS_MAX).collect();
+        let cut = identity.id.char_indices().nth(ID_CHARS_MAX).map_or(identity.id.len(), |(at, _)| at);
+        let id = &identity.id[..cut];
         let start = self.payloads.len();
         self.payloads.extend_from_slice(&identity.content.to_le_bytes());
         spot.pack(&mut self.payloads);
