@@ -49,12 +49,23 @@ impl<'t> Document<'t> {
         self.name
     }
 
+    /// Its text.
+    pub fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// How many problems were noted.
+    pub fn count(&self) -> usize {
+        self.problems.len()
+    }
+
     /// Whether nothing is wrong so far.
     pub fn holds(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// All that is wrong, in the order of the places, each once.
+    /// All that is wrong, in the order of the places, each once: a mistake in a part that others
+    /// repeat would come again for each of them.
     pub fn into_problems(mut self) -> Problems {
         self.problems.sort_by_key(|problem| (problem.line, problem.column));
         self.problems.dedup();

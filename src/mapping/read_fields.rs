@@ -7,10 +7,11 @@ use toml::de::{DeTable, DeValue};
 use crate::entity::{Entity, Field, Kind};
 use crate::problem::did_you_mean;
 
-use super::read::{Item, Reader, kind_of};
+use super::read::Reader;
 use super::read_value::Target;
 use super::rule::Rule;
 use super::spec::{AggregateSpec, EntrySpec, FieldSpec, How, Matching, NodeSpec, ShapeSpec, Span};
+use crate::document::{Item, kind_of};
 
 /// The key of a free map that takes columns by a pattern.
 const MATCHING: &str = "columns_matching";
@@ -19,14 +20,14 @@ impl Reader<'_> {
     /// What a row makes: `[fields]`, or one for each `[[record]]`.
     pub fn shapes(&mut self, top: &DeTable<'_>, entity: Entity, aggregate: Option<&AggregateSpec>) -> Vec<ShapeSpec> {
         let place = top.get_key_value("fields").map_or(0..0, |(key, _)| key.span());
-        let base = match self.table(top, "fields") {
+        let base = match self.document.table(top, "fields") {
             Some(table) => self.fields(table, entity.fields(), "", &[]),
             None => Vec::new(),
         };
         let written = top.get("fields").and_then(|item| item.get_ref().as_table()).map(|table| meant(table, entity));
         let written = written.unwrap_or_default();
         let mut records = Vec::new();
-        for (table, span) in self.tables(top, "record") {
+        for (table, span) in self.document.tables(top, "record") {
             let when = self.expression(table, "when");
             let added = self.fields(table, entity.fields(), "", &["when"]);
             let fields = self.merge(entity, base.clone(), added);
@@ -51,13 +52,13 @@ impl Reader<'_> {
                 (NodeSpec::Map { entries, matching }, NodeSpec::Map { entries: more, matching: patterns }) => {
                     for (key, value) in more {
                         if entries.iter().any(|(known, _)| *known == key) {
-                            self.problem(value.span.clone(), format!("`{key}` is already set in `[fields]`"));
+                            self.document.problem(value.span.clone(), format!("`{key}` is already set in `[fields]`"));
                         }
                         entries.push((key, value));
                     }
                     matching.extend(patterns);
                 }
-                _ => self.problem(field.span, format!("`{}` is already set in `[fields]`", field.field.name)),
+                _ => self.document.problem(field.span, format!("`{}` is already set in `[fields]`", field.field.name)),
             }
         }
         in_order(base, entity.fields())
@@ -79,7 +80,7 @@ impl Reader<'_> {
             let ours = matches!(field.kind, Kind::Fixed(_)) || (counts && field.name == "value");
             match given {
                 None if field.required && !written.contains(&field.name) && !ours => {
-                    self.hinted(
+                    self.document.hinted(
                         place.clone(),
                         format!("`{}` is missing", field.name),
                         format!("every {} needs it: {}", entity.name(), field.doc),
@@ -87,10 +88,11 @@ impl Reader<'_> {
                 }
                 Some(given) if aggregate.is_some() => {
                     if counts && field.name == "value" {
-                        self.problem(given.span.clone(), "`count` counts rows: it takes no `value`");
+                        self.document.problem(given.span.clone(), "`count` counts rows: it takes no `value`");
                     }
                     if !matches!(field.name, "customerId" | "featureId" | "resourceId" | "value" | "createdAt") {
-                        self.problem(given.span.clone(), format!("a total has no `{}` of one row", field.name));
+                        self.document
+                            .problem(given.span.clone(), format!("a total has no `{}` of one row", field.name));
                     }
                 }
                 _ => {}
@@ -125,18 +127,18 @@ impl Reader<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("its fields are {}", names().collect::<Vec<_>>().join(", ")),
         };
-        self.hinted(span, format!("{whose} has no field `{name}`"), hint);
+        self.document.hinted(span, format!("{whose} has no field `{name}`"), hint);
     }
 
     fn node(&mut self, item: &Item<'_>, field: &'static Field, path: &str, key: Span) -> Option<NodeSpec> {
         match field.kind {
             Kind::Fixed(word) => {
-                self.problem(key, format!("`{path}` is always `{word}`; leave it out"));
+                self.document.problem(key, format!("`{path}` is always `{word}`; leave it out"));
                 None
             }
             Kind::Object(inner) => {
                 let Some(table) = item.get_ref().as_table() else {
-                    self.problem(item.span(), format!("`{path}` is a table of fields, not {}", kind_of(item)));
+                    self.document.problem(item.span(), format!("`{path}` is a table of fields, not {}", kind_of(item)));
                     return None;
                 };
                 let fields = self.fields(table, inner, path, &[]);
@@ -165,7 +167,7 @@ impl Reader<'_> {
         for field in known.iter().filter(|field| field.required) {
             let given = fields.iter().any(|given| given.field.name == field.name) || table.contains_key(field.name);
             if !given {
-                self.hinted(at.clone(), format!("`{path}` lacks `{}`", field.name), field.doc);
+                self.document.hinted(at.clone(), format!("`{path}` lacks `{}`", field.name), field.doc);
             }
         }
     }
@@ -178,7 +180,7 @@ impl Reader<'_> {
         path: &str,
     ) -> Vec<EntrySpec> {
         let mut entries = Vec::new();
-        for (table, span) in self.tables_of(item, &format!("fields.{path}")) {
+        for (table, span) in self.document.tables_of(item, &format!("fields.{path}")) {
             let when = self.expression(table, "when");
             let fields = self.fields(table, known, path, &["when"]);
             self.needed(&fields, table, known, path, &span);
@@ -189,7 +191,7 @@ impl Reader<'_> {
                 let found = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
                 let message =
                     format!("an entry of `{path}` has exactly one of {}; this one has {found}", names.join(" or "));
-                self.problem(span, message);
+                self.document.problem(span, message);
             }
             entries.push(EntrySpec { when, fields, exactly_one });
         }
@@ -199,7 +201,11 @@ impl Reader<'_> {
     fn map(&mut self, item: &Item<'_>, path: &str, raw: bool) -> Option<NodeSpec> {
         let Some(table) = item.get_ref().as_table() else {
             let hint = format!("{path}.key = \"Column\"");
-            self.hinted(item.span(), format!("`{path}` has keys of its own, and is not {}", kind_of(item)), hint);
+            self.document.hinted(
+                item.span(),
+                format!("`{path}` has keys of its own, and is not {}", kind_of(item)),
+                hint,
+            );
             return None;
         };
         let (mut entries, mut matching) = (Vec::new(), Vec::new());
@@ -220,7 +226,7 @@ impl Reader<'_> {
     fn pattern(&mut self, item: &Item<'_>) -> Option<Matching> {
         let pattern = item.get_ref().as_str().and_then(|pattern| pattern.split_once('*'));
         let Some((prefix, suffix)) = pattern.filter(|(_, suffix)| !suffix.contains('*')) else {
-            self.hinted(
+            self.document.hinted(
                 item.span(),
                 format!("`{MATCHING}` is a pattern with one `*`"),
                 "for example \"* (metadata)\": the key is what the `*` stands for",

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::read::{Item, Reader, as_named, kind_of, scalar_text};
+use super::read::{Reader, scalar_text};
 use super::read_value::Target;
 use super::spec::{AggregateSpec, CheckSpec, ExampleSpec, Expect, How, RejectSpec};
 use super::table::Table;
+use crate::document::{Item, as_named, kind_of};
 
 impl Reader<'_> {
     /// `[lookups.name]`: entries, or a CSV file.
     pub fn read_lookups(&mut self, top: &DeTable<'_>) {
-        let Some(lookups) = self.table(top, "lookups") else { return };
+        let Some(lookups) = self.document.table(top, "lookups") else { return };
         for (name, item) in lookups {
             let Some(entries) = item.get_ref().as_table() else {
-                self.problem(item.span(), format!("lookup `{}` is a table, not {}", name.get_ref(), kind_of(item)));
+                self.document
+                    .problem(item.span(), format!("lookup `{}` is a table, not {}", name.get_ref(), kind_of(item)));
                 continue;
             };
             let mut table = Table::new(format!("lookup `{}`", name.get_ref()));
@@ -24,7 +26,7 @@ impl Reader<'_> {
             } else {
                 self.entries(&mut table, entries);
                 if table.len() == 0 {
-                    self.problem(name.span(), format!("lookup `{}` has no entry", name.get_ref()));
+                    self.document.problem(name.span(), format!("lookup `{}` has no entry", name.get_ref()));
                 }
             }
             self.lookups.insert(name.get_ref().to_string(), Arc::new(table));
@@ -32,16 +34,16 @@ impl Reader<'_> {
     }
 
     fn lookup_file(&mut self, table: &mut Table, entries: &DeTable<'_>, file: &Item<'_>) {
-        self.known_keys(entries, &["file", "key", "value"], "a lookup with a file");
+        self.document.known_keys(entries, &["file", "key", "value"], "a lookup with a file");
         let Some(file) = as_named(file) else {
-            self.problem(file.span(), "`file` is a path");
+            self.document.problem(file.span(), "`file` is a path");
             return;
         };
-        let (key, value) = (self.string(entries, "key"), self.string(entries, "value"));
+        let (key, value) = (self.document.string(entries, "key"), self.document.string(entries, "value"));
         let path = self.base_dir.join(&file.text);
         let read = table.read_csv(&path, key.as_ref().map(|key| &*key.text), value.as_ref().map(|value| &*value.text));
         if let Err(reason) = read {
-            self.problem(file.span, format!("`{}` {reason}", path.display()));
+            self.document.problem(file.span, format!("`{}` {reason}", path.display()));
         }
     }
 
@@ -52,10 +54,10 @@ impl Reader<'_> {
                 Some(value) => {
                     // TOML has refused the same key twice; blanks around it are the only other way.
                     if table.insert(key.get_ref().trim(), &value).is_err() {
-                        self.problem(key.span(), format!("`{}` is there twice", key.get_ref().trim()));
+                        self.document.problem(key.span(), format!("`{}` is there twice", key.get_ref().trim()));
                     }
                 }
-                None => self.problem(item.span(), format!("an entry becomes a text, not {}", kind_of(item))),
+                None => self.document.problem(item.span(), format!("an entry becomes a text, not {}", kind_of(item))),
             }
         }
     }
@@ -66,13 +68,13 @@ impl Reader<'_> {
         let (how, table) = match item.get_ref() {
             DeValue::String(_) => (as_named(item), None),
             DeValue::Table(table) => {
-                self.known_keys(table, &["how", "distinct", "order"], "`aggregate`");
-                (self.string(table, "how"), Some(table))
+                self.document.known_keys(table, &["how", "distinct", "order"], "`aggregate`");
+                (self.document.string(table, "how"), Some(table))
             }
             _ => (None, None),
         };
         let Some(how) = how else {
-            self.hinted(
+            self.document.hinted(
                 item.span(),
                 "`aggregate` needs to say how",
                 format!("for example aggregate = \"sum\"; one of {}", How::NAMES.join(", ")),
@@ -81,13 +83,13 @@ impl Reader<'_> {
         };
         let Some(kind) = How::of_name(&how.text) else {
             let message = format!("there is no aggregate `{}`", how.text);
-            self.hinted(how.span, message, format!("one of {}", How::NAMES.join(", ")));
+            self.document.hinted(how.span, message, format!("one of {}", How::NAMES.join(", ")));
             return None;
         };
-        let distinct = table.and_then(|table| self.string(table, "distinct"));
+        let distinct = table.and_then(|table| self.document.string(table, "distinct"));
         let order = table.and_then(|table| table.get("order")).and_then(|item| {
             if kind != How::Last {
-                self.problem(item.span(), "`order` is for `last` only");
+                self.document.problem(item.span(), "`order` is for `last` only");
             }
             self.value(item, &Target::time("order"))
         });
@@ -96,7 +98,7 @@ impl Reader<'_> {
 
     /// `[checks]`: values that are checked and not sent.
     pub fn checks(&mut self, top: &DeTable<'_>) -> Vec<CheckSpec> {
-        let Some(table) = self.table(top, "checks") else { return Vec::new() };
+        let Some(table) = self.document.table(top, "checks") else { return Vec::new() };
         let mut checks = Vec::new();
         for (name, item) in table {
             if let Some(value) = self.value(item, &Target::check(name.get_ref())) {
@@ -110,12 +112,12 @@ impl Reader<'_> {
     /// `[[reject]]`.
     pub fn rejects(&mut self, top: &DeTable<'_>) -> Vec<RejectSpec> {
         let mut rejects = Vec::new();
-        for (table, span) in self.tables(top, "reject") {
-            self.known_keys(table, &["when", "because"], "`[[reject]]`");
-            let (when, because) = (self.expression(table, "when"), self.string(table, "because"));
+        for (table, span) in self.document.tables(top, "reject") {
+            self.document.known_keys(table, &["when", "because"], "`[[reject]]`");
+            let (when, because) = (self.expression(table, "when"), self.document.string(table, "because"));
             for key in ["when", "because"] {
                 if !table.contains_key(key) {
-                    self.problem(span.clone(), format!("`[[reject]]` needs `{key}`"));
+                    self.document.problem(span.clone(), format!("`[[reject]]` needs `{key}`"));
                 }
             }
             if let (Some(when), Some(because)) = (when, because) {
@@ -128,16 +130,16 @@ impl Reader<'_> {
     /// `[[example]]`.
     pub fn examples(&mut self, top: &DeTable<'_>) -> Vec<ExampleSpec> {
         let mut examples = Vec::new();
-        for (table, span) in self.tables(top, "example") {
-            self.known_keys(table, &["row", "rows", "gives", "rejects", "filtered"], "`[[example]]`");
+        for (table, span) in self.document.tables(top, "example") {
+            self.document.known_keys(table, &["row", "rows", "gives", "rejects", "filtered"], "`[[example]]`");
             let rows = self.example_rows(table);
             if rows.is_empty() {
-                self.problem(span.clone(), "an example needs `row` or `rows`");
+                self.document.problem(span.clone(), "an example needs `row` or `rows`");
             }
             let said: Vec<&str> =
                 ["gives", "rejects", "filtered"].into_iter().filter(|key| table.contains_key(*key)).collect();
             if said.len() != 1 {
-                self.problem(span.clone(), "an example says one of `gives`, `rejects` or `filtered`");
+                self.document.problem(span.clone(), "an example says one of `gives`, `rejects` or `filtered`");
                 continue;
             }
             let expect = if let Some(item) = table.get("gives") {
@@ -146,10 +148,10 @@ impl Reader<'_> {
                     _ => vec![json_of(item)],
                 };
                 if !records.iter().all(serde_json::Value::is_object) {
-                    self.problem(item.span(), "`gives` is a record, or a list of records");
+                    self.document.problem(item.span(), "`gives` is a record, or a list of records");
                 }
                 Expect::Gives(records)
-            } else if let Some(named) = self.string(table, "rejects") {
+            } else if let Some(named) = self.document.string(table, "rejects") {
                 Expect::Rejects(named.text)
             } else {
                 Expect::Filtered
@@ -160,11 +162,11 @@ impl Reader<'_> {
     }
 
     fn example_rows(&mut self, table: &DeTable<'_>) -> Vec<Vec<(String, String)>> {
-        let mut tables = self.tables(table, "rows");
+        let mut tables = self.document.tables(table, "rows");
         if let Some(item) = table.get("row") {
             match item.get_ref().as_table() {
                 Some(row) => tables.push((row, item.span())),
-                None => self.problem(item.span(), format!("`row` is a table, not {}", kind_of(item))),
+                None => self.document.problem(item.span(), format!("`row` is a table, not {}", kind_of(item))),
             }
         }
         let mut rows = Vec::new();
@@ -173,7 +175,7 @@ impl Reader<'_> {
             for (column, item) in row {
                 match scalar_text(item) {
                     Some(text) => cells.push((column.get_ref().to_string(), text)),
-                    None => self.problem(item.span(), format!("a cell is a text, not {}", kind_of(item))),
+                    None => self.document.problem(item.span(), format!("a cell is a text, not {}", kind_of(item))),
                 }
             }
             rows.push(cells);

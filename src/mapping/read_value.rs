@@ -7,11 +7,12 @@ use toml::de::{DeTable, DeValue};
 use crate::entity::Kind;
 
 use super::number::NumberForm;
-use super::read::{Item, Reader, kind_of, scalar_text};
+use super::read::{Reader, scalar_text};
 use super::rule::{Case, Rule};
 use super::spec::{Named, SourceSpec, Span, ValueSpec};
 use super::table::Table;
 use super::time::{Format, TimeRule, Zone};
+use crate::document::{Item, kind_of};
 
 /// Keys of a value.
 pub(super) const KEYS: [&str; 29] = [
@@ -97,21 +98,25 @@ impl Reader<'_> {
                     }
                     _ => "a column's name, or a table".to_owned(),
                 };
-                self.hinted(span, format!("`{}` is a column's name, not {}", target.path, kind_of(item)), hint);
+                self.document.hinted(
+                    span,
+                    format!("`{}` is a column's name, not {}", target.path, kind_of(item)),
+                    hint,
+                );
                 None
             }
         }
     }
 
     fn value_table(&mut self, table: &DeTable<'_>, span: Span, target: &Target) -> Option<ValueSpec> {
-        let before = self.problems.len();
-        self.known_keys(table, &KEYS, "a value");
+        let before = self.document.count();
+        self.document.known_keys(table, &KEYS, "a value");
         let kind = self.kind(table, &span, target);
         let source = self.source(table, &span, target);
         let rule = self.rule(table, kind, target);
         let split = self.split(table, &span, target);
-        let required = target.required || self.flag(table, "required");
-        let optional = self.flag(table, "optional");
+        let required = target.required || self.document.flag(table, "required");
+        let optional = self.document.flag(table, "optional");
         let (source, mut rule) = (source?, rule?);
         let source = match source {
             SourceSpec::Const(text) => SourceSpec::Const(self.fixed(table, "const", &rule, &text, &target.path)?),
@@ -123,7 +128,7 @@ impl Reader<'_> {
         }
         self.check_words(table, &rule, &target.path);
         rule.plain = rule.has_no_steps();
-        (self.problems.len() == before).then(|| ValueSpec {
+        (self.document.count() == before).then(|| ValueSpec {
             span,
             source,
             optional,
@@ -138,10 +143,10 @@ impl Reader<'_> {
         let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
         let says_time = has(&["time", "zone"]);
         let says_number = has(&["decimal", "thousands", "scale", "whole", "min", "max"]);
-        let kind = match (target.kind, self.string(table, "type")) {
+        let kind = match (target.kind, self.document.string(table, "type")) {
             (Some(kind), None) => kind,
             (Some(kind), Some(said)) => {
-                self.problem(said.span, format!("`type` is for free values; `{}` has its own", target.path));
+                self.document.problem(said.span, format!("`type` is for free values; `{}` has its own", target.path));
                 kind
             }
             (None, Some(said)) => match &*said.text {
@@ -152,7 +157,7 @@ impl Reader<'_> {
                 "email" => Kind::Email,
                 other => {
                     let message = format!("there is no type `{other}`");
-                    self.hinted(said.span, message, "one of text, number, time, bool, email");
+                    self.document.hinted(said.span, message, "one of text, number, time, bool, email");
                     ANY_TEXT
                 }
             },
@@ -165,30 +170,30 @@ impl Reader<'_> {
             },
         };
         if says_time && !matches!(kind, Kind::Time) {
-            self.problem(span.clone(), format!("`time` and `zone` are for times; `{}` is none", target.path));
+            self.document.problem(span.clone(), format!("`time` and `zone` are for times; `{}` is none", target.path));
         }
         match kind {
             Kind::Number { min, max, whole } => {
-                let (low, high) = (self.integer(table, "min"), self.integer(table, "max"));
+                let (low, high) = (self.document.integer(table, "min"), self.document.integer(table, "max"));
                 let kind = Kind::Number {
                     min: low.max(min),
                     max: match (high, max) {
                         (Some(high), Some(max)) => Some(high.min(max)),
                         (high, max) => high.or(max),
                     },
-                    whole: whole || self.flag(table, "whole"),
+                    whole: whole || self.document.flag(table, "whole"),
                 };
                 if let Kind::Number { min: Some(min), max: Some(max), .. } = kind
                     && min > max
                 {
-                    self.problem(span.clone(), format!("no number is at least {min} and at most {max}"));
+                    self.document.problem(span.clone(), format!("no number is at least {min} and at most {max}"));
                 }
                 kind
             }
             kind if says_number => {
                 let message =
                     format!("number keys (decimal, scale, min, …) are for numbers; `{}` is none", target.path);
-                self.problem(span.clone(), message);
+                self.document.problem(span.clone(), message);
                 kind
             }
             kind => kind,
@@ -203,41 +208,42 @@ impl Reader<'_> {
             [_] => {}
             [] => {
                 let message = format!("`{}` doesn't say where its value comes from", target.path);
-                self.hinted(span.clone(), message, "one of column, columns, first, const, expr");
+                self.document.hinted(span.clone(), message, "one of column, columns, first, const, expr");
                 return None;
             }
             _ => {
-                self.problem(span.clone(), format!("`{}` exclude each other", said.join("` and `")));
+                self.document.problem(span.clone(), format!("`{}` exclude each other", said.join("` and `")));
                 return None;
             }
         }
         if table.contains_key("join") && said[0] != "columns" {
-            self.problem(span.clone(), "`join` goes with `columns`");
+            self.document.problem(span.clone(), "`join` goes with `columns`");
         }
         if matches!(said[0], "const" | "expr") && table.contains_key("optional") {
-            self.hinted(
+            self.document.hinted(
                 span.clone(),
                 format!("`optional` says that a column may be missing; `{}` names none", said[0]),
                 "in an expression, row.get(\"Column\") reads a column that may be missing",
             );
         }
         match said[0] {
-            "column" => self.string(table, "column").map(SourceSpec::Column),
+            "column" => self.document.string(table, "column").map(SourceSpec::Column),
             "columns" => {
-                let columns = self.strings(table, "columns")?;
-                let join = self.string(table, "join").map_or_else(|| " ".to_owned(), |named| named.text);
+                let columns = self.document.strings(table, "columns")?;
+                let join = self.document.string(table, "join").map_or_else(|| " ".to_owned(), |named| named.text);
                 Some(SourceSpec::Join { columns, join: join.into() })
             }
-            "first" => self.strings(table, "first").map(SourceSpec::First),
+            "first" => self.document.strings(table, "first").map(SourceSpec::First),
             "expr" => self.expression(table, "expr").map(SourceSpec::Expr),
             _ => {
                 for key in table.keys().filter(|key| !matches!(&**key.get_ref(), "const" | "type" | "split")) {
-                    self.problem(key.span(), format!("`const` is sent as it is: `{}` changes nothing", key.get_ref()));
+                    self.document
+                        .problem(key.span(), format!("`const` is sent as it is: `{}` changes nothing", key.get_ref()));
                 }
                 let item = table.get("const")?;
                 let text = scalar_text(item);
                 if text.is_none() {
-                    self.problem(item.span(), format!("`const` is one value, not {}", kind_of(item)));
+                    self.document.problem(item.span(), format!("`const` is one value, not {}", kind_of(item)));
                 }
                 text.map(|text| SourceSpec::Const(text.into()))
             }
@@ -250,25 +256,25 @@ impl Reader<'_> {
         let words = |named: Option<Vec<Named>>| -> Vec<Box<str>> {
             named.unwrap_or_default().into_iter().map(|named| named.text.into()).collect()
         };
-        rule.nulls = words(self.strings(table, "null"));
-        rule.one_of = words(self.strings(table, "one_of"));
-        rule.trim = self.flag(table, "trim");
-        rule.case = match (self.flag(table, "lower"), self.flag(table, "upper")) {
+        rule.nulls = words(self.document.strings(table, "null"));
+        rule.one_of = words(self.document.strings(table, "one_of"));
+        rule.trim = self.document.flag(table, "trim");
+        rule.case = match (self.document.flag(table, "lower"), self.document.flag(table, "upper")) {
             (true, false) => Some(Case::Lower),
             (false, true) => Some(Case::Upper),
             (false, false) => None,
             (true, true) => {
                 let span = table.get("upper").map_or(0..0, |item| item.span());
-                self.problem(span, "`lower` and `upper` exclude each other");
+                self.document.problem(span, "`lower` and `upper` exclude each other");
                 None
             }
         };
-        rule.prefix = self.string(table, "prefix").map_or_else(Box::default, |named| named.text.into());
-        rule.suffix = self.string(table, "suffix").map_or_else(Box::default, |named| named.text.into());
+        rule.prefix = self.document.string(table, "prefix").map_or_else(Box::default, |named| named.text.into());
+        rule.suffix = self.document.string(table, "suffix").map_or_else(Box::default, |named| named.text.into());
         rule.table = self.table_of(table);
-        rule.otherwise = self.string(table, "else").map(|named| named.text.into());
+        rule.otherwise = self.document.string(table, "else").map(|named| named.text.into());
         if let (Some(item), None) = (table.get("else"), &rule.table) {
-            self.problem(item.span(), "`else` goes with `map` or `lookup`");
+            self.document.problem(item.span(), "`else` goes with `map` or `lookup`");
         }
         if matches!(kind, Kind::Time) {
             rule.time = self.time_rule(table);
@@ -279,14 +285,14 @@ impl Reader<'_> {
 
     fn table_of(&mut self, table: &DeTable<'_>) -> Option<Arc<Table>> {
         if let (Some(_), Some(item)) = (table.get("map"), table.get("lookup")) {
-            self.problem(item.span(), "`map` and `lookup` exclude each other");
+            self.document.problem(item.span(), "`map` and `lookup` exclude each other");
         }
-        if let Some(entries) = self.table(table, "map") {
+        if let Some(entries) = self.document.table(table, "map") {
             let mut words = Table::new("its `map`".to_owned());
             self.entries(&mut words, entries);
             return Some(Arc::new(words));
         }
-        let name = self.string(table, "lookup")?;
+        let name = self.document.string(table, "lookup")?;
         let found = self.lookups.get(&name.text).cloned();
         if found.is_none() {
             let message = format!("there is no lookup `{}`", name.text);
@@ -295,21 +301,21 @@ impl Reader<'_> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("add a table [lookups.{}]", name.text),
             };
-            self.hinted(name.span, message, hint);
+            self.document.hinted(name.span, message, hint);
         }
         found
     }
 
     fn time_rule(&mut self, table: &DeTable<'_>) -> Option<TimeRule> {
-        let zone = self.string(table, "zone").and_then(|named| {
+        let zone = self.document.string(table, "zone").and_then(|named| {
             let zone = Zone::of_name(&named.text);
             if zone.is_none() {
                 let message = format!("there is no time zone `{}`", named.text);
-                self.hinted(named.span, message, "for example UTC, Europe/Berlin, America/New_York");
+                self.document.hinted(named.span, message, "for example UTC, Europe/Berlin, America/New_York");
             }
             zone
         });
-        let Some(names) = self.strings(table, "time") else {
+        let Some(names) = self.document.strings(table, "time") else {
             return zone.map(|zone| TimeRule { formats: vec![Format::Iso], zone: Some(zone) });
         };
         let mut formats = Vec::new();
@@ -317,10 +323,12 @@ impl Reader<'_> {
             match Format::parse(&named.text) {
                 Ok(format) if format.needs_zone() && !table.contains_key("zone") => {
                     let message = format!("`{}` doesn't say the zone of its times", named.text);
-                    self.hinted(named.span, message, "say it: zone = \"UTC\", or zone = \"Europe/Berlin\"");
+                    self.document.hinted(named.span, message, "say it: zone = \"UTC\", or zone = \"Europe/Berlin\"");
                 }
                 Ok(format) => formats.push(format),
-                Err(reason) => self.hinted(named.span, reason, "iso, unix, unix_ms, or a format like %Y-%m-%d %H:%M"),
+                Err(reason) => {
+                    self.document.hinted(named.span, reason, "iso, unix, unix_ms, or a format like %Y-%m-%d %H:%M")
+                }
             }
         }
         Some(TimeRule { formats, zone })
@@ -330,29 +338,30 @@ impl Reader<'_> {
         if !["decimal", "thousands", "scale"].iter().any(|key| table.contains_key(*key)) {
             return None;
         }
-        let decimal = self.character(table, "decimal").unwrap_or('.');
-        let thousands = self.character(table, "thousands");
+        let decimal = self.document.character(table, "decimal").unwrap_or('.');
+        let thousands = self.document.character(table, "thousands");
         if let Some(item) = table.get("thousands")
             && thousands == Some(decimal)
         {
-            self.problem(item.span(), format!("`{decimal}` can't stand for both thousands and decimals"));
+            self.document.problem(item.span(), format!("`{decimal}` can't stand for both thousands and decimals"));
         }
-        let scale = self.integer(table, "scale").unwrap_or(0);
+        let scale = self.document.integer(table, "scale").unwrap_or(0);
         let scale =
             i8::try_from(scale).ok().filter(|scale| scale.abs() <= NumberForm::SCALE_MAX).unwrap_or_else(|| {
                 let span = table.get("scale").map_or(0..0, |item| item.span());
-                self.problem(span, format!("`scale` moves the point by {} places at most", NumberForm::SCALE_MAX));
+                self.document
+                    .problem(span, format!("`scale` moves the point by {} places at most", NumberForm::SCALE_MAX));
                 0
             });
         Some(NumberForm { decimal, thousands, scale })
     }
 
     fn split(&mut self, table: &DeTable<'_>, span: &Span, target: &Target) -> Option<Box<str>> {
-        let named = self.string(table, "split")?;
+        let named = self.document.string(table, "split")?;
         if !target.list {
-            self.problem(span.clone(), format!("`split` is for lists of texts; `{}` is none", target.path));
+            self.document.problem(span.clone(), format!("`split` is for lists of texts; `{}` is none", target.path));
         } else if named.text.is_empty() {
-            self.problem(named.span, "`split` needs a separator");
+            self.document.problem(named.span, "`split` needs a separator");
         }
         Some(named.text.into())
     }
@@ -364,11 +373,11 @@ impl Reader<'_> {
         match iso.finish(text, text) {
             Ok(Some(fits)) => Some(fits.as_str().into()),
             Ok(None) => {
-                self.problem(span, format!("`{key}` of `{path}` is empty"));
+                self.document.problem(span, format!("`{key}` of `{path}` is empty"));
                 None
             }
             Err(fault) => {
-                self.problem(span, format!("`{text}` can't be `{path}`: it {}", fault.reason));
+                self.document.problem(span, format!("`{text}` can't be `{path}`: it {}", fault.reason));
                 None
             }
         }
@@ -382,7 +391,7 @@ impl Reader<'_> {
         let span = |key: &str| table.get(key).map_or(0..0, |item| item.span());
         for (word, becomes) in words.entries() {
             if let Err(fault) = rule.finish(becomes, becomes) {
-                self.problem(
+                self.document.problem(
                     span(key),
                     format!("`{word}` becomes `{becomes}`, which can't be `{path}`: it {}", fault.reason),
                 );
@@ -392,7 +401,7 @@ impl Reader<'_> {
         if let Some(otherwise) = &rule.otherwise
             && let Err(fault) = rule.finish(otherwise, otherwise)
         {
-            self.problem(span("else"), format!("`{otherwise}` can't be `{path}`: it {}", fault.reason));
+            self.document.problem(span("else"), format!("`{otherwise}` can't be `{path}`: it {}", fault.reason));
         }
     }
 }

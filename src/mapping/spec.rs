@@ -1,6 +1,5 @@
 //! A mapping as it was written: checked as far as that goes without a source's columns.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::entity::Field;
@@ -8,15 +7,7 @@ use crate::entity::Field;
 use super::expr::Expr;
 use super::rule::Rule;
 
-/// Bytes of the file's text.
-pub(super) type Span = Range<usize>;
-
-/// A name and where it stands.
-#[derive(Debug, Clone)]
-pub(super) struct Named {
-    pub text: String,
-    pub span: Span,
-}
+pub(super) use crate::document::{Named, Span};
 
 /// Where a value's text comes from.
 #[derive(Debug, Clone)]
