@@ -35,16 +35,7 @@ if ! [[ -x /usr/bin/time ]]; then
   { apt-get update -q && apt-get install -yq time; } >/dev/null || die "GNU time is needed: apt-get install time"
 fi
 
-say "building"
-cargo build --locked --release --quiet --bin stigg-import
-tools=$(cargo build --locked --release --bench end_to_end --message-format=json 2>/dev/null |
-  grep '"name":"end_to_end"' | grep -o '"executable":"[^"]*"' | tail -n 1 | cut -d'"' -f4)
-target=${CARGO_TARGET_DIR:-$root/target}
-product=${PRODUCT:-$target/release/stigg-import}
-[[ -x $tools && -x $product ]] || die "the build made no programs"
-
-data=$target/end_to_end
-mkdir -p "$data"
+build
 work=$(mktemp -d "$data/run.XXXXXX")
 table=$work/table.md
 : >"$table"
@@ -52,14 +43,6 @@ trap 'stop_all; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# generated KIND ROWS: the file's name; made where it is missing.
-generated() {
-  local file=$data/$1_$2.csv
-  if ! [[ -f $file ]]; then
-    "$tools" generate "$1" --rows "$2" --out "$file.part" && mv "$file.part" "$file"
-  fi
-  printf '%s' "$file"
-}
 usage=$(generated usage "$rows")
 if ((rows == 1000000)); then size="1 M"; else size="$((rows / 1000)) k"; fi
 load=$(cut -d' ' -f1 /proc/loadavg)
