@@ -105,6 +105,13 @@ fn line_of(progress: &Progress, elapsed: Duration, per_minute: Option<f64>) -> S
         text.push_str(&format!(" · {:.0} % of the rate limit", share.min(1.0) * 100.0));
     }
     text.push_str(&format!(" · {}", duration(seconds)));
+    // Sending holds reading back, so the share that was read is the share that is done, but for
+    // what waits in between: small once a run is long enough to ask.
+    if let Some(share) = progress.share_read().filter(|share| (0.02..1.0).contains(share))
+        && seconds >= 5.0
+    {
+        text.push_str(&format!(", about {} left", duration(seconds / share * (1.0 - share))));
+    }
     text
 }
 

@@ -36,7 +36,7 @@ impl Reader<'_> {
         if records.is_empty() {
             self.complete(&base, &written, entity, aggregate, &place);
         }
-        self.shapes_or_base(ShapeSpec { when: None, fields: base }, records)
+        if records.is_empty() { vec![ShapeSpec { when: None, fields: base }] } else { records }
     }
 
     /// `[[record]]` adds: free maps and lists grow, anything else may be set once.
@@ -76,12 +76,9 @@ impl Reader<'_> {
         let counts = aggregate.is_some_and(|aggregate| aggregate.how == How::Count);
         for field in entity.fields() {
             let given = fields.iter().find(|given| given.field.name == field.name);
+            let ours = matches!(field.kind, Kind::Fixed(_)) || (counts && field.name == "value");
             match given {
-                None if field.required
-                    && !written.contains(&field.name)
-                    && !matches!(field.kind, Kind::Fixed(_))
-                    && !(counts && field.name == "value") =>
-                {
+                None if field.required && !written.contains(&field.name) && !ours => {
                     self.hinted(
                         place.clone(),
                         format!("`{}` is missing", field.name),

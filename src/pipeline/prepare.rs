@@ -64,7 +64,9 @@ impl Preparation {
 
     /// Whether the source was read to its end.
     async fn read(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &mpsc::Sender<Batch>) -> bool {
+        self.progress.bytes_total.set(self.rows.bytes_total().unwrap_or(0));
         loop {
+            self.progress.bytes_read.set(self.rows.bytes_read());
             let next = tokio::select! {
                 biased;
                 () = self.stop.raised() => return false,

@@ -9,6 +9,10 @@ use crate::entity::Entity;
 /// Running counts of a step. Written by the step, read at any time by whoever shows progress.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// Bytes read of the source, as they are on disk.
+    pub bytes_read: Count,
+    /// Bytes of the source; 0 where that is not known (a pipe).
+    pub bytes_total: Count,
     /// Rows read, unreadable ones included.
     pub rows: Count,
     /// Rows that `where` left out.
@@ -39,6 +43,14 @@ pub struct Progress {
     pub throttled: Count,
 }
 
+impl Progress {
+    /// How much of the source was read, 0 to 1; none where its size is not known.
+    pub fn share_read(&self) -> Option<f64> {
+        let total = self.bytes_total.get();
+        (total > 0).then(|| (self.bytes_read.get() as f64 / total as f64).min(1.0))
+    }
+}
+
 /// A counter.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -47,6 +59,11 @@ impl Count {
     /// Adds to it.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Sets it.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
     }
 
     /// Its value.

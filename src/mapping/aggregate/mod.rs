@@ -156,7 +156,11 @@ impl Totals {
         for event in &events.values {
             let key = events.keys[event.key.clone()].as_bytes();
             match self.open.get_mut(key) {
-                Some(total) => total.add(self.how, event.value, event.order, event.created_ms, spot),
+                Some(total) => {
+                    let before = total.memory_bytes();
+                    total.add(self.how, event.value, event.order, event.created_ms, spot);
+                    self.open_bytes += total.memory_bytes() - before;
+                }
                 None => self.open(key, Total::of(event.value, event.order, event.created_ms, spot))?,
             }
         }
@@ -181,8 +185,7 @@ impl Totals {
 
     /// Opens a total; the map is written out first where it is full.
     fn open(&mut self, key: &[u8], total: Total) -> Result<(), SpillError> {
-        // A total grows by its record numbers: counted as if it had them all.
-        let bytes = key.len() + total.memory_bytes() + ENTRY_BYTES + Origin::TOTAL_RECORDS_MAX * 16;
+        let bytes = key.len() + total.memory_bytes() + ENTRY_BYTES;
         if self.open_bytes + bytes > self.budget_bytes && !self.open.is_empty() {
             self.spill()?;
         }
@@ -259,7 +262,11 @@ impl Totals {
                         adds = rest;
                         let Some(total) = Total::unpack(&mut adds) else { break };
                         match self.open.get_mut(key) {
-                            Some(known) => known.absorb(self.how, &total),
+                            Some(known) => {
+                                let before = known.memory_bytes();
+                                known.absorb(self.how, &total);
+                                self.open_bytes += known.memory_bytes() - before;
+                            }
                             None => self.open(key, total)?,
                         }
                     }

@@ -106,9 +106,9 @@ impl SpillFile {
         }
     }
 
+    /// Called for every entry: the words are only put together when something has failed.
     fn failed(dir: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> SpillError {
-        let dir = dir.display().to_string();
-        move |source| SpillError { action, dir, source }
+        move |source| SpillError { action, dir: dir.display().to_string(), source }
     }
 }
 

@@ -41,6 +41,7 @@ impl Total {
     }
 
     /// Takes one event in. Events come in the order of their rows, so nothing has to be sorted.
+    /// [`Self::memory_bytes`] may grow.
     pub fn add(&mut self, how: How, value: Decimal, order: i64, created_ms: Option<i64>, at: Spot) {
         self.combine(how, value, (order, at.seq), created_ms);
         self.rows += 1;

@@ -60,6 +60,17 @@ async fn every_document_executes() {
 }
 
 #[tokio::test]
+async fn one_document_may_hold_many_operations() {
+    let api = Api::plain();
+    let variables = json!({ "input": { "customers": [{ "customerId": "ada" }] } });
+
+    let body = json!({ "query": DOCUMENTS, "operationName": "ImportCustomerBulk", "variables": variables });
+    api.post(&body).await.ok();
+
+    assert_eq!(api.sandbox.stats().operations.keys().collect::<Vec<_>>(), ["importCustomersBulk"]);
+}
+
+#[tokio::test]
 async fn unknown_input_fields_are_refused_as_a_whole() {
     let api = Api::plain();
 
