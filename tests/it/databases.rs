@@ -85,7 +85,7 @@ impl Server {
                 fs::create_dir(&data).expect("a folder");
                 give(&folder, "mysql");
                 let mut install = as_user("mysql", &program("mariadb-install-db", &["/usr/bin"]));
-                let arguments = "--no-defaults --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve";
+                let arguments = "--no-defaults --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve --innodb-flush-method=nosync";
                 run(install.args(arguments.split(' ')).arg(format!("--datadir={}", data.display())));
             }
         }
@@ -230,7 +230,7 @@ fn keep(engine: Engine, folder: &Path, port: u16) -> Child {
             server.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
             server.arg(format!("--socket={}", folder.join("socket").display())).arg(format!("--port={port}"));
             server.args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--character-set-server=utf8mb4"]);
-            server.args(["--innodb-flush-log-at-trx-commit=0", "--performance-schema=off"]);
+            server.args(["--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync"]);
             server.arg(format!("--pid-file={}", folder.join("mariadb.pid").display()));
             server
         }

@@ -19,7 +19,10 @@ const RULES: &[(&str, &[&str])] = &[
     ("config", &["source", "mapping", "sink", "pipeline", "record", "entity", "clock", "problem"]),
     (
         "cli",
-        &["config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "batch", "record", "entity", "clock", "problem"],
+        &[
+            "config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "batch", "record", "entity",
+            "clock", "problem",
+        ],
     ),
 ];
 

@@ -16,8 +16,23 @@ pub(super) enum Kind {
 
 /// Parameters that sqlx 0.9 knows; it ignores others, and logs their values.
 const POSTGRES_PARAMETERS: &[&str] = &[
-    "sslmode", "ssl-mode", "sslrootcert", "ssl-root-cert", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "host",
-    "hostaddr", "port", "dbname", "user", "password", "application_name", "options",
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
 ];
 const MYSQL_PARAMETERS: &[&str] =
     &["sslmode", "ssl-mode", "sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "socket"];
@@ -37,7 +52,9 @@ pub(super) fn read(url: &SecretString) -> Result<(Kind, Words), OpenProblem> {
         }
     };
     let parsed = Url::parse(text).map_err(|error| {
-        OpenProblem::Url(format!("{error}; in a user name or password write `%40` for `@`, `%2F` for `/`, `%23` for `#`"))
+        OpenProblem::Url(format!(
+            "{error}; in a user name or password write `%40` for `@`, `%2F` for `/`, `%23` for `#`"
+        ))
     })?;
     if parsed.cannot_be_a_base() {
         return Err(OpenProblem::Url(format!("`//` has to follow `{scheme}:`")));
@@ -87,7 +104,9 @@ mod tests {
 
     #[test]
     fn a_wrong_address_is_refused_without_its_password() {
-        for url in ["oracle://u:s3cret@h/d", "postgres://u:s3cret/x@h:y/d", "mysql://u:s3cret@h/d?ssl=1", "postgres:s3cret"] {
+        for url in
+            ["oracle://u:s3cret@h/d", "postgres://u:s3cret/x@h:y/d", "mysql://u:s3cret@h/d?ssl=1", "postgres:s3cret"]
+        {
             assert!(!problem(url).contains("s3cret"), "{url}");
         }
         assert!(problem("mysql://u:p@h/d?pasword=s3cret").contains("unknown parameter `pasword`"));

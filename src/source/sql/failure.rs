@@ -126,7 +126,7 @@ impl Words {
             Failure::Timeout(after) => {
                 BrokeProblem::Database(format!("the database gave no further rows within {after:?}"))
             }
-            Failure::Data(problem) => BrokeProblem::Gone(problem),
+            Failure::Data(problem) => BrokeProblem::Database(problem.to_string()),
         })
     }
 }

@@ -261,12 +261,15 @@ impl<'a> Fill<'a> {
         self.messages.send(Message::End).await.map_err(|_| Failure::Dropped)
     }
 
-    /// Reading stops here: hands out what there is. Gives the way to say so if nothing was handed
-    /// out.
+    /// Reading stops here. Gives the way to say so if nothing was handed out, and nothing will be;
+    /// else hands out what there is.
     pub(super) async fn stop(&mut self) -> Option<oneshot::Sender<Result<Ready, SourceError>>> {
-        // If nobody listens any more, there's nobody to tell.
-        let _ = self.end_page().await;
-        self.ready.take()
+        let unheard = self.ready.take();
+        if unheard.is_none() {
+            // If nobody listens any more, there's nobody to tell.
+            let _ = self.end_page().await;
+        }
+        unheard
     }
 }
 

@@ -5,7 +5,10 @@ use std::str::FromStr;
 use futures::stream::BoxStream;
 use secrecy::ExposeSecret;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlTypeInfo};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Statement as _, Type, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Statement as _, Type,
+    TypeInfo, ValueRef,
+};
 
 use super::cells::Cells;
 use super::driver::{Column, Driver, Order, Session, Statement, Value};
@@ -86,7 +89,8 @@ impl Driver for MySql {
             .timezone(Some("+00:00".to_owned()))
             .disable_statement_logging();
         let mut connection = options.connect().await?;
-        let version: (String,) = sqlx::query_as("SELECT VERSION()").persistent(false).fetch_one(&mut connection).await?;
+        let version: (String,) =
+            sqlx::query_as("SELECT VERSION()").persistent(false).fetch_one(&mut connection).await?;
         let limit = match session.paged {
             true if version.0.contains("MariaDB") => {
                 format!(", SESSION max_statement_time = {}", session.statement_timeout.as_secs_f64())
@@ -184,9 +188,7 @@ fn value_of(kind: Kind, text: &str) -> Value {
         Kind::Int | Kind::Year => text.parse().ok().map(Value::Int),
         Kind::Uint => text.parse().ok().map(Value::Uint),
         // The server takes neither letter.
-        Kind::Zoned | Kind::DateTime => {
-            Some(Value::Text(text.strip_suffix('Z').unwrap_or(text).replacen('T', " ", 1)))
-        }
+        Kind::Zoned | Kind::DateTime => Some(Value::Text(text.strip_suffix('Z').unwrap_or(text).replacen('T', " ", 1))),
         _ => None,
     };
     number.unwrap_or_else(|| Value::Text(text.to_owned()))

@@ -6,7 +6,10 @@ use std::str::FromStr;
 use futures::stream::BoxStream;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgTypeInfo, PgTypeKind, PgValueRef};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement as _, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement as _, TypeInfo,
+    ValueRef,
+};
 
 use super::cells::Cells;
 use super::driver::{Column, Driver, Order, Session, Statement, Value};

@@ -93,9 +93,8 @@ async fn look<D: Driver>(driver: &mut D, options: &SqlOptions) -> Result<Wanted<
         let problem = format!("it gives {} columns; the limit is {}", columns.len(), options.limits.columns_max);
         return Err(Failure::Data(OpenProblem::Query(problem)));
     }
-    let wrong = |name: &str, problem: String| {
-        Err(Failure::Data(OpenProblem::Column { name: name.to_owned(), problem }))
-    };
+    let wrong =
+        |name: &str, problem: String| Err(Failure::Data(OpenProblem::Column { name: name.to_owned(), problem }));
     for column in columns {
         if column.name.chars().count() > options.limits.name_chars_max {
             let problem = format!("has a name of more than {} characters, the limit", options.limits.name_chars_max);

@@ -6,7 +6,10 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Statement as _, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Statement as _,
+    TypeInfo, ValueRef,
+};
 
 use super::cells::Cells;
 use super::driver::{Column, Driver, Order, Session, Statement, Value};
@@ -58,8 +61,10 @@ impl Driver for Sqlite {
             .map(|column| Column {
                 name: column.name().to_owned(),
                 kind: match column.type_info().name() {
-                    "BLOB" => Err("is of type blob, bytes that are no text; leave it out, or give it as text: hex(…)"
-                        .to_owned()),
+                    "BLOB" => {
+                        Err("is of type blob, bytes that are no text; leave it out, or give it as text: hex(…)"
+                            .to_owned())
+                    }
                     _ => Ok(()),
                 },
             })

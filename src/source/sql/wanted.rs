@@ -60,16 +60,7 @@ impl<D: Driver> Wanted<D> {
                 (format!("{table} AS {INNER}"), format!("SELECT * FROM {table}"))
             }
         };
-        Self {
-            from,
-            bare,
-            names: Vec::new(),
-            kinds: Vec::new(),
-            key: None,
-            changed: None,
-            lower: None,
-            upper: None,
-        }
+        Self { from, bare, names: Vec::new(), kinds: Vec::new(), key: None, changed: None, lower: None, upper: None }
     }
 
     fn column(&self, at: usize) -> String {
@@ -142,7 +133,9 @@ impl<D: Driver> Wanted<D> {
             let same: Vec<_> = position
                 .iter()
                 .zip(at)
-                .map(|(column, value)| format!("{} = {}", self.column(*column), text.value(value, &self.kinds[*column])))
+                .map(|(column, value)| {
+                    format!("{} = {}", self.column(*column), text.value(value, &self.kinds[*column]))
+                })
                 .collect();
             items += &format!(", CASE WHEN {} THEN '1' ELSE '0' END", same.join(" AND "));
         }
@@ -154,8 +147,7 @@ impl<D: Driver> Wanted<D> {
         if let Some(at) = at {
             conditions.push(self.from_on(&mut text, &position, at));
         }
-        let filter =
-            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         let order = position.iter().map(|column| self.column(*column)).collect::<Vec<_>>().join(", ");
         text.statement.sql = format!("SELECT {items} FROM {}{filter} ORDER BY {order} LIMIT {rows}", self.from);
         text.statement
@@ -174,9 +166,7 @@ impl<D: Driver> Wanted<D> {
     }
 
     fn from_on(&self, text: &mut Text<D>, position: &[usize], at: &[Value]) -> String {
-        let mut side = |n: usize| {
-            (self.column(position[n]), text.value(&at[n], &self.kinds[position[n]]))
-        };
+        let mut side = |n: usize| (self.column(position[n]), text.value(&at[n], &self.kinds[position[n]]));
         match position.len() {
             1 => {
                 let (key, value) = side(0);
