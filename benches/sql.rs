@@ -45,7 +45,7 @@ fn main() {
         "test",
         &format!(
             "CREATE TABLE usage_rows ({COLUMNS}); INSERT INTO usage_rows SELECT seq, concat('cus_', seq % 50000), seq % 1000,
-             seq / 100, timestamp '2026-01-01' + interval seq second, 'api call' FROM seq_1_to_{rows}"
+             seq / 100, timestamp('2026-01-01') + interval seq second, 'api call' FROM seq_1_to_{rows}"
         ),
     );
     let folder = tempfile::tempdir().expect("a folder");

@@ -71,6 +71,7 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("stigg-import-db-").tempdir().expect("a folder").keep();
         let data = folder.join("data");
         run(Command::new("chmod").arg("755").arg(&folder));
+        certify(&folder);
         match engine {
             Engine::Postgres => {
                 let password = folder.join("password");
@@ -134,6 +135,11 @@ impl Server {
             Engine::MariaDb => "mariadb",
         };
         format!("{scheme}://stigg:{PASSWORD_ESCAPED}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The file of the certificate that it shows, for 127.0.0.1.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.join("certificate.pem")
     }
 
     /// Its port.
@@ -222,7 +228,9 @@ fn keep(engine: Engine, folder: &Path, port: u16) -> Child {
         Engine::Postgres => {
             let mut server = as_user(user, &postgres_program("postgres"));
             server.arg("-D").arg(&data).arg("-k").arg(folder).arg("-p").arg(port.to_string());
-            server.args(["-h", "127.0.0.1", "-c", "fsync=off", "-c", "max_connections=100"]);
+            server.args(["-h", "127.0.0.1", "-c", "fsync=off", "-c", "max_connections=100", "-c", "ssl=on"]);
+            server.arg("-c").arg(format!("ssl_cert_file={}", folder.join("certificate.pem").display()));
+            server.arg("-c").arg(format!("ssl_key_file={}", folder.join("key.pem").display()));
             server
         }
         Engine::MariaDb => {
@@ -231,6 +239,8 @@ fn keep(engine: Engine, folder: &Path, port: u16) -> Child {
             server.arg(format!("--socket={}", folder.join("socket").display())).arg(format!("--port={port}"));
             server.args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--character-set-server=utf8mb4"]);
             server.args(["--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync"]);
+            server.arg(format!("--ssl-cert={}", folder.join("certificate.pem").display()));
+            server.arg(format!("--ssl-key={}", folder.join("key.pem").display()));
             server.arg(format!("--pid-file={}", folder.join("mariadb.pid").display()));
             server
         }
@@ -256,6 +266,16 @@ fn as_user(user: &str, program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups", "--"]).arg(program);
     command
+}
+
+/// A certificate for 127.0.0.1 that nobody else signed, and its key.
+fn certify(folder: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test".split(' '));
+    openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    openssl.arg("-keyout").arg(folder.join("key.pem")).arg("-out").arg(folder.join("certificate.pem"));
+    run(&mut openssl);
+    run(Command::new("chmod").arg("600").arg(folder.join("key.pem")));
 }
 
 fn is_root() -> bool {

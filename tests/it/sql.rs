@@ -283,6 +283,39 @@ async fn what_is_wrong_is_said_before_reading_and_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tls_is_taken_by_itself_and_checked_where_the_address_says_so() {
+    if left_out() {
+        return;
+    }
+    let (postgres, mariadb) = (shared(Engine::Postgres), shared(Engine::MariaDb));
+    let certificate = |server: &Server| server.certificate().display().to_string();
+    let cases = [
+        (
+            postgres.url("test"),
+            "select ssl::text as tls from pg_stat_ssl where pid = pg_backend_pid()",
+            "?sslmode=disable",
+            format!("?sslmode=verify-full&sslrootcert={}", certificate(postgres)),
+            "?sslmode=verify-full",
+        ),
+        (
+            mariadb.url("test"),
+            "select case variable_value when '' then 'false' else 'true' end as tls
+             from information_schema.session_status where variable_name = 'Ssl_cipher'",
+            "?ssl-mode=DISABLED",
+            format!("?ssl-mode=VERIFY_IDENTITY&ssl-ca={}", certificate(mariadb)),
+            "?ssl-mode=VERIFY_IDENTITY",
+        ),
+    ];
+    for (url, sql, without, verified, unknown) in cases {
+        for (mode, tls) in [("", "true"), (without, "false"), (&*verified, "true")] {
+            assert_eq!(read(&query(&format!("{url}{mode}"), sql)).await, [[Some(tls.to_owned())]], "{mode}");
+        }
+        let error = refused(&query(&format!("{url}{unknown}"), sql)).await;
+        assert!(error.before_reading() && error.to_string().contains("can't be reached"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_changes_nothing() {
     if left_out() {
         return;

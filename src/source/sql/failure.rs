@@ -29,16 +29,17 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl Failure {
-    /// Whether the connection is gone, so that a new one may help.
+    /// Whether the connection is gone or a reading was broken off, so that a new one may help.
     pub(super) fn is_lost_connection(&self) -> bool {
         match self {
             Self::Database(error) => match error {
                 sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
-                // Postgres: class 08, and the server stops (57P01), crashed (57P02), starts (57P03).
+                // Postgres: class 08, and the server stops (57P01), crashed (57P02), starts (57P03); a standby had to
+                // take rows away that were being read (40001).
                 // MySQL and MariaDB: the server stops (1053), the connection was killed (1927).
                 sqlx::Error::Database(database) => database.code().is_some_and(|code| {
                     code.starts_with("08") && code.len() == 5
-                        || matches!(&*code, "57P01" | "57P02" | "57P03")
+                        || matches!(&*code, "57P01" | "57P02" | "57P03" | "40001")
                         || database
                             .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
                             .is_some_and(|mysql| matches!(mysql.number(), 1053 | 1927))

@@ -145,7 +145,7 @@ impl<D: Driver> Wanted<D> {
             _ => {}
         }
         if let Some(at) = at {
-            conditions.push(self.from_on(&mut text, &position, at));
+            conditions.push(self.not_before(&mut text, &position, at));
         }
         let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         let order = position.iter().map(|column| self.column(*column)).collect::<Vec<_>>().join(", ");
@@ -165,7 +165,7 @@ impl<D: Driver> Wanted<D> {
         })
     }
 
-    fn from_on(&self, text: &mut Text<D>, position: &[usize], at: &[Value]) -> String {
+    fn not_before(&self, text: &mut Text<D>, position: &[usize], at: &[Value]) -> String {
         let mut side = |n: usize| (self.column(position[n]), text.value(&at[n], &self.kinds[position[n]]));
         match position.len() {
             1 => {
