@@ -490,6 +490,38 @@ async fn a_killed_server_ends_the_rows_with_the_record_reached_and_a_restarted_o
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_connection_is_lost_part_way_comes_once() {
+    if left_out() {
+        return;
+    }
+    // Given: for a while, the server ends the connection in the middle of the page.
+    let server = shared(Engine::Postgres);
+    fill_many(server, "lost");
+    let until = server.client("test", "SELECT clock_timestamp() + interval '1.5 seconds'");
+    let sql = format!(
+        "select id, case when id = 'cus_500' and clock_timestamp() < '{until}'
+            then pg_terminate_backend(pg_backend_pid()) end as ended
+         from lost order by id"
+    );
+    let options = SqlOptions { key: Some("id".to_owned()), batch_rows: 50, ..query(&server.url("test"), &sql) };
+
+    // When
+    let rows = read(&options).await;
+
+    // Then
+    assert!(rows == read(&query(&server.url("test"), &sql)).await);
+    assert_eq!(rows.len(), 3_000);
+
+    // And without a further try, it's an error that is said.
+    let until = server.client("test", "SELECT clock_timestamp() + interval '1 hour'");
+    let sql = sql.replace("clock_timestamp() <", &format!("clock_timestamp() < '{until}' or '' ="));
+    let options = SqlOptions { reconnects_max: 0, ..query(&server.url("test"), &sql) };
+    let error = refused(&options).await;
+    assert!(error.to_string().contains("terminating connection"), "{error}");
+    assert!(matches!(&error, SourceError::Broke { place, .. } if place.record > 0), "{error}");
+}
+
 mod sqlite {
     use sqlx::sqlite::SqliteConnectOptions;
     use sqlx::{ConnectOptions, Executor};
