@@ -11,7 +11,10 @@
 //! [`entity`] and [`batch`].
 
 pub mod batch;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod document;
 pub mod entity;
 pub mod ledger;
 pub mod mapping;

@@ -12,7 +12,7 @@ use crate::problem::{Problem, Problems, did_you_mean};
 
 use super::expr::Expr;
 use super::file::{CsvHints, MappingFile};
-use super::spec::{Named, ShapeSpec, Span};
+use super::spec::{Named, Span};
 use super::table::Table;
 
 pub(super) type Item<'a> = Spanned<DeValue<'a>>;
@@ -259,11 +259,7 @@ impl<'t> Reader<'t> {
         })
     }
 
-    pub fn shapes_or_base(&self, base: ShapeSpec, records: Vec<ShapeSpec>) -> Vec<ShapeSpec> {
-        if records.is_empty() { vec![base] } else { records }
-    }
-
-    /// Says a problem of a CSV lookup at the place that names it.
+    /// `[csv]`: how the files are written.
     pub fn csv(&mut self, top: &DeTable<'_>) -> CsvHints {
         let Some(table) = self.table(top, "csv") else { return CsvHints::default() };
         self.known_keys(table, &["delimiter", "quote", "encoding"], "`[csv]`");

@@ -23,18 +23,20 @@ impl Reader<'_> {
             Some(table) => self.fields(table, entity.fields(), "", &[]),
             None => Vec::new(),
         };
+        let written = top.get("fields").and_then(|item| item.get_ref().as_table()).map(|table| meant(table, entity));
+        let written = written.unwrap_or_default();
         let mut records = Vec::new();
         for (table, span) in self.tables(top, "record") {
             let when = self.expression(table, "when");
             let added = self.fields(table, entity.fields(), "", &["when"]);
             let fields = self.merge(entity, base.clone(), added);
-            self.complete(&fields, entity, aggregate, &span);
+            self.complete(&fields, &[written.clone(), meant(table, entity)].concat(), entity, aggregate, &span);
             records.push(ShapeSpec { when, fields });
         }
         if records.is_empty() {
-            self.complete(&base, entity, aggregate, &place);
+            self.complete(&base, &written, entity, aggregate, &place);
         }
-        self.shapes_or_base(ShapeSpec { when: None, fields: base }, records)
+        if records.is_empty() { vec![ShapeSpec { when: None, fields: base }] } else { records }
     }
 
     /// `[[record]]` adds: free maps and lists grow, anything else may be set once.
@@ -61,12 +63,22 @@ impl Reader<'_> {
         in_order(base, entity.fields())
     }
 
-    fn complete(&mut self, fields: &[FieldSpec], entity: Entity, aggregate: Option<&AggregateSpec>, place: &Span) {
+    /// Whether all that is needed is given, and nothing that a total can't have. `written` are
+    /// the fields that stand there, also those that have a problem of their own.
+    fn complete(
+        &mut self,
+        fields: &[FieldSpec],
+        written: &[&'static str],
+        entity: Entity,
+        aggregate: Option<&AggregateSpec>,
+        place: &Span,
+    ) {
         let counts = aggregate.is_some_and(|aggregate| aggregate.how == How::Count);
         for field in entity.fields() {
             let given = fields.iter().find(|given| given.field.name == field.name);
             match given {
                 None if field.required
+                    && !written.contains(&field.name)
                     && !matches!(field.kind, Kind::Fixed(_))
                     && !(counts && field.name == "value") =>
                 {
@@ -110,7 +122,7 @@ impl Reader<'_> {
     }
 
     fn unknown_field(&mut self, name: &str, span: Span, known: &'static [Field], path: &str, others: &[&str]) {
-        let whose = if path.is_empty() { "the entity".to_owned() } else { format!("`{path}`") };
+        let whose = if path.is_empty() { "the record".to_owned() } else { format!("`{path}`") };
         let names = || known.iter().map(|field| field.name).filter(|name| *name != "updateBehavior");
         let hint = match did_you_mean(name, names().chain(others.iter().copied())) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -221,6 +233,12 @@ impl Reader<'_> {
         let rule = Arc::new(Rule::of(Kind::Text { chars_max: usize::MAX }));
         Some(Matching { prefix: prefix.to_owned(), suffix: suffix.to_owned(), rule })
     }
+}
+
+/// The fields that a table's keys name, or are near to.
+fn meant(table: &DeTable<'_>, entity: Entity) -> Vec<&'static str> {
+    let names = || entity.fields().iter().map(|field| field.name);
+    table.keys().filter_map(|key| did_you_mean(key.get_ref(), names())).collect()
 }
 
 /// Fields in the order of their table, which is the order in which they are written.

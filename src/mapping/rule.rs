@@ -88,7 +88,7 @@ impl Rule {
         }
     }
 
-    /// Whether a step is set, so that [`Rule::plain`] can be.
+    /// Whether [`Rule::plain`] can be set. A time's format is part of the form of its kind.
     pub fn has_no_steps(&self) -> bool {
         self.nulls.is_empty()
             && !self.trim
@@ -97,7 +97,6 @@ impl Rule {
             && self.table.is_none()
             && self.prefix.is_empty()
             && self.suffix.is_empty()
-            && self.time.is_none()
             && self.number.is_none()
             && self.one_of.is_empty()
     }
@@ -169,11 +168,8 @@ impl Rule {
             if text.trim().is_empty() {
                 return Ok(None);
             }
-            let civil = match &self.time {
-                Some(rule) => rule.convert(text),
-                None => TimeRule::iso().convert(text),
-            }
-            .map_err(|fault| Fault::of_value(given, fault.reason))?;
+            let rule = self.time.as_ref().unwrap_or_else(|| TimeRule::iso());
+            let civil = rule.convert(text).map_err(|fault| Fault::of_value(given, fault.reason))?;
             let iso = civil.iso().ok_or_else(|| Fault::of_value(given, "is outside the years 0 to 9999"))?;
             return Ok(Some(Text::Time(iso)));
         }

@@ -1,5 +1,7 @@
 //! Times as exports write them, into ISO 8601 UTC with milliseconds.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
@@ -228,8 +230,9 @@ impl Civil {
 
 impl TimeRule {
     /// ISO 8601 with a zone in the text.
-    pub fn iso() -> Self {
-        Self { formats: vec![Format::Iso], zone: None }
+    pub fn iso() -> &'static Self {
+        static ISO: OnceLock<TimeRule> = OnceLock::new();
+        ISO.get_or_init(|| Self { formats: vec![Format::Iso], zone: None })
     }
 
     /// The instant of a cell.
@@ -400,12 +403,12 @@ mod tests {
         assert_eq!(iso(&rule(&["unix"], ""), "1692852080").unwrap(), "2023-08-24T04:41:20.000Z");
         assert_eq!(iso(&rule(&["unix_ms"], ""), "1692852080123").unwrap(), "2023-08-24T04:41:20.123Z");
         assert!(iso(&rule(&["unix"], ""), "1e9").is_err());
-        assert_eq!(iso(&TimeRule::iso(), "2022-01-31T01:00:00.5+01:00").unwrap(), "2022-01-31T00:00:00.500Z");
+        assert_eq!(iso(TimeRule::iso(), "2022-01-31T01:00:00.5+01:00").unwrap(), "2022-01-31T00:00:00.500Z");
         assert_eq!(
             iso(&rule(&["%Y-%m-%d %H:%M:%S %z"], ""), "2010-03-24 17:18:46 -0700").unwrap(),
             "2010-03-25T00:18:46.000Z"
         );
-        assert!(iso(&TimeRule::iso(), "2022-01-31T01:00:00").is_err(), "no zone, no guess");
+        assert!(iso(TimeRule::iso(), "2022-01-31T01:00:00").is_err(), "no zone, no guess");
     }
 
     #[test]

@@ -1,1 +1,49 @@
-//! Joins the stages.
+//! Joins the stages: source → mapping → diff → batch → sink → ledger.
+//!
+//! [`run`] is a whole run; `prepare.rs` is what happens to a row before it is sent, `deliver.rs`
+//! what happens to a batch, `follow.rs` and `refused.rs` the two cases where the answer to a
+//! request is not yet the answer for a record.
+
+mod compare;
+mod deliver;
+mod diff;
+mod events;
+mod follow;
+mod max_rejects;
+mod plan;
+mod prepare;
+mod reading;
+mod refused;
+mod resume;
+mod retry;
+mod run;
+mod step;
+mod stop;
+mod summary;
+mod verify;
+
+pub use compare::Difference;
+pub use events::{Event, Observer, Unwatched};
+pub use max_rejects::{MaxRejects, NoBound};
+pub use plan::{Planned, PlannedStep, plan};
+pub use retry::RetryPolicy;
+pub use run::{Finished, Job, Journal, StartError, run, target_name};
+pub use step::{OpenStep, OpenStepError, SourceSpec, StepSpec, open_steps};
+pub use stop::{Stop, Stopped};
+pub use summary::{Count, Progress, StepSummary, Summary};
+pub use verify::{Verified, VerifiedStep, verify};
+
+/// Message and causes of an error in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

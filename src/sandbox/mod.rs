@@ -107,7 +107,7 @@ impl fmt::Debug for Sandbox {
 impl Sandbox {
     /// An empty environment.
     pub fn new(settings: Settings) -> Self {
-        let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
+        let schema = Schema::build(Query::default(), Mutation, EmptySubscription).finish();
         Self { environment: Arc::new(Environment::new(settings)), schema }
     }
 

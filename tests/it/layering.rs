@@ -9,17 +9,21 @@ const RULES: &[(&str, &[&str])] = &[
     ("entity", &[]),
     ("clock", &[]),
     ("problem", &[]),
+    ("document", &["problem"]),
     ("batch", &["record", "entity"]),
     ("source", &["record", "entity", "clock", "problem"]),
-    ("mapping", &["record", "entity", "clock", "problem"]),
+    ("mapping", &["record", "entity", "clock", "problem", "document"]),
     ("sink", &["batch", "record", "entity", "clock", "problem"]),
     ("ledger", &["batch", "record", "entity", "clock", "problem"]),
     ("sandbox", &[]),
     ("pipeline", &["source", "mapping", "batch", "sink", "ledger", "record", "entity", "clock", "problem"]),
-    ("config", &["source", "mapping", "sink", "pipeline", "record", "entity", "clock", "problem"]),
+    ("config", &["document", "source", "mapping", "sink", "pipeline", "record", "entity", "clock", "problem"]),
     (
         "cli",
-        &["config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "batch", "record", "entity", "clock", "problem"],
+        &[
+            "config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "batch", "record", "entity",
+            "clock", "problem",
+        ],
     ),
 ];
 

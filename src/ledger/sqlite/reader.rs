@@ -10,7 +10,15 @@ use crate::batch::BatchId;
 use crate::entity::Entity;
 use crate::ledger::segment::{ITEM_BYTES, State, unpack, unpack_keys, unpack_segment};
 use crate::ledger::{Event, Fate, Index, LedgerError, OpenBatch, OpenItem, RunFinish, RunId, RunInfo, RunStart, Scope};
-use crate::record::KeyHash;
+use crate::record::{Fingerprint, KeyHash};
+
+/// Records that are collected before the index takes them in, 3 MB with the copy that it sorts.
+const LEARNED_MAX: usize = 1 << 16;
+
+fn flush(learned: &mut Vec<(KeyHash, Fingerprint)>, index: &mut Index) {
+    index.learn_all(learned);
+    learned.clear();
+}
 
 /// A batch's packed records and what became of them; none means that all were accepted.
 pub(super) struct Stored<'a> {
@@ -94,32 +102,39 @@ impl Database {
         connection: &mut SqliteConnection,
         scope: &Scope,
     ) -> Result<Index, LedgerError> {
-        let mut index = Index::new();
+        let (mut index, mut learned) = (Index::new(), Vec::new());
         let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(index) };
         let mut segments =
             sqlx::query("SELECT items FROM segment WHERE scope = ? ORDER BY id").bind(scope).fetch(&mut *connection);
         while let Some(row) = segments.try_next().await.map_err(|error| self.error(error))? {
             let items: &[u8] = row.try_get(0).map_err(|error| self.error(error))?;
-            let intact = unpack_segment(items, |_, items| {
-                unpack(items).for_each(|(hash, fingerprint)| index.learn(hash, fingerprint));
-            });
-            if !intact {
+            if !unpack_segment(items, |_, items| learned.extend(unpack(items))) {
                 return Err(self.corrupt("a segment is damaged"));
             }
+            flush(&mut learned, &mut index);
         }
         drop(segments);
         let mut batches =
             sqlx::query(BATCHES).bind(scope).bind(0i64).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
         while let Some(row) = batches.try_next().await.map_err(|error| self.error(error))? {
             let stored = self.stored(&row)?;
-            for (position, (hash, fingerprint)) in unpack(stored.items).enumerate() {
-                match stored.state(position) {
-                    State::Accepted => index.learn(hash, fingerprint),
-                    State::Open | State::NeverKnown => index.doubt(hash),
-                    State::Failed => {}
+            if stored.states.is_none() {
+                learned.extend(unpack(stored.items));
+            } else {
+                flush(&mut learned, &mut index); // what came before has to be known before it is doubted
+                for (position, (hash, fingerprint)) in unpack(stored.items).enumerate() {
+                    match stored.state(position) {
+                        State::Accepted => index.learn(hash, fingerprint),
+                        State::Open | State::NeverKnown => index.doubt(hash),
+                        State::Failed => {}
+                    }
                 }
             }
+            if learned.len() >= LEARNED_MAX {
+                flush(&mut learned, &mut index);
+            }
         }
+        flush(&mut learned, &mut index);
         Ok(index)
     }
 

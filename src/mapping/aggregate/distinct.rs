@@ -111,27 +111,27 @@ impl Distinct {
         self.deferred = true;
         let seen = std::mem::take(&mut self.seen);
         for (hash, Seen { content, spot }) in seen {
-            self.wait(Identity { id: "", hash, content }, spot, true, &[]);
+            // It was counted: it adds nothing any more.
+            self.wait(Identity { id: "", hash, content }, spot, &[]);
         }
         self.write()
     }
 
     /// Keeps an undecided event with what it adds.
     pub fn later(&mut self, identity: Identity<'_>, spot: Spot, adds: &[u8]) -> Result<(), SpillError> {
-        self.wait(identity, spot, false, adds);
+        self.wait(identity, spot, adds);
         if self.payloads.len() + self.waiting.len() * size_of::<(Key, std::ops::Range<usize>)>() > self.budget_bytes {
             self.write()?;
         }
         Ok(())
     }
 
-    fn wait(&mut self, identity: Identity<'_>, spot: Spot, counted: bool, adds: &[u8]) {
+    fn wait(&mut self, identity: Identity<'_>, spot: Spot, adds: &[u8]) {
         let mut key = [0; 24];
         key[..16].copy_from_slice(&identity.hash.to_be_bytes());
         key[16..].copy_from_slice(&spot.seq.to_be_bytes());
         let id: String = identity.id.chars().take(ID_CHARS_MAX).collect();
         let start = self.payloads.len();
-        self.payloads.push(u8::from(counted));
         self.payloads.extend_from_slice(&identity.content.to_le_bytes());
         spot.pack(&mut self.payloads);
         self.payloads.extend_from_slice(&(id.len() as u16).to_le_bytes());
@@ -172,7 +172,7 @@ pub(super) struct Resolve {
 }
 
 impl Resolve {
-    /// The next decision. `None`: there is no more. What was counted before gives none.
+    /// The next decision. `None`: there is no more. What was counted before is new and adds nothing.
     pub fn next(&mut self) -> Result<Option<Late<'_>>, SpillError> {
         loop {
             if !self.merge.next(&mut self.key, &mut self.payload)? {
@@ -190,9 +190,6 @@ impl Resolve {
                 }
                 _ => {
                     self.first = Some((hash, Seen { content: event.content, spot: event.spot }));
-                    if event.counted {
-                        continue;
-                    }
                     let adds = self.payload.len() - event.adds.len();
                     return Ok(Some(Late::New(&self.payload[adds..])));
                 }
@@ -206,7 +203,6 @@ impl Resolve {
 }
 
 struct Entry<'a> {
-    counted: bool,
     content: u64,
     spot: Spot,
     id: &'a [u8],
@@ -215,10 +211,9 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn read(mut bytes: &'a [u8]) -> Option<Self> {
-        let [counted] = take(&mut bytes)?;
         let content = u64::from_le_bytes(take(&mut bytes)?);
         let spot = Spot::unpack(&mut bytes)?;
         let (id, adds) = bytes.get(2..)?.split_at_checked(u16::from_le_bytes([bytes[0], bytes[1]]).into())?;
-        Some(Self { counted: counted == 1, content, spot, id, adds })
+        Some(Self { content, spot, id, adds })
     }
 }

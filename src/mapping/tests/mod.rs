@@ -13,6 +13,14 @@ use super::*;
 use crate::clock::FixedClock;
 use crate::record::{RecordBatch, RowBatch};
 
+#[test]
+fn plans_are_shared_and_mappers_move_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn moved<T: Send>() {}
+    shared::<Plan>();
+    moved::<Mapper>();
+}
+
 fn clock() -> FixedClock {
     FixedClock::at("2026-06-30T00:00:00Z".parse().unwrap())
 }

@@ -76,7 +76,7 @@ impl Store {
         rules::text("featureId", &row.feature_id)?;
         row.resource_id.as_deref().map_or(Ok(()), |id| rules::text("resourceId", id))?;
         row.idempotency_key.as_deref().map_or(Ok(()), |key| rules::text("idempotencyKey", key))?;
-        if !(row.value.abs() <= rules::VALUE_MAX) {
+        if !row.value.is_finite() || row.value.abs() > rules::VALUE_MAX {
             let message = "value must be within plus or minus 9007199254740991";
             return Err(Refusal::new(Code::BadUserInput, message));
         }

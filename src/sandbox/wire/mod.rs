@@ -1,8 +1,11 @@
 //! The GraphQL schema: the part of the API's that an import and its proof use, name by name and type by type.
 
+mod catalog_query;
+mod entitlements;
 pub(crate) mod enums;
 pub(crate) mod filters;
 pub(crate) mod inputs;
+mod lists;
 pub(crate) mod mutation;
 pub(crate) mod objects;
 pub(crate) mod query;

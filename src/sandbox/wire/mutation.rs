@@ -1,7 +1,5 @@
 //! What can be written (contract 3.1, 3.2, 3.4, 3.5, 3.6).
 
-use std::sync::Arc;
-
 use async_graphql::{Context, Object, Result};
 use tokio::time::Instant;
 
@@ -10,6 +8,7 @@ use super::inputs::{
     ImportCustomerBulkInput, ImportSubscriptionsBulkInput, ReportUsageBaseInput, ReportUsageBulkInput,
     ReportUsageInput, SubscriptionCancellationInput,
 };
+use super::lists::environment;
 use super::objects::{CustomerSubscription, ProvisionSubscriptionResult, UsageMeasurementWithCurrentUsage};
 use super::scalars::{DateTime, Uuid};
 use super::terms::ProvisionSubscriptionInput;
@@ -26,10 +25,6 @@ pub(crate) struct Mutation;
 /// Whose request it is.
 pub(crate) struct Caller {
     pub key: String,
-}
-
-fn environment<'a>(context: &Context<'a>) -> &'a Arc<Environment> {
-    context.data_unchecked::<Arc<Environment>>()
 }
 
 /// Takes one mutation of each entity from the limit per entity.

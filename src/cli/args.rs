@@ -1,0 +1,387 @@
+//! The command line as it is written: what each word means, with examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Moves customers, subscriptions and usage into Stigg.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stigg-import",
+    version,
+    about = "Moves a business's billing data into Stigg, and keeps it in step.",
+    long_about = "Moves a business's billing data into Stigg, and keeps it in step.\n\n\
+        Streams customers, subscriptions and usage out of billing exports, maps them by a declarative file \
+        to Stigg's import schemas, and delivers them in bulk within the API's rate limits. It remembers what \
+        was delivered: the same command is a first import, a resume after a crash, and a nightly sync.",
+    after_help = "Start here:\n  \
+        stigg-import demo                         see the main job work, no account needed\n  \
+        stigg-import check --mapping M --csv F    does the mapping fit the export?\n  \
+        stigg-import plan  --mapping M --csv F    what would be sent?\n  \
+        stigg-import run   --mapping M --csv F    send it\n\n\
+        The key of the target environment is read from STIGG_API_KEY (or STIGG_SERVER_API_KEY).\n\n\
+        Exit codes: 0 all settled, 1 a bug, 2 wrong arguments, 3 some rows rejected, 4 some batches still open\n\
+        (run again), 5 config or mapping doesn't hold (nothing sent), 6 the source failed part-way,\n\
+        7 credentials refused, 8 the ledger can't be written, 9 another run holds the ledger."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How it talks.
+    #[command(flatten)]
+    pub talk: Talk,
+}
+
+/// How the program talks; every command has these.
+#[derive(Debug, Clone, Args)]
+pub struct Talk {
+    /// Print one JSON object to standard output instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Say nothing but errors and the result
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+
+    /// Say more; twice for every request
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Form of the log lines on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
+    pub log_format: LogFormat,
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the main job in a minute: no account, no network
+    #[command(
+        long_about = "Shows the main job in a minute: no account, no network.\n\n\
+            Writes a Stripe-style export with some dirty rows, starts the embedded API, imports customers, \
+            subscriptions and usage into it with the mappings that ship, reads everything back, and says what happened.",
+        after_help = "Examples:\n  stigg-import demo\n  stigg-import demo --json\n  stigg-import demo --customers 5000 --dir my-demo"
+    )]
+    Demo(Demo),
+
+    /// Import, resume, or send what changed: always the same command
+    #[command(
+        long_about = "Imports what is new or changed.\n\n\
+            The first run sends everything. A run after a crash or an interrupt goes on where it stopped. A run over an \
+            unchanged export sends nothing. Rows that do not fit go to the rejects file and never stop the run.",
+        after_help = "Examples:\n  \
+            stigg-import run pipeline.toml\n  \
+            stigg-import run --mapping mappings/stripe/customers.toml --csv 'exports/customers*.csv.gz'\n  \
+            psql -c \"COPY (…) TO STDOUT CSV HEADER\" | stigg-import run --mapping customers.toml --csv -\n  \
+            stigg-import run --mapping customers.toml --csv customers.csv --target http://127.0.0.1:8080/graphql"
+    )]
+    Run(Run),
+
+    /// Say what `run` would do; sends nothing
+    #[command(
+        after_help = "Examples:\n  stigg-import plan pipeline.toml\n  stigg-import plan --mapping customers.toml --csv customers.csv --json"
+    )]
+    Plan(Plan),
+
+    /// Do the files hold? Runs a mapping's examples and maps the first rows
+    #[command(after_help = "Examples:\n  stigg-import check mappings/stripe/customers.toml\n  \
+            stigg-import check --mapping customers.toml --csv customers.csv\n  stigg-import check pipeline.toml")]
+    Check(Check),
+
+    /// Read back from the API and say what differs from the source
+    #[command(
+        after_help = "Examples:\n  stigg-import verify pipeline.toml\n  stigg-import verify --mapping customers.toml --csv customers.csv"
+    )]
+    Verify(Verify),
+
+    /// Show the runs of this folder, and what is still open
+    #[command(after_help = "Examples:\n  stigg-import status\n  stigg-import status --json")]
+    Status(Status),
+
+    /// List, export or retry the rows that were rejected or refused
+    #[command(subcommand)]
+    Rejects(Rejects),
+
+    /// Run the embedded Stigg API on a port, with rate limits, latency and faults
+    #[command(after_help = "Examples:\n  stigg-import sandbox --port 8080\n  \
+            stigg-import sandbox --port 8080 --rate-scale 10 --latency-ms 120 --fault lost_answer=0.05\n  \
+            stigg-import sandbox --port 8080 --catalog catalog.json --unknown customer_batch=keep_good_rows")]
+    Sandbox(Box<SandboxArgs>),
+
+    /// Print the JSON Schema of a file format, for editors
+    #[command(after_help = "Example:\n  stigg-import schema mapping > mapping.schema.json")]
+    Schema(Schema),
+
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  stigg-import completions bash > /etc/bash_completion.d/stigg-import")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual page
+    #[command(after_help = "Example:\n  stigg-import man > stigg-import.1")]
+    Man,
+}
+
+/// Which data goes through which mapping.
+#[derive(Debug, Clone, Args)]
+pub struct Input {
+    /// A pipeline file (several steps), instead of --mapping and --csv
+    #[arg(value_name = "PIPELINE.toml", conflicts_with_all = ["mapping", "csv"])]
+    pub pipeline: Option<PathBuf>,
+
+    /// The mapping file
+    #[arg(long, short, value_name = "FILE", requires = "csv")]
+    pub mapping: Option<PathBuf>,
+
+    /// A CSV file, a pattern ('exports/*.csv.gz'), or - for standard input; may be repeated
+    #[arg(long, value_name = "FILE", requires = "mapping")]
+    pub csv: Vec<String>,
+
+    /// The CSV's delimiter, where it is not found out by itself: , ; | or tab
+    #[arg(long, value_name = "CHAR", requires = "csv")]
+    pub delimiter: Option<String>,
+
+    /// The CSV's quote character, or none
+    #[arg(long, value_name = "CHAR", requires = "csv")]
+    pub quote: Option<String>,
+
+    /// The CSV's encoding, where it is not found out by itself: utf-8, utf-16le, windows-1252, …
+    #[arg(long, value_name = "LABEL", requires = "csv")]
+    pub encoding: Option<String>,
+}
+
+/// Where it goes, and how fast.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+
+    /// Multiply the published rate limits, for a key with higher ones (or a sandbox with --rate-scale)
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub rate_scale: Option<f64>,
+
+    /// Let this many requests go at once before pacing starts; only for short jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub burst: Option<u32>,
+}
+
+/// Where the ledger is.
+#[derive(Debug, Clone, Args)]
+pub struct LedgerAt {
+    /// The ledger's file
+    #[arg(long, value_name = "PATH", default_value = ".stigg-import/ledger.db")]
+    pub ledger: PathBuf,
+}
+
+/// `run`
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// Data and mapping.
+    #[command(flatten)]
+    pub input: Input,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// Stop after this many rejects, or this share of the rows (5 %)
+    #[arg(long, value_name = "N|N%")]
+    pub max_rejects: Option<String>,
+}
+
+/// `plan`
+#[derive(Debug, Clone, Args)]
+pub struct Plan {
+    /// Data and mapping.
+    #[command(flatten)]
+    pub input: Input,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+}
+
+/// `verify`
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// Data and mapping.
+    #[command(flatten)]
+    pub input: Input,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `check`
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// Mapping or pipeline files
+    #[arg(value_name = "FILE", conflicts_with_all = ["mapping", "csv"])]
+    pub files: Vec<PathBuf>,
+
+    /// The mapping file
+    #[arg(long, short, value_name = "FILE", requires = "csv")]
+    pub mapping: Option<PathBuf>,
+
+    /// A CSV file whose header and first rows are tried
+    #[arg(long, value_name = "FILE", requires = "mapping")]
+    pub csv: Vec<String>,
+
+    /// How many rows are tried
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub rows: u64,
+}
+
+/// `status`
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// How many runs
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub runs: u32,
+}
+
+/// `rejects`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Rejects {
+    /// What was rejected, by reason, with samples
+    List(RejectsOf),
+    /// Write the rejected rows as a CSV that can be corrected and run again
+    Export(RejectsExport),
+    /// Run a corrected CSV (or the rejected rows as they are) through the same mapping again
+    Retry(RejectsRetry),
+}
+
+/// Which rejects.
+#[derive(Debug, Clone, Args)]
+pub struct RejectsOf {
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// The run [default: the last that rejected something]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<u64>,
+    /// Only this step
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+}
+
+/// `rejects export`
+#[derive(Debug, Clone, Args)]
+pub struct RejectsExport {
+    /// Which.
+    #[command(flatten)]
+    pub of: RejectsOf,
+    /// Where to write [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `rejects retry`
+#[derive(Debug, Clone, Args)]
+pub struct RejectsRetry {
+    /// Which.
+    #[command(flatten)]
+    pub of: RejectsOf,
+    /// The corrected CSV [default: the rejected rows as they were]
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `demo`
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// How many customers the export has
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub customers: u32,
+    /// The folder for the export, the ledger and the rejects [default: a new temporary one]
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Keep to the published rate limits (by default the embedded API is a thousand times as generous)
+    #[arg(long)]
+    pub real_limits: bool,
+    /// The export's seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `sandbox`
+#[derive(Debug, Clone, Args)]
+pub struct SandboxArgs {
+    /// The port on 127.0.0.1; 0 takes a free one and prints it
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// Plans, features, add-ons and credit currencies (JSON); without it any id is known
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// Keep the data in this file: read at start if it is there, written at the end
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Multiply the published rate limits
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive)]
+    pub rate_scale: f64,
+    /// Don't limit the rate
+    #[arg(long, conflicts_with = "rate_scale")]
+    pub no_limits: bool,
+    /// How long each answer takes
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub latency_ms: u64,
+    /// Accept only this key; may be repeated [default: any]
+    #[arg(long, value_name = "KEY")]
+    pub key: Vec<String>,
+    /// A fault and its probability (lost_answer=0.05); may be repeated
+    #[arg(long, value_name = "KIND=P")]
+    pub fault: Vec<String>,
+    /// How to behave where the API's documents are silent (customer_batch=keep_good_rows); may be repeated
+    #[arg(long, value_name = "NAME=CHOICE")]
+    pub unknown: Vec<String>,
+    /// Seed of the random faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `schema`
+#[derive(Debug, Clone, Args)]
+pub struct Schema {
+    /// Which file format
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+/// File formats that have a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Mapping files
+    Mapping,
+    /// Pipeline files
+    Pipeline,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("not a number above zero".to_owned()),
+    }
+}

@@ -1,0 +1,177 @@
+//! `demo`: the main job in a minute, without an account or a network.
+
+mod export;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::args::{self, Talk};
+use super::exit::{Exit, Failure};
+use super::report::{self, Tense};
+use super::{import, out, out_json, say, setup, verify};
+use crate::pipeline::{Finished, Verified, VerifiedStep};
+use crate::sandbox::{Catalog, Sandbox, Settings};
+
+/// The mappings that ship, and where the demo puts them.
+const FILES: &[(&str, &str)] = &[
+    ("mappings/stripe/customers.toml", include_str!("../../../mappings/stripe/customers.toml")),
+    ("mappings/stripe/subscriptions.toml", include_str!("../../../mappings/stripe/subscriptions.toml")),
+    ("mappings/stripe/usage.toml", include_str!("../../../mappings/stripe/usage.toml")),
+    ("mappings/stripe/plans.csv", include_str!("../../../mappings/stripe/plans.csv")),
+    ("catalog.json", include_str!("catalog.json")),
+];
+
+/// How much more generous than the real API the embedded one is, so that the demo takes seconds.
+const RATE_SCALE: f64 = 1000.0;
+
+/// Runs the demo.
+pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure> {
+    let folder = folder(args.dir.as_deref())?;
+    let tell = |text: &str| {
+        if !talk.quiet && !talk.json {
+            say(text);
+        }
+    };
+    tell(&format!(
+        "writing a Stripe-style export of {} into {}",
+        report::counted(u64::from(args.customers), "customer"),
+        folder.display()
+    ));
+    write(&folder, &args).map_err(|error| Failure {
+        message: format!("the demo can't write into {}", folder.display()),
+        ..Failure::of(Exit::Config, &error)
+    })?;
+
+    let scale = if args.real_limits { 1.0 } else { RATE_SCALE };
+    let (url, stop, serving) = start(scale, args.seed).await?;
+    tell(&format!("the embedded Stigg API listens at {url}"));
+    let target = args::Target { target: Some(url.clone()), rate_scale: Some(scale), burst: None };
+    let pipeline = folder.join("pipeline.toml");
+    fs::write(&pipeline, pipeline_toml(&url)).map_err(|error| Failure::of(Exit::Config, &error))?;
+    let input = args::Input {
+        pipeline: Some(pipeline.clone()),
+        mapping: None,
+        csv: Vec::new(),
+        delimiter: None,
+        quote: None,
+        encoding: None,
+    };
+    tell("importing customers, subscriptions and usage\n");
+    let ledger = folder.join(".stigg-import/ledger.db");
+    let finished = import::import(setup::work(&input)?, &target, &ledger, talk).await?;
+    let verified = verify::verified(&setup::work(&input)?, &target, &setup::spill_dir(&ledger), talk).await?;
+    let _ = stop.send(());
+    let _ = serving.await;
+    show(&finished, &verified, &pipeline, &ledger, talk)
+}
+
+/// The folder that was asked for, or a new one for temporary files.
+fn folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
+    let folder = match asked {
+        Some(folder) => folder.to_owned(),
+        None => std::env::temp_dir().join(format!("stigg-import-demo-{}", std::process::id())),
+    };
+    fs::create_dir_all(&folder).map_err(|error| Failure {
+        message: format!("can't make {}", folder.display()),
+        ..Failure::of(Exit::Config, &error)
+    })?;
+    Ok(folder)
+}
+
+fn write(folder: &Path, args: &args::Demo) -> std::io::Result<()> {
+    // The embedded API begins empty each time; a ledger of an earlier demo would know better.
+    match fs::remove_dir_all(folder.join(".stigg-import")) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    for (name, text) in FILES {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(path, text)?;
+    }
+    export::write(folder, args.customers, args.seed)
+}
+
+fn pipeline_toml(url: &str) -> String {
+    let mut text = format!("# Written by `stigg-import demo`.\n[target]\nurl = \"{url}\"\n");
+    for name in ["customers", "subscriptions", "usage"] {
+        let _ = write!(
+            text,
+            "\n[[step]]\nname = \"{name}\"\nmapping = \"mappings/stripe/{name}.toml\"\nsource = {{ csv = \"{name}.csv\" }}\n"
+        );
+    }
+    text
+}
+
+type Serving = tokio::task::JoinHandle<std::io::Result<()>>;
+
+async fn start(rate_scale: f64, seed: u64) -> Result<(String, oneshot::Sender<()>, Serving), Failure> {
+    let catalog: Catalog =
+        serde_json::from_str(include_str!("catalog.json")).map_err(|error| Failure::of(Exit::Bug, &error))?;
+    let sandbox = Sandbox::new(Settings {
+        catalog: Some(catalog),
+        usage_needs_subscription: Some(true),
+        rate_scale: Some(rate_scale),
+        seed,
+        ..Settings::default()
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| Failure::of(Exit::Bug, &error))?;
+    let address = listener.local_addr().map_err(|error| Failure::of(Exit::Bug, &error))?;
+    let (stop, stopped) = oneshot::channel();
+    let serving = tokio::spawn(sandbox.serve(listener, async {
+        let _ = stopped.await;
+    }));
+    Ok((format!("http://{address}/graphql"), stop, serving))
+}
+
+fn show(
+    finished: &Finished,
+    verified: &Verified,
+    pipeline: &Path,
+    ledger: &Path,
+    talk: &Talk,
+) -> Result<Exit, Failure> {
+    let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
+    // What the API refused is expected to be missing.
+    let refused = finished.summary.total(|step| step.failed);
+    let holds = verified.steps.iter().map(|step| step.missing + step.different + step.unread).sum::<u64>() == refused;
+    if talk.json {
+        let mut object = serde_json::to_value(&finished.summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
+        object["verified"] = serde_json::json!({ "ok": holds, "steps": verified.steps });
+        out_json(&object)?;
+    } else {
+        let mut text = report::summary(&finished.summary, Tense::Done);
+        let equal: u64 = verified.steps.iter().map(|step: &VerifiedStep| step.equal).sum();
+        let _ = writeln!(
+            text,
+            "read back from the API: {} of {} accepted records are there, as the export has them",
+            report::grouped(equal),
+            report::grouped(finished.summary.total(|step| step.accepted))
+        );
+        if !finished.rejects.is_empty() {
+            let _ = writeln!(text, "\nthe rows that did not fit, each with its place and reason:");
+            for path in &finished.rejects {
+                let _ = writeln!(text, "  {}", path.display());
+            }
+        }
+        let _ = write!(
+            text,
+            "\nnext:\n  stigg-import rejects list --ledger {}\n  stigg-import sandbox --port 8080    then\n  \
+             stigg-import run {} --target http://127.0.0.1:8080/graphql\n",
+            ledger.display(),
+            pipeline.display()
+        );
+        out(&text);
+    }
+    if !holds {
+        return Err(
+            Failure::new(Exit::Bug, "what was read back is not what was imported").hint("please report this bug")
+        );
+    }
+    Ok(exit)
+}

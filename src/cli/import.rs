@@ -1,0 +1,125 @@
+//! `run`: imports what is new or changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::{self, Talk};
+use super::exit::{Exit, Failure};
+use super::progress::Teller;
+use super::report::{self, Tense};
+use super::setup::{self, Work};
+use super::{out, out_json, say};
+use crate::clock::SystemClock;
+use crate::ledger::{Ledger, RunFinish, RunId};
+use crate::pipeline::{Finished, Job, Journal, MaxRejects, NoBound, RetryPolicy, Stop, run};
+
+/// Runs and reports.
+pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
+    let mut work = setup::work(&args.input)?;
+    if let Some(text) = &args.max_rejects {
+        let bound: MaxRejects = text.parse().map_err(|error: NoBound| Failure::of(Exit::Arguments, &error))?;
+        work.max_rejects = Some(bound);
+    }
+    let finished = import(work, &args.target, &args.ledger.ledger, talk).await?;
+    show(&finished, talk)
+}
+
+/// Runs `work` and writes its end into the ledger.
+pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, talk: &Talk) -> Result<Finished, Failure> {
+    let connection = setup::connect(target, &work)?;
+    let steps = setup::open(&work.steps).await?;
+    let (lock, store) = setup::ledger_to_write(ledger).await?;
+    let stop = Arc::new(Stop::default());
+    setup::watch_signals(stop.clone(), talk.quiet);
+    let mut arguments = work.arguments;
+    arguments["target"] = serde_json::json!(connection.address);
+    arguments["rate_scale"] = serde_json::json!(target.rate_scale);
+    let finished = run(Job {
+        steps,
+        sink: connection.sink,
+        target: connection.address,
+        budgets: connection.budgets,
+        ledger: store.clone(),
+        journal: Journal {
+            ledger_path: ledger.to_owned(),
+            spill_dir: setup::spill_dir(ledger),
+            identity: work.identity,
+            arguments_json: arguments.to_string(),
+        },
+        observer: Teller::new(talk),
+        clock: Arc::new(SystemClock),
+        stop,
+        retry: RetryPolicy::default(),
+        max_rejects: work.max_rejects,
+    })
+    .await;
+    let finished = match finished {
+        Ok(finished) => settle(finished, &*store).await,
+        Err(error) => Err(setup::start_failure(&error)),
+    };
+    // Whatever came before: what was written must be on disk, and the next run may begin.
+    let closed = store.close().await.map_err(|error| setup::ledger_failure(&error));
+    drop(lock);
+    let finished = finished?;
+    closed?;
+    Ok(finished)
+}
+
+/// Fills in the exit code and writes the run's end down.
+async fn settle(mut finished: Finished, ledger: &dyn Ledger) -> Result<Finished, Failure> {
+    let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
+    finished.summary.exit = exit as i32;
+    finished.summary.ok = exit == Exit::Settled;
+    let summary_json = serde_json::to_string(&finished.summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
+    let finish = RunFinish { finished_at: jiff::Timestamp::now(), exit: exit as i32, summary_json };
+    match ledger.finish_run(RunId(finished.summary.run), finish).await {
+        Ok(()) => Ok(finished),
+        // A full disk is told once, as the reason why the run stopped.
+        Err(_) if exit == Exit::Ledger => Ok(finished),
+        Err(error) => Err(setup::ledger_failure(&error)),
+    }
+}
+
+/// Prints what happened; returns the exit code.
+pub(super) fn show(finished: &Finished, talk: &Talk) -> Result<Exit, Failure> {
+    let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
+    if talk.json {
+        out_json(&finished.summary)?;
+    } else {
+        out(&report::summary(&finished.summary, Tense::Done));
+    }
+    if let Some(stopped) = &finished.stopped {
+        say(&format!("error: the run stopped early: {stopped}"));
+    }
+    if let Some(hint) = hint(exit, finished, talk) {
+        say(&hint);
+    }
+    Ok(exit)
+}
+
+/// What to do next.
+fn hint(exit: Exit, finished: &Finished, talk: &Talk) -> Option<String> {
+    let rejects = (!finished.rejects.is_empty() && !talk.quiet).then(|| {
+        let files: Vec<String> = finished.rejects.iter().map(|path: &PathBuf| path.display().to_string()).collect();
+        format!(
+            "rejected rows are in {}\nhint: stigg-import rejects list --run {} shows why",
+            files.join(", "),
+            finished.summary.run
+        )
+    });
+    match exit {
+        Exit::Settled | Exit::Arguments | Exit::Config | Exit::Held => None,
+        Exit::Rejects => rejects,
+        Exit::Open => Some("hint: run the same command again; it goes on where this one stopped".to_owned()),
+        Exit::Bug => Some("hint: please report this with the output of the same command and -vv".to_owned()),
+        Exit::Source => {
+            Some("hint: what was read is settled; mend the source and run the same command again".to_owned())
+        }
+        Exit::Credentials => Some(
+            "hint: check the key in STIGG_API_KEY, then run the same command again; it goes on from here".to_owned(),
+        ),
+        Exit::Ledger => {
+            Some("hint: make room or mend the rights, then run the same command again; nothing is lost".to_owned())
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Log lines on standard error.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::SystemTime;
+
+use super::args::{LogFormat, Talk};
+
+/// Begins to log. `STIGG_IMPORT_LOG` (as in `stigg_import=debug`) beats `-v`.
+pub(super) fn start(talk: &Talk) {
+    let level = match (talk.quiet, talk.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "stigg_import=info,warn",
+        (false, 2) => "stigg_import=debug,info",
+        (false, _) => "stigg_import=trace,debug",
+    };
+    let filter = EnvFilter::try_from_env("STIGG_IMPORT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_timer(SystemTime);
+    match talk.log_format {
+        LogFormat::Text => builder.with_ansi(false).with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line: one file for each command, and the one place that prints.
+
+mod args;
+mod check;
+mod demo;
+mod exit;
+mod import;
+mod log;
+mod plan;
+mod progress;
+mod rejects;
+mod report;
+mod sandbox;
+mod schema;
+mod setup;
+mod status;
+mod verify;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+pub use args::Cli;
+use args::Command;
+use exit::{Exit, Failure};
+
+/// Runs the program as the command line says, and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors.
+            let code = if error.use_stderr() { Exit::Arguments } else { Exit::Settled };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    log::start(&cli.talk);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return shown(&Failure::of(Exit::Bug, &error)),
+    };
+    let json = cli.talk.json;
+    let ended = runtime.block_on(dispatch(cli));
+    // A blocked read of standard input must not keep the process alive.
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) if json => {
+            let object = serde_json::json!({
+                "ok": false,
+                "exit": failure.exit as u8,
+                "error": { "message": failure.message, "causes": failure.causes, "hint": failure.hint },
+            });
+            out(&format!("{object:#}\n"));
+            shown(&failure)
+        }
+        Err(failure) => shown(&failure),
+    }
+}
+
+/// Two threads are what the stages can use: one prepares rows, one sends.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4)
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let talk = cli.talk;
+    match cli.command {
+        Command::Demo(args) => demo::main(args, &talk).await,
+        Command::Run(args) => import::main(args, &talk).await,
+        Command::Plan(args) => plan::main(args, &talk).await,
+        Command::Check(args) => check::main(args, &talk).await,
+        Command::Verify(args) => verify::main(args, &talk).await,
+        Command::Status(args) => status::main(args, &talk).await,
+        Command::Rejects(args) => rejects::main(args, &talk).await,
+        Command::Sandbox(args) => sandbox::main(*args, &talk).await,
+        Command::Schema(args) => Ok(schema::main(&args)),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "stigg-import", &mut script);
+            out(&String::from_utf8_lossy(&script));
+            Ok(Exit::Settled)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(|error| Failure::of(Exit::Bug, &error))?;
+            out(&String::from_utf8_lossy(&page));
+            Ok(Exit::Settled)
+        }
+    }
+}
+
+/// Prints data. A reader that has gone (`| head`) is no error.
+fn out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}
+
+/// Prints talk.
+fn say(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "{text}");
+}
+
+fn shown(failure: &Failure) -> ExitCode {
+    say(&failure.to_string());
+    failure.exit.into()
+}
+
+/// Prints an object for programs.
+fn out_json<T: serde::Serialize>(object: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(object).map_err(|error| Failure::of(Exit::Bug, &error))?;
+    out(&format!("{text}\n"));
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! Shows a run while it goes on: one live line on a terminal, log lines elsewhere.
+
+use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::{LogFormat, Talk};
+use super::report::{counted, duration, grouped};
+use super::say;
+use crate::pipeline::{Event, Observer, Progress};
+
+/// Tells of a run on standard error.
+pub(super) struct Teller {
+    quiet: bool,
+    live: bool,
+    json: bool,
+    shown: Mutex<Option<Shown>>,
+}
+
+/// The step that is shown.
+struct Shown {
+    line: ProgressBar,
+    ticker: tokio::task::JoinHandle<()>,
+}
+
+/// How often a log line tells of progress where there is no terminal.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+impl Teller {
+    pub(super) fn new(talk: &Talk) -> Arc<Self> {
+        let json = talk.log_format == LogFormat::Json;
+        let live =
+            std::io::stderr().is_terminal() && !json && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Arc::new(Self { quiet: talk.quiet, live, json, shown: Mutex::new(None) })
+    }
+
+    fn note(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
+        if self.json {
+            tracing::warn!("{text}");
+            return;
+        }
+        match &*self.shown.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(shown) if self.live => shown.line.suspend(|| say(text)),
+            Some(_) | None => say(text),
+        }
+    }
+
+    fn begin(&self, name: &str, progress: Arc<Progress>, per_minute: Option<f64>) {
+        if self.quiet {
+            return;
+        }
+        let target = if self.live { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
+        let line = ProgressBar::with_draw_target(None, target);
+        let style = ProgressStyle::with_template("{spinner} {prefix}  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        line.set_style(style);
+        line.set_prefix(name.to_owned());
+        let (live, json, began, name, bar) = (self.live, self.json, Instant::now(), name.to_owned(), line.clone());
+        let ticker = tokio::spawn(async move {
+            let every = if live { Duration::from_millis(250) } else { LOG_EVERY };
+            loop {
+                tokio::time::sleep(every).await;
+                let text = line_of(&progress, began.elapsed(), per_minute);
+                if live {
+                    bar.set_message(text);
+                    bar.tick();
+                } else if json {
+                    tracing::warn!(step = %name, rows = progress.rows.get(), accepted = progress.accepted.get(), "{text}");
+                } else {
+                    say(&format!("{name}: {text}"));
+                }
+            }
+        });
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(Shown { line, ticker });
+    }
+
+    fn end(&self) {
+        if let Some(shown) = self.shown.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            shown.ticker.abort();
+            shown.line.finish_and_clear();
+        }
+    }
+}
+
+/// Rows, results, rate, share of the limit.
+fn line_of(progress: &Progress, elapsed: Duration, per_minute: Option<f64>) -> String {
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    let settled = progress.accepted.get() + progress.failed.get();
+    let mut text = format!("{}, {} accepted", counted(progress.rows.get(), "row"), grouped(progress.accepted.get()));
+    for (word, count) in
+        [("unchanged", &progress.unchanged), ("rejected", &progress.rejected), ("refused", &progress.failed)]
+    {
+        if count.get() > 0 {
+            text.push_str(&format!(", {} {word}", grouped(count.get())));
+        }
+    }
+    text.push_str(&format!(" · {}/s", grouped((settled as f64 / seconds) as u64)));
+    if let Some(per_minute) = per_minute {
+        let share = progress.requests.get() as f64 / (per_minute * seconds / 60.0).max(1.0);
+        text.push_str(&format!(" · {:.0} % of the rate limit", share.min(1.0) * 100.0));
+    }
+    text.push_str(&format!(" · {}", duration(seconds)));
+    // Sending holds reading back, so the share that was read is the share that is done, but for
+    // what waits in between: small once a run is long enough to ask.
+    if let Some(share) = progress.share_read().filter(|share| (0.02..1.0).contains(share))
+        && seconds >= 5.0
+    {
+        text.push_str(&format!(", about {} left", duration(seconds / share * (1.0 - share))));
+    }
+    text
+}
+
+impl Observer for Teller {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::StepStarted { name, entity: _, progress, requests_per_minute } => {
+                tracing::info!(step = %name, "step begins");
+                self.begin(name, progress.clone(), *requests_per_minute);
+            }
+            Event::StepFinished(summary) => {
+                self.end();
+                tracing::info!(
+                    step = %summary.name,
+                    records = summary.records,
+                    accepted = summary.accepted,
+                    rejected = summary.rejected,
+                    "step is over"
+                );
+            }
+            Event::Resuming { batches, records } => self.note(&format!(
+                "an earlier run left {} open; {} will be sent again",
+                counted(*batches as u64, "batch").replace("batchs", "batches"),
+                counted(*records as u64, "record")
+            )),
+            Event::GoneFromSource { run, records, present } => {
+                let known = match present {
+                    Some(present) => format!("{} of them in Stigg", grouped(*present as u64)),
+                    None => "whether they are in Stigg can't be told".to_owned(),
+                };
+                self.note(&format!(
+                    "{} of run {run} had no known outcome and left the source since; {known}",
+                    counted(*records as u64, "record")
+                ));
+            }
+            Event::Throttled { pause } => {
+                self.note(&format!("the API asked for a pause of {}", duration(pause.as_secs_f64())));
+            }
+            Event::Resending { next_try, wait, why } => {
+                tracing::info!(next_try, wait_s = wait.as_secs_f64(), "{why}");
+                if *next_try > 2 {
+                    self.note(&format!("try {next_try} in {}: {why}", duration(wait.as_secs_f64())));
+                }
+            }
+            Event::Splitting { records, why } => {
+                tracing::info!(records, "a batch was refused and is sent again in parts: {why}");
+            }
+            Event::LeftOpen { records, why } => {
+                self.note(&format!("{} left open for the next run: {why}", counted(*records as u64, "record")));
+            }
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,287 @@
+//! `rejects`: what did not go through, as a list, as a CSV to correct, and again.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::args::{self, Talk};
+use super::exit::{Exit, Failure};
+use super::report::{counted, grouped};
+use super::setup::{self, Work};
+use super::{import, out, out_json, say};
+use crate::config;
+use crate::ledger::RunId;
+use crate::ledger::rejects::{self, Exported, Listing, RejectsError};
+use crate::mapping;
+use crate::pipeline::{SourceSpec, StepSpec};
+use crate::source::Input;
+
+/// Lists, exports or retries.
+pub(super) async fn main(args: args::Rejects, talk: &Talk) -> Result<Exit, Failure> {
+    match args {
+        args::Rejects::List(of) => list(&of, talk),
+        args::Rejects::Export(args) => export(&args, talk),
+        args::Rejects::Retry(args) => retry(args, talk).await,
+    }
+}
+
+fn failure(error: &RejectsError) -> Failure {
+    Failure::of(Exit::Config, error)
+}
+
+/// The rejects files of the run that is meant, and of one step where one is named.
+fn files(of: &args::RejectsOf) -> Result<Vec<(PathBuf, Listing)>, Failure> {
+    let ledger = &of.ledger.ledger;
+    let mut listed = Vec::new();
+    for path in rejects::files(ledger, of.run.map(RunId)).map_err(|error| failure(&error))? {
+        match rejects::list(&path) {
+            Ok(listing) => listed.push((path, listing)),
+            Err(RejectsError::Empty { .. }) => {}
+            Err(error) => return Err(failure(&error)),
+        }
+    }
+    if of.run.is_none()
+        && let Some(last) = listed.iter().map(|(_, listing)| listing.header.run).max()
+    {
+        listed.retain(|(_, listing)| listing.header.run == last);
+    }
+    if let Some(step) = &of.step {
+        listed.retain(|(_, listing)| listing.header.step == *step);
+    }
+    Ok(listed)
+}
+
+fn nothing(of: &args::RejectsOf) -> String {
+    match of.run {
+        Some(run) => format!("run {run} rejected nothing"),
+        None => format!("nothing was rejected yet, as far as {} knows", rejects::folder(&of.ledger.ledger).display()),
+    }
+}
+
+fn list(of: &args::RejectsOf, talk: &Talk) -> Result<Exit, Failure> {
+    let listed = files(of)?;
+    if talk.json {
+        let objects: Vec<Value> = listed.iter().map(|(path, listing)| listing_json(path, listing)).collect();
+        out_json(&json!({ "files": objects }))?;
+        return Ok(Exit::Settled);
+    }
+    if listed.is_empty() {
+        out(&format!("{}\n", nothing(of)));
+        return Ok(Exit::Settled);
+    }
+    let mut text = String::new();
+    for (path, listing) in &listed {
+        let all: u64 = listing.groups.iter().map(|group| group.count).sum::<u64>() + listing.others;
+        let _ = writeln!(
+            text,
+            "run {}, {}: {} in {}",
+            listing.header.run,
+            listing.header.step,
+            counted(all, "reject"),
+            path.display()
+        );
+        for group in &listing.groups {
+            let who = if group.failed { "refused by the API: " } else { "" };
+            let field = group.field.as_ref().map(|field| format!("{field} ")).unwrap_or_default();
+            let _ = writeln!(text, "{:>8}  {who}{field}{}", grouped(group.count), group.reason);
+            for sample in &group.samples {
+                let value = sample.value.as_ref().map(|value| format!(" {value:?}")).unwrap_or_default();
+                let _ = writeln!(text, "          {}{value}: {}", sample.place, sample.reason);
+            }
+        }
+        if listing.others > 0 {
+            let _ = writeln!(text, "{:>8}  of other kinds", grouped(listing.others));
+        }
+        if listing.torn || listing.lines_damaged > 0 {
+            let lines = listing.lines_damaged + u64::from(listing.torn);
+            let _ = writeln!(text, "{:>8}  lines can't be read: the run was killed, or the file was changed", lines);
+        }
+    }
+    out(&text);
+    if !talk.quiet {
+        say(
+            "hint: stigg-import rejects export --out fix.csv, correct it, then stigg-import rejects retry --csv fix.csv",
+        );
+    }
+    Ok(Exit::Settled)
+}
+
+fn listing_json(path: &Path, listing: &Listing) -> Value {
+    json!({
+        "run": listing.header.run.0,
+        "step": listing.header.step,
+        "entity": listing.header.entity.name(),
+        "file": path,
+        "others": listing.others,
+        "lines_damaged": listing.lines_damaged + u64::from(listing.torn),
+        "groups": listing.groups.iter().map(|group| json!({
+            "kind": if group.failed { "failed" } else { "rejected" },
+            "field": group.field,
+            "reason": group.reason,
+            "count": group.count,
+            "samples": group.samples.iter().map(|sample| json!({
+                "source": &*sample.place.source,
+                "record": sample.place.record,
+                "line": sample.place.line,
+                "value": sample.value,
+                "reason": sample.reason,
+            })).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// The one file that is meant: rows of different steps have different columns.
+fn one(of: &args::RejectsOf) -> Result<(PathBuf, Listing), Failure> {
+    let mut listed = files(of)?;
+    match listed.len() {
+        0 => Err(Failure::new(Exit::Arguments, nothing(of))),
+        1 => Ok(listed.remove(0)),
+        _ => {
+            let steps: Vec<&str> = listed.iter().map(|(_, listing)| listing.header.step.as_str()).collect();
+            Err(Failure::new(Exit::Arguments, "several steps have rejects, and their rows differ")
+                .hint(format!("say which with --step: {}", steps.join(", "))))
+        }
+    }
+}
+
+fn export(args: &args::RejectsExport, talk: &Talk) -> Result<Exit, Failure> {
+    let (path, _) = one(&args.of)?;
+    let exported = match &args.out {
+        Some(file) => rejects::export(&path, BufWriter::new(private_file(file)?)),
+        None => rejects::export(&path, io::stdout().lock()),
+    }
+    .map_err(|error| failure(&error))?;
+    if !talk.quiet {
+        say(&said(&exported));
+        if let Some(file) = &args.out {
+            say(&format!("hint: correct it, then stigg-import rejects retry --csv {}", file.display()));
+        }
+    }
+    Ok(Exit::Settled)
+}
+
+fn said(exported: &Exported) -> String {
+    let mut text = format!("{} of {}", counted(exported.rows, "row"), counted(exported.entries, "reject"));
+    if exported.entries_without_rows > 0 {
+        let _ = write!(
+            text,
+            "; {} more are totals over many rows: correct those in the source, and run it again",
+            grouped(exported.entries_without_rows)
+        );
+    }
+    text
+}
+
+/// A new file that only its owner can read: it holds customers' data.
+fn private_file(path: &Path) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| Failure {
+        message: format!("can't write {}", path.display()),
+        ..Failure::of(Exit::Config, &error)
+    })
+}
+
+async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
+    let (path, listing) = one(&args.of)?;
+    let ledger = &args.of.ledger.ledger;
+    let arguments = arguments_of(ledger, listing.header.run).await?;
+    let rows = setup::spill_dir(ledger).join(format!("retry-{}.csv", std::process::id()));
+    let removed = Removed(rows.clone());
+    match &args.csv {
+        Some(corrected) => restore(corrected, &rows)?,
+        None => {
+            let exported = setup::spill_dir(ledger).join(format!("retry-{}.export.csv", std::process::id()));
+            let _removed = Removed(exported.clone());
+            rejects::export(&path, BufWriter::new(private_file(&exported)?)).map_err(|error| failure(&error))?;
+            restore(&exported, &rows)?;
+        }
+    }
+    let mapping =
+        Arc::new(mapping::load(Path::new(&listing.header.mapping)).map_err(|error| setup::mapping_failure(&error))?);
+    if mapping.is_aggregate() {
+        return Err(Failure::new(Exit::Arguments, "totals can't be made from the rejected rows alone")
+            .hint("correct the rows in the source and run the same command as before: totals that changed are sent"));
+    }
+    let options = crate::source::CsvOptions { limits: config::csv_options(&mapping).limits, ..Default::default() };
+    let work = Work {
+        steps: vec![StepSpec {
+            name: listing.header.step.clone(),
+            mapping,
+            source: SourceSpec::Csv { inputs: vec![Input::Path(rows)], options },
+        }],
+        target: arguments["target"].as_str().map(str::to_owned),
+        limits: Vec::new(),
+        max_rejects: None,
+        identity: format!("rejects of run {}", listing.header.run),
+        arguments: arguments.clone(),
+    };
+    let target = args::Target {
+        rate_scale: args.target.rate_scale.or_else(|| arguments["rate_scale"].as_f64()),
+        ..args.target.clone()
+    };
+    let finished = import::import(work, &target, ledger, talk).await?;
+    drop(removed);
+    import::show(&finished, talk)
+}
+
+/// What the run was asked to do.
+async fn arguments_of(ledger: &Path, run: RunId) -> Result<Value, Failure> {
+    let store = setup::ledger_to_read(ledger).await?;
+    let info = match &store {
+        Some(store) => store.run(run).await.map_err(|error| setup::ledger_failure(&error))?,
+        None => None,
+    };
+    let Some(info) = info else {
+        return Err(Failure::new(Exit::Config, format!("the ledger does not know run {run}"))
+            .hint("name its ledger with --ledger"));
+    };
+    serde_json::from_str(&info.start.arguments_json).map_err(|error| Failure::of(Exit::Bug, &error))
+}
+
+/// Copies a corrected CSV without our columns, its neutralised cells as they were.
+fn restore(from: &Path, to: &Path) -> Result<(), Failure> {
+    let fail = |error: csv::Error| Failure {
+        message: format!("{} is not a CSV that could be run again", from.display()),
+        ..Failure::of(Exit::Config, &error)
+    };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(from).map_err(fail)?;
+    let header = reader.byte_headers().map_err(fail)?.clone();
+    let name =
+        |index: usize| header.get(index).map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
+    let ours: Vec<bool> = (0..header.len()).map(|index| rejects::is_our_column(&name(index))).collect();
+    let was_exported = ours.contains(&true);
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(BufWriter::new(private_file(to)?));
+    let mut record = header;
+    let mut is_header = true;
+    loop {
+        let cells = record.iter().enumerate().filter(|(index, _)| !ours.get(*index).copied().unwrap_or(false));
+        let row: Vec<Vec<u8>> = cells
+            .map(|(_, cell)| match std::str::from_utf8(cell) {
+                Ok(text) if was_exported && !is_header => rejects::restore(text).as_bytes().to_vec(),
+                Ok(_) | Err(_) => cell.to_vec(),
+            })
+            .collect();
+        writer.write_record(&row).map_err(fail)?;
+        is_header = false;
+        if !reader.read_byte_record(&mut record).map_err(fail)? {
+            break;
+        }
+    }
+    writer.flush().map_err(|error| Failure::of(Exit::Ledger, &error))
+}
+
+/// Takes a temporary file away again.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,160 @@
+//! What a person reads at the end of a run.
+
+use std::fmt::Write as _;
+
+use crate::pipeline::{StepSummary, Summary};
+
+/// A number with thousands separators: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 row`, `2 rows`.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    if seconds < 9.95 {
+        format!("{seconds:.1} s")
+    } else if whole < 120 {
+        format!("{whole} s")
+    } else if whole < 7200 {
+        format!("{} min {} s", whole / 60, whole % 60)
+    } else {
+        format!("{} h {} min", whole / 3600, whole % 3600 / 60)
+    }
+}
+
+/// The words for what a run or a plan did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tense {
+    /// A run: accepted, failed, open.
+    Done,
+    /// A plan: to create, to change.
+    Planned,
+}
+
+/// A table of the steps, and below it what the sum says.
+pub fn summary(summary: &Summary, tense: Tense) -> String {
+    let mut columns: Vec<(&str, fn(&StepSummary) -> u64)> =
+        vec![("rows", |step| step.rows), ("records", |step| step.records)];
+    match tense {
+        Tense::Done => columns.push(("accepted", |step| step.accepted)),
+        Tense::Planned => columns.extend([
+            ("create", (|step: &StepSummary| step.created) as fn(&StepSummary) -> u64),
+            ("change", |step| step.changed),
+        ]),
+    }
+    columns.push(("unchanged", |step| step.unchanged));
+    columns.push(("rejected", |step| step.rejected));
+    let optional: [(&str, fn(&StepSummary) -> u64); 3] =
+        [("filtered", |step| step.filtered), ("refused", |step| step.failed), ("open", |step| step.open)];
+    for (title, count) in optional {
+        // A plan's open records are those that it would send; they have their own columns.
+        if summary.total(count) > 0 && !(tense == Tense::Planned && title == "open") {
+            columns.push((title, count));
+        }
+    }
+    let mut rows: Vec<Vec<String>> = vec![
+        std::iter::once("step".to_owned())
+            .chain(columns.iter().map(|(title, _)| (*title).to_owned()))
+            .chain(["time".to_owned()])
+            .collect(),
+    ];
+    for step in &summary.steps {
+        let counts = columns.iter().map(|(_, count)| grouped(count(step)));
+        rows.push(std::iter::once(step.name.clone()).chain(counts).chain([duration(step.duration_s)]).collect());
+    }
+    let mut text = aligned(&rows);
+    if tense == Tense::Done {
+        let _ = write!(text, "\n{}\n", verdict(summary));
+    }
+    text
+}
+
+fn verdict(summary: &Summary) -> String {
+    let records = summary.total(|step| step.records);
+    let parts = [
+        ("accepted", summary.total(|step| step.accepted)),
+        ("unchanged", summary.total(|step| step.unchanged)),
+        ("rejected", summary.total(|step| step.rejected)),
+        ("refused by the API", summary.total(|step| step.failed)),
+        ("filtered", summary.total(|step| step.filtered)),
+        ("open", summary.total(|step| step.open)),
+    ];
+    let sum = parts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| format!("{} {word}", grouped(*count)))
+        .collect::<Vec<_>>()
+        .join(" + ");
+    let unbalanced = summary.unbalanced();
+    if !unbalanced.is_empty() {
+        return format!("records are missing from the account of {}: please report this bug", unbalanced.join(", "));
+    }
+    match records {
+        0 => "nothing was read: the source has no rows".to_owned(),
+        _ => format!(
+            "every record is accounted for: {} = {}",
+            grouped(records),
+            if sum.is_empty() { "0".to_owned() } else { sum }
+        ),
+    }
+}
+
+/// Rows of cells, the first column left, the others right.
+pub fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            if column == 0 {
+                let _ = write!(line, "{cell:<width$}");
+            } else {
+                let _ = write!(line, "  {cell:>width$}");
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_read_well() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(counted(1, "row"), "1 row");
+        assert_eq!(duration(0.44), "0.4 s");
+        assert_eq!(duration(42.0), "42 s");
+        assert_eq!(duration(200.0), "3 min 20 s");
+        assert_eq!(duration(7500.0), "2 h 5 min");
+    }
+
+    #[test]
+    fn tables_align() {
+        let rows = [vec!["step".into(), "rows".into()], vec!["customers".into(), "9".into()]];
+        assert_eq!(aligned(&rows), "step       rows\ncustomers     9\n");
+    }
+}

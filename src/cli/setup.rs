@@ -1,0 +1,280 @@
+//! From words on the command line to the parts that a run is made of.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::args;
+use super::exit::{Exit, Failure};
+use super::say;
+use crate::clock::SystemClock;
+use crate::config::{self, ConfigError};
+use crate::ledger::{Access, Durability, Ledger, LedgerError, RunLock, SqliteLedger};
+use crate::mapping::{self, LoadError};
+use crate::pipeline::{
+    MaxRejects, OpenStep, OpenStepError, SourceSpec, StartError, StepSpec, Stop, Stopped, open_steps,
+};
+use crate::sink::stigg::StiggSink;
+use crate::sink::transport::{HttpSettings, HttpTransport};
+use crate::sink::{BudgetSettings, Budgets, Endpoint, Operation, Rate, Sink};
+
+/// Environment variables that may hold the key, in this order.
+pub(super) const KEY_VARIABLES: [&str; 2] = ["STIGG_API_KEY", "STIGG_SERVER_API_KEY"];
+
+/// What is to be imported.
+pub(super) struct Work {
+    pub steps: Vec<StepSpec>,
+    pub target: Option<String>,
+    pub limits: Vec<(Operation, u32)>,
+    pub max_rejects: Option<MaxRejects>,
+    /// Names the work in the ledger.
+    pub identity: String,
+    /// The arguments, so that rejects can be run again.
+    pub arguments: serde_json::Value,
+}
+
+/// Reads the pipeline file, or makes a pipeline of one step.
+pub(super) fn work(input: &args::Input) -> Result<Work, Failure> {
+    if let Some(path) = &input.pipeline {
+        let file = config::load(path).map_err(|error| config_failure(&error))?;
+        return Ok(Work {
+            steps: file.steps,
+            target: file.target,
+            limits: file.limits,
+            max_rejects: file.max_rejects,
+            identity: path.display().to_string(),
+            arguments: serde_json::json!({ "pipeline": absolute(path) }),
+        });
+    }
+    let Some(path) = &input.mapping else {
+        return Err(Failure::new(Exit::Arguments, "neither a pipeline file nor a mapping is given")
+            .hint("stigg-import run pipeline.toml, or stigg-import run --mapping M --csv F"));
+    };
+    let step = single_step(path, input)?;
+    Ok(Work {
+        arguments: serde_json::json!({ "mapping": absolute(path), "csv": input.csv }),
+        identity: path.display().to_string(),
+        steps: vec![step],
+        target: None,
+        limits: Vec::new(),
+        max_rejects: None,
+    })
+}
+
+/// A step named after what it imports.
+fn single_step(path: &Path, input: &args::Input) -> Result<StepSpec, Failure> {
+    let mapping = mapping::load(path).map_err(|error| mapping_failure(&error))?;
+    let mut options = config::csv_options(&mapping);
+    if let Some(text) = &input.delimiter {
+        options.delimiter = Some(delimiter_of(text)?);
+    }
+    if let Some(text) = &input.quote {
+        options.quote = config::quote_of(text).ok_or_else(|| {
+            Failure::new(Exit::Arguments, format!("`{text}` is no quote character"))
+                .hint("one ASCII character, or none")
+        })?;
+    }
+    if input.encoding.is_some() {
+        options.encoding = input.encoding.clone();
+    }
+    let inputs = input.csv.iter().map(|text| config::input_of(text)).collect();
+    Ok(StepSpec {
+        name: step_name(mapping.entity()),
+        mapping: Arc::new(mapping),
+        source: SourceSpec::Csv { inputs, options },
+    })
+}
+
+/// The name of a step that was not given one.
+pub(super) fn step_name(entity: crate::entity::Entity) -> String {
+    match entity {
+        crate::entity::Entity::Customer => "customers",
+        crate::entity::Entity::Subscription => "subscriptions",
+        crate::entity::Entity::Usage => "usage",
+    }
+    .to_owned()
+}
+
+fn delimiter_of(text: &str) -> Result<u8, Failure> {
+    match text {
+        "tab" | "\\t" | "\t" => Ok(b'\t'),
+        _ => {
+            match text.as_bytes() {
+                [byte] if byte.is_ascii() => Ok(*byte),
+                _ => Err(Failure::new(Exit::Arguments, format!("`{text}` is no delimiter"))
+                    .hint("one ASCII character, or tab")),
+            }
+        }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Opens the sources and compiles the mappings.
+pub(super) async fn open(steps: &[StepSpec]) -> Result<Vec<OpenStep>, Failure> {
+    open_steps(steps, &SystemClock).await.map_err(|error| match &error {
+        OpenStepError::Source { source, .. } => {
+            let exit = if source.before_reading() { Exit::Config } else { Exit::Source };
+            Failure::of(exit, &error).hint("nothing was sent; mend the source and run the same command again")
+        }
+        OpenStepError::Mapping { .. } => Failure::of(Exit::Config, &error).hint("nothing was sent"),
+    })
+}
+
+/// A target: how it is reached, and how fast.
+pub(super) struct Connection {
+    pub sink: Arc<dyn Sink>,
+    pub budgets: Arc<Budgets>,
+    /// Names it in the ledger, with the environment.
+    pub address: String,
+}
+
+/// Checks the address and the key; sends nothing.
+pub(super) fn connect(args: &args::Target, work: &Work) -> Result<Connection, Failure> {
+    let address = args.target.as_deref().or(work.target.as_deref()).unwrap_or(Endpoint::STIGG);
+    let endpoint = Endpoint::parse(address).map_err(|error| {
+        Failure::new(Exit::Config, format!("the target {error}"))
+            .hint("for example https://api.stigg.io/graphql; nothing was sent")
+    })?;
+    let key = key(&endpoint)?;
+    let address = endpoint.to_string();
+    let transport = HttpTransport::new(HttpSettings::new(endpoint, key))
+        .map_err(|error| Failure::of(Exit::Config, &error).hint("nothing was sent"))?;
+    Ok(Connection {
+        sink: Arc::new(StiggSink::new(Arc::new(transport))),
+        budgets: Arc::new(budgets(args, work)),
+        address,
+    })
+}
+
+/// The rate budgets: published, replaced by `[limits]`, scaled.
+pub(super) fn budgets(args: &args::Target, work: &Work) -> Budgets {
+    let mut settings = BudgetSettings::default();
+    for (operation, per_minute) in &work.limits {
+        if let Some(per_minute) = NonZeroU32::new(*per_minute) {
+            settings = settings.rate(*operation, Rate::PerMinute(per_minute));
+        }
+    }
+    if let Some(scale) = args.rate_scale {
+        settings = settings.scale(scale);
+    }
+    if let Some(burst) = args.burst.and_then(NonZeroU32::new) {
+        settings = settings.burst(burst);
+    }
+    Budgets::new(&settings)
+}
+
+fn key(endpoint: &Endpoint) -> Result<SecretString, Failure> {
+    let found = KEY_VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(|key| !key.trim().is_empty()));
+    match found {
+        Some(key) => Ok(SecretString::from(key.trim().to_owned())),
+        // The sandbox takes any key; nobody should have to invent one to try things out.
+        None if endpoint.is_loopback() => Ok(SecretString::from("server-sandbox".to_owned())),
+        None => Err(Failure::new(Exit::Credentials, "there is no key for the target")
+            .hint("put the environment's full access key into STIGG_API_KEY; nothing was sent")),
+    }
+}
+
+/// The ledger for writing, and the lock that goes with it.
+pub(super) async fn ledger_to_write(path: &Path) -> Result<(RunLock, Arc<dyn Ledger>), Failure> {
+    let lock = RunLock::acquire(path, jiff::Timestamp::now()).map_err(|error| ledger_failure(&error))?;
+    let ledger = SqliteLedger::open(path, Access::Write, Durability::default(), Arc::new(SystemClock))
+        .await
+        .map_err(|error| ledger_failure(&error))?;
+    Ok((lock, Arc::new(ledger)))
+}
+
+/// The ledger for reading; none where there is none yet.
+pub(super) async fn ledger_to_read(path: &Path) -> Result<Option<Arc<dyn Ledger>>, Failure> {
+    match SqliteLedger::open(path, Access::Read, Durability::default(), Arc::new(SystemClock)).await {
+        Ok(ledger) => Ok(Some(Arc::new(ledger))),
+        Err(LedgerError::Missing { .. }) => Ok(None),
+        Err(error) => Err(ledger_failure(&error)),
+    }
+}
+
+/// The folder of temporary files that belongs to a ledger.
+pub(super) fn spill_dir(ledger: &Path) -> PathBuf {
+    folder(ledger).to_owned()
+}
+
+fn folder(ledger: &Path) -> &Path {
+    match ledger.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+pub(super) fn ledger_failure(error: &LedgerError) -> Failure {
+    let exit = match error {
+        LedgerError::Held { .. } => Exit::Held,
+        _ => Exit::Ledger,
+    };
+    let failure = Failure::of(exit, error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+pub(super) fn start_failure(error: &StartError) -> Failure {
+    match error {
+        StartError::Ledger(error) => ledger_failure(error),
+        StartError::Target(_) if error.is_credentials() => Failure::of(Exit::Credentials, error)
+            .hint("check the key in STIGG_API_KEY: the full access key of the target environment; nothing was sent"),
+        StartError::Target(_) => Failure::of(Exit::Config, error)
+            .hint("check --target and the network, then run the same command again; nothing was sent"),
+    }
+}
+
+pub(super) fn config_failure(error: &ConfigError) -> Failure {
+    match error {
+        ConfigError::Io { .. } => Failure::of(Exit::Config, error),
+        ConfigError::Problems(problems) => problems_failure("the pipeline doesn't hold", problems),
+    }
+}
+
+pub(super) fn mapping_failure(error: &LoadError) -> Failure {
+    match error {
+        LoadError::Io { .. } => Failure::of(Exit::Config, error),
+        LoadError::Problems(problems) => problems_failure("the mapping doesn't hold", problems),
+    }
+}
+
+pub(super) fn problems_failure(what: &str, problems: &crate::problem::Problems) -> Failure {
+    Failure::new(Exit::Config, format!("{what}\n{problems}")).hint("nothing was sent")
+}
+
+/// Ctrl-C or SIGTERM, once.
+pub(super) async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Raises the flag at the first interrupt; the second ends the process at once.
+pub(super) fn watch_signals(stop: Arc<Stop>, quiet: bool) {
+    tokio::spawn(async move {
+        interrupted().await;
+        stop.raise(Stopped::Interrupted);
+        if !quiet {
+            say("interrupted: settling what is in flight; once more to stop at once");
+        }
+        interrupted().await;
+        // What was in flight stays open in the ledger, as after a kill.
+        std::process::exit(Exit::Open as i32);
+    });
+}

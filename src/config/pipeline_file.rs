@@ -1,0 +1,270 @@
+//! Reading a pipeline file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::document::{Document, Named, Span};
+use crate::mapping::{self, LoadError, MappingFile};
+use crate::pipeline::{MaxRejects, SourceSpec, StepSpec};
+use crate::problem::{Problem, Problems};
+use crate::sink::Operation;
+use crate::source::{CsvOptions, Input, Quote};
+
+/// Most bytes of a pipeline file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Why a pipeline file gives no pipeline. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read {file}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It was read and doesn't hold, or one of its mappings doesn't.
+    #[error("{0}")]
+    Problems(#[from] Problems),
+}
+
+/// A pipeline as it was written; its mappings are read and hold.
+#[derive(Debug)]
+pub struct PipelineFile {
+    /// The target's address; none: the public API.
+    pub target: Option<String>,
+    /// Rates that replace the published ones: requests a minute.
+    pub limits: Vec<(Operation, u32)>,
+    /// When to give up on a source.
+    pub max_rejects: Option<MaxRejects>,
+    /// The steps, in order. Never empty.
+    pub steps: Vec<StepSpec>,
+}
+
+/// Reads and checks a pipeline file and its mappings. Paths in it count from its own folder.
+///
+/// # Errors
+///
+/// [`ConfigError`]: the file can't be read, or all problems of it and its mappings.
+pub fn load(path: &Path) -> Result<PipelineFile, ConfigError> {
+    let file = path.display().to_string();
+    let io = |source| ConfigError::Io { file: file.clone(), source };
+    if std::fs::metadata(path).map_err(io)?.len() > FILE_BYTES_MAX {
+        let reason = format!("it is larger than {} MiB", FILE_BYTES_MAX >> 20);
+        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidData, reason)));
+    }
+    let text = std::fs::read_to_string(path).map_err(io)?;
+    Ok(parse(&file, &text, path.parent().unwrap_or(Path::new("")))?)
+}
+
+/// Checks a pipeline's text.
+///
+/// # Errors
+///
+/// Every problem of it and of its mappings.
+pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<PipelineFile, Problems> {
+    let mut reader = Reader { document: Document::new(name, text), base_dir, mappings: Vec::new() };
+    let file = reader.document.parse().map(|top| reader.pipeline(&top));
+    let Reader { document, mappings, .. } = reader;
+    match file {
+        Some(file) if document.holds() && mappings.is_empty() => Ok(file),
+        _ => {
+            let mut problems = document.into_problems();
+            problems.0.extend(mappings);
+            Err(problems)
+        }
+    }
+}
+
+struct Reader<'t> {
+    document: Document<'t>,
+    base_dir: &'t Path,
+    /// Problems of the mappings, which are files of their own.
+    mappings: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn pipeline(&mut self, top: &DeTable<'_>) -> PipelineFile {
+        self.document.known_keys(top, &["$schema", "target", "limits", "max_rejects", "step"], "a pipeline");
+        let target = self.document.table(top, "target").and_then(|target| {
+            for secret in ["key", "api_key", "token"] {
+                if let Some((key, _)) = target.get_key_value(secret) {
+                    let hint = "put the key into the environment variable STIGG_API_KEY";
+                    self.document.hinted(key.span(), "keys do not belong into a file that is shared", hint);
+                }
+            }
+            self.document.known_keys(target, &["url", "key", "api_key", "token"], "`[target]`");
+            self.document.string(target, "url")
+        });
+        let limits = self.limits(top);
+        let max_rejects = self.max_rejects(top);
+        let steps = self.steps(top);
+        PipelineFile { target: target.map(|url| url.text), limits, max_rejects, steps }
+    }
+
+    fn limits(&mut self, top: &DeTable<'_>) -> Vec<(Operation, u32)> {
+        let Some(table) = self.document.table(top, "limits") else { return Vec::new() };
+        let names: Vec<&str> = Operation::ALL.iter().map(|operation| operation.root_field()).collect();
+        let mut limits = Vec::new();
+        let keys: Vec<(String, Span)> = table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
+        for (key, span) in keys {
+            let Some(operation) = Operation::ALL.into_iter().find(|operation| operation.root_field() == key) else {
+                self.document.known_keys(table, &names, "`[limits]`");
+                continue;
+            };
+            match self.document.integer(table, &key).map(u32::try_from) {
+                Some(Ok(per_minute)) if per_minute > 0 => limits.push((operation, per_minute)),
+                Some(_) => self.document.problem(span, "a limit is a number of requests a minute, from 1"),
+                None => {}
+            }
+        }
+        limits
+    }
+
+    fn max_rejects(&mut self, top: &DeTable<'_>) -> Option<MaxRejects> {
+        let item = top.get("max_rejects")?;
+        let text = match item.get_ref().as_str() {
+            Some(text) => text.to_owned(),
+            None => self.document.integer(top, "max_rejects")?.to_string(),
+        };
+        text.parse()
+            .map_err(|error: crate::pipeline::NoBound| self.document.problem(item.span(), error.to_string()))
+            .ok()
+    }
+
+    fn steps(&mut self, top: &DeTable<'_>) -> Vec<StepSpec> {
+        let tables = self.document.tables(top, "step");
+        if tables.is_empty() && !top.contains_key("step") {
+            let hint = "add a [[step]] with `name`, `mapping` and `source`";
+            self.document.hinted(0..0, "a pipeline needs a step", hint);
+        }
+        let mut names = BTreeSet::new();
+        let mut steps = Vec::new();
+        for (table, span) in tables {
+            self.document.known_keys(table, &["name", "mapping", "source"], "a step");
+            let name = self.needed(table, "name", &span);
+            if let Some(name) = &name {
+                let fits = !name.text.is_empty()
+                    && name.text.len() <= 64
+                    && name.text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+                if !fits {
+                    let message = "a step's name is 1 to 64 letters, digits, _ and -";
+                    self.document.problem(name.span.clone(), message);
+                }
+                if !names.insert(name.text.clone()) {
+                    self.document.problem(name.span.clone(), format!("there are two steps `{}`", name.text));
+                }
+            }
+            let mapping = self.needed(table, "mapping", &span).and_then(|mapping| self.mapping(&mapping));
+            let source = self.source(table, &span, mapping.as_deref());
+            if let (Some(name), Some(mapping), Some(source)) = (name, mapping, source) {
+                steps.push(StepSpec { name: name.text, mapping, source });
+            }
+        }
+        let stdins = steps.iter().filter(|step| reads_stdin(&step.source)).count();
+        if stdins > 1 {
+            self.document.problem(0..0, "only one step can read standard input");
+        }
+        steps
+    }
+
+    fn needed(&mut self, table: &DeTable<'_>, key: &str, span: &Span) -> Option<Named> {
+        if !table.contains_key(key) {
+            self.document.problem(span.clone(), format!("the step has no `{key}`"));
+        }
+        self.document.string(table, key)
+    }
+
+    fn mapping(&mut self, mapping: &Named) -> Option<Arc<MappingFile>> {
+        match mapping::load(&self.base_dir.join(&mapping.text)) {
+            Ok(file) => Some(Arc::new(file)),
+            Err(LoadError::Problems(problems)) => {
+                self.mappings.extend(problems.0);
+                None
+            }
+            Err(LoadError::Io { file, source }) => {
+                self.document.problem(mapping.span.clone(), format!("can't read {file}: {source}"));
+                None
+            }
+        }
+    }
+
+    fn source(&mut self, step: &DeTable<'_>, span: &Span, mapping: Option<&MappingFile>) -> Option<SourceSpec> {
+        if !step.contains_key("source") {
+            let hint = "for example source = { csv = \"exports/customers*.csv\" }";
+            self.document.hinted(span.clone(), "the step has no `source`", hint);
+        }
+        let table = self.document.table(step, "source")?;
+        self.document.known_keys(table, &["csv", "delimiter", "quote", "encoding"], "a source");
+        if !table.contains_key("csv") {
+            let hint = "for example source = { csv = \"exports/customers*.csv\" }";
+            self.document.hinted(span.clone(), "the source has no `csv`", hint);
+        }
+        let inputs = self.document.strings(table, "csv")?;
+        let mut options = mapping.map(csv_options).unwrap_or_default();
+        if let Some(delimiter) = self.document.character(table, "delimiter") {
+            match u8::try_from(delimiter) {
+                Ok(byte) if byte.is_ascii() => options.delimiter = Some(byte),
+                _ => self.document.problem(span.clone(), "a delimiter is one ASCII character"),
+            }
+        }
+        if let Some(quote) = self.document.string(table, "quote") {
+            match quote_of(&quote.text) {
+                Some(known) => options.quote = known,
+                None => self.document.problem(quote.span, "a quote is one ASCII character, or none"),
+            }
+        }
+        if let Some(encoding) = self.document.string(table, "encoding") {
+            options.encoding = Some(encoding.text);
+        }
+        let inputs = inputs
+            .iter()
+            .map(|input| match input_of(&input.text) {
+                Input::Path(path) => Input::Path(self.base_dir.join(path)),
+                Input::Glob(pattern) => Input::Glob(self.base_dir.join(pattern).to_string_lossy().into_owned()),
+                Input::Stdin => Input::Stdin,
+            })
+            .collect();
+        Some(SourceSpec::Csv { inputs, options })
+    }
+}
+
+/// A source as people write it: a file, a pattern, or `-`.
+pub fn input_of(text: &str) -> Input {
+    match text.parse() {
+        Ok(input) => input,
+        Err(never) => match never {},
+    }
+}
+
+fn reads_stdin(source: &SourceSpec) -> bool {
+    match source {
+        SourceSpec::Csv { inputs, .. } => inputs.iter().any(|input| matches!(input, Input::Stdin)),
+    }
+}
+
+/// What a mapping says about its CSV files.
+pub fn csv_options(mapping: &MappingFile) -> CsvOptions {
+    let hints = mapping.csv();
+    let ascii = |c: char| u8::try_from(c).ok().filter(u8::is_ascii);
+    CsvOptions {
+        delimiter: hints.delimiter.and_then(ascii),
+        quote: hints.quote.and_then(ascii).map_or(Quote::Detect, Quote::Byte),
+        encoding: hints.encoding.clone(),
+        ..CsvOptions::default()
+    }
+}
+
+/// A quote as people write it: one character, or `none`.
+pub fn quote_of(text: &str) -> Option<Quote> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() => Some(Quote::Byte(*byte)),
+        b"none" => Some(Quote::None),
+        _ => None,
+    }
+}

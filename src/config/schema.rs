@@ -1,0 +1,76 @@
+//! The JSON Schema of pipeline files.
+
+use serde_json::{Value, json};
+
+use crate::sink::Operation;
+
+/// The schema, for editors (`stigg-import schema pipeline`).
+pub fn json_schema() -> Value {
+    let limits: serde_json::Map<String, Value> = Operation::ALL
+        .iter()
+        .map(|operation| {
+            let rate = operation.rate();
+            let about = format!("requests a minute; {} ({})", rate.per_minute, rate.source);
+            (operation.root_field().to_owned(), json!({ "type": "integer", "minimum": 1, "description": about }))
+        })
+        .collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "stigg-import pipeline",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["step"],
+        "properties": {
+            "$schema": { "type": "string" },
+            "target": {
+                "type": "object",
+                "additionalProperties": false,
+                "description": "where the records go; the key comes from the environment variable STIGG_API_KEY",
+                "properties": {
+                    "url": { "type": "string", "format": "uri", "default": "https://api.stigg.io/graphql" }
+                }
+            },
+            "limits": {
+                "type": "object",
+                "additionalProperties": false,
+                "description": "rates that replace the published ones, for a key with its own limits",
+                "properties": limits
+            },
+            "max_rejects": {
+                "description": "stop after this many rejects, or this share of the rows",
+                "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^[0-9.]+ ?%$" }]
+            },
+            "step": {
+                "type": "array",
+                "minItems": 1,
+                "description": "run in order; each is settled before the next begins",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["name", "mapping", "source"],
+                    "properties": {
+                        "name": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" },
+                        "mapping": { "type": "string", "description": "a mapping file, from this file's folder" },
+                        "source": {
+                            "type": "object",
+                            "additionalProperties": false,
+                            "required": ["csv"],
+                            "properties": {
+                                "csv": {
+                                    "description": "a file, a pattern, or - for standard input; or a list of them",
+                                    "anyOf": [
+                                        { "type": "string" },
+                                        { "type": "array", "items": { "type": "string" }, "minItems": 1 }
+                                    ]
+                                },
+                                "delimiter": { "type": "string", "minLength": 1, "maxLength": 1 },
+                                "quote": { "type": "string", "description": "one character, or none" },
+                                "encoding": { "type": "string", "examples": ["utf-8", "utf-16le", "windows-1252"] }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,281 @@
+//! Delivers the batches of one step: the heart of the program.
+//!
+//! For each batch, in this order: the ledger writes it as open; a permit of the operation's budget
+//! is taken; it is sent; what became of each record is found out (by the answer, by sending parts
+//! of it again, or by reading back); refused records go to the rejects file; the ledger settles it.
+//! A kill between any two of these leaves an open batch, which the next run sends again. That is
+//! harmless, because every import here replaces: customers and subscriptions are upserts by id, and
+//! usage is sent with `SET`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+
+use super::events::{Event, Observer};
+use super::reading::Reading;
+use super::refused::{self, Part, Refusal};
+use super::stop::Stopped;
+use crate::batch::{Batch, BatchId, Outcome};
+use crate::ledger::rejects::Writer as RejectsWriter;
+use crate::ledger::{Ledger, LedgerError, RunId, Scope};
+use crate::sink::{self, Concurrency, Disposition, Health, Operation, SinkError, Submission, UnknownCause};
+
+/// Tries after which a batch that the API itself reports as failed, again and again, is sent in parts.
+const POISON_TRIES: u32 = 3;
+
+/// Most batches that are written and not yet settled, and most bytes of their JSON. Asynchronous
+/// imports are followed while others are sent, so this is not the concurrency; it bounds memory:
+/// a batch also holds the rows it came from, which are about twice its JSON.
+const UNSETTLED_BATCHES_MAX: usize = 64;
+const UNSETTLED_BYTES_MAX: usize = 6 << 20;
+
+/// What delivery needs; shared by all batches of a step.
+pub(super) struct Delivery {
+    pub reading: Reading,
+    pub ledger: Arc<dyn Ledger>,
+    pub concurrency: Arc<Concurrency>,
+    pub observer: Arc<dyn Observer>,
+    pub rejects: Arc<Mutex<RejectsWriter>>,
+    pub run: RunId,
+    pub step: String,
+    pub scope: Scope,
+}
+
+impl Delivery {
+    /// Takes batches until there are no more or the run stops, and settles all that it took.
+    pub(super) async fn deliver(&self, mut batches: mpsc::Receiver<Batch>) {
+        let mut unsettled = FuturesUnordered::new();
+        let (mut unsettled_bytes, mut more) = (0, true);
+        while more || !unsettled.is_empty() {
+            let room = unsettled.len() < UNSETTLED_BATCHES_MAX && unsettled_bytes < UNSETTLED_BYTES_MAX;
+            tokio::select! {
+                biased;
+                Some(bytes) = unsettled.next(), if !unsettled.is_empty() => unsettled_bytes -= bytes,
+                next = batches.recv(), if more && room => match next {
+                    Some(batch) if self.reading.stop.is_raised() => {
+                        self.reading.progress.open.add(batch.items.len() as u64);
+                    }
+                    Some(batch) => {
+                        let bytes = batch.json.len();
+                        unsettled_bytes += bytes;
+                        unsettled.push(async move {
+                            self.deliver_one(batch).await;
+                            bytes
+                        });
+                    }
+                    None => more = false,
+                },
+            }
+        }
+    }
+
+    async fn deliver_one(&self, batch: Batch) {
+        let id = match self.ledger.open(self.run, &self.step, &self.scope, &[&batch]).await {
+            Ok(ids) => ids[0],
+            Err(error) => {
+                self.reading.progress.open.add(batch.items.len() as u64);
+                return self.ledger_failed(&error);
+            }
+        };
+        self.reading.progress.batches.add(1);
+        let outcomes = self.find_outcomes(&batch, id).await;
+        if let Err(why) = self.settle(&batch, id, &outcomes).await {
+            self.reading.stop.raise(Stopped::LedgerCannotWrite(why));
+        }
+        for outcome in &outcomes {
+            match outcome {
+                Outcome::Accepted => self.reading.progress.accepted.add(1),
+                Outcome::Failed { .. } => self.reading.progress.failed.add(1),
+                Outcome::Open { .. } => self.reading.progress.open.add(1),
+            }
+        }
+    }
+
+    pub(super) fn ledger_failed(&self, error: &LedgerError) {
+        self.reading.stop.raise(Stopped::LedgerCannotWrite(super::with_causes(error)));
+    }
+
+    /// Writes refused records to the rejects file first: once a batch is settled nothing else
+    /// remembers them.
+    async fn settle(&self, batch: &Batch, id: BatchId, outcomes: &[Outcome]) -> Result<(), String> {
+        {
+            let mut rejects = self.rejects.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut refused = false;
+            for (item, outcome) in batch.items.iter().zip(outcomes) {
+                if let Outcome::Failed { code, message } = outcome {
+                    let key = batch.key_of(item);
+                    let json = batch.json_of(item);
+                    rejects
+                        .failed(&item.origin, key, code, message, json)
+                        .map_err(|error| super::with_causes(&error))?;
+                    refused = true;
+                }
+            }
+            if refused {
+                rejects.flush().map_err(|error| super::with_causes(&error))?;
+            }
+        }
+        self.ledger.settle(id, outcomes).await.map_err(|error| super::with_causes(&error))?;
+        if let Some(Outcome::Open { reason }) = outcomes.iter().find(|outcome| matches!(outcome, Outcome::Open { .. }))
+        {
+            let records = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Open { .. })).count();
+            self.observer.event(&Event::LeftOpen { records, why: reason.clone() });
+        }
+        Ok(())
+    }
+
+    /// Sends a batch, in parts where the API refuses the whole, until each record has an outcome.
+    async fn find_outcomes(&self, batch: &Batch, id: BatchId) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.items.len()];
+        let mut parts = VecDeque::from([Part::whole(batch)]);
+        while let Some(part) = parts.pop_front() {
+            let sent = if part.indices.len() == batch.items.len() { None } else { Some(batch.subset(&part.indices)) };
+            let sent = sent.as_ref().unwrap_or(batch);
+            match self.send(sent, id).await {
+                Sent::Settled(settled) => {
+                    for (index, outcome) in part.indices.iter().zip(settled) {
+                        outcomes[*index] = Some(outcome);
+                    }
+                }
+                Sent::Refused(refusal) => {
+                    if part.indices.len() > 1 {
+                        self.observer
+                            .event(&Event::Splitting { records: part.indices.len(), why: refusal.message.clone() });
+                    }
+                    let isolated = refused::isolate(self, batch, &part, &refusal).await;
+                    for (index, outcome) in isolated.settled {
+                        outcomes[index] = Some(outcome);
+                    }
+                    // Depth first: a bad row is found before the next half is begun.
+                    for part in isolated.again.into_iter().rev() {
+                        parts.push_front(part);
+                    }
+                }
+            }
+        }
+        outcomes
+            .into_iter()
+            .map(|outcome| {
+                outcome.unwrap_or_else(|| Outcome::Open { reason: "no part of the batch held it".to_owned() })
+            })
+            .collect()
+    }
+
+    /// Sends one request until it has an answer, or patience ends.
+    async fn send(&self, batch: &Batch, id: BatchId) -> Sent {
+        let operation = Operation::of(batch.entity);
+        let mut tries = Tries::default();
+        let open = |reason: String| Sent::Settled(vec![Outcome::Open { reason }; batch.items.len()]);
+        loop {
+            let error = match self.submit(batch, operation).await {
+                Ok(Submission::Applied { unanswered, .. }) => return Sent::Settled(answered(batch, &unanswered)),
+                Ok(Submission::Started { task }) => {
+                    return Sent::Settled(self.follow(batch, id, task.as_deref()).await);
+                }
+                Err(error) => error,
+            };
+            let why = error.with_causes();
+            let pause = match error.disposition() {
+                // One poisonous record can make the API fail each time: the others shall get through.
+                Disposition::ReadBack { .. }
+                    if tries.faults >= POISON_TRIES
+                        && batch.items.len() > 1
+                        && matches!(error, SinkError::Unknown { cause: UnknownCause::Api { .. }, .. }) =>
+                {
+                    return Sent::Refused(Refusal::of(&error));
+                }
+                // Nothing is doubled by sending again: imports replace what is there.
+                Disposition::Resend { after } | Disposition::ReadBack { after } => after,
+                Disposition::ResendOnceReady if !tries.waited_for_ready => {
+                    // An imported subscription may not be visible yet: once more, later.
+                    tries.waited_for_ready = true;
+                    Some(self.reading.retry.wait(4, fastrand::f64()))
+                }
+                Disposition::ResendOnceReady | Disposition::Split | Disposition::ReadBackAndSplit => {
+                    return Sent::Refused(Refusal::of(&error));
+                }
+                Disposition::Stop(stop) => {
+                    self.reading.stop.raise(match stop {
+                        sink::Stop::Credentials => Stopped::CredentialsRefused(why.clone()),
+                        sink::Stop::Request => Stopped::RequestMalformed(why.clone()),
+                        sink::Stop::Endpoint => Stopped::NotTheApi(why.clone()),
+                    });
+                    return open(why);
+                }
+            };
+            if self.reading.stop.is_raised()
+                || !self.wait_for_next_try(operation, &error, &mut tries, pause, &why).await
+            {
+                return open(format!("{why} (after {} tries)", tries.faults + tries.throttles));
+            }
+            self.reading.progress.retries.add(1);
+        }
+    }
+
+    async fn submit(&self, batch: &Batch, operation: Operation) -> Result<Submission, SinkError> {
+        let mut slot = self.concurrency.acquire().await;
+        let permit = self.reading.budgets.acquire(operation).await;
+        self.reading.progress.requests.add(1);
+        slot.leave();
+        let answer = self.reading.sink.submit(batch, permit).await;
+        slot.answered(match &answer {
+            Err(error) if error.is_overload() => Health::Overloaded,
+            Ok(_) | Err(_) => Health::Good,
+        });
+        answer
+    }
+
+    /// Whether there is a next try. "Slow down" is no fault: it pauses everybody, and is counted apart.
+    async fn wait_for_next_try(
+        &self,
+        operation: Operation,
+        error: &SinkError,
+        tries: &mut Tries,
+        asked: Option<Duration>,
+        why: &str,
+    ) -> bool {
+        if matches!(error, SinkError::Throttled { .. }) {
+            tries.throttles += 1;
+            self.reading.progress.throttled.add(1);
+            let pause = asked.unwrap_or_else(|| self.reading.retry.wait(tries.throttles + 1, fastrand::f64()));
+            self.reading.budgets.pause(operation, pause);
+            self.observer.event(&Event::Throttled { pause });
+            return tries.throttles <= self.reading.retry.throttles_max;
+        }
+        tries.faults += 1;
+        if tries.faults >= self.reading.retry.tries_max {
+            return false;
+        }
+        let wait = asked.unwrap_or_else(|| self.reading.retry.wait(tries.faults, fastrand::f64()));
+        self.observer.event(&Event::Resending { next_try: tries.faults + 1, wait, why: why.to_owned() });
+        self.reading.stop.wait(wait).await
+    }
+}
+
+/// Accepted, but for those that the answer leaves out: they are sent again by the next run.
+fn answered(batch: &Batch, unanswered: &[usize]) -> Vec<Outcome> {
+    let mut outcomes = vec![Outcome::Accepted; batch.items.len()];
+    for index in unanswered {
+        outcomes[*index] = Outcome::Open { reason: "the API's answer leaves it out".to_owned() };
+    }
+    outcomes
+}
+
+/// How often one request was tried.
+#[derive(Default)]
+struct Tries {
+    faults: u32,
+    throttles: u32,
+    waited_for_ready: bool,
+}
+
+/// What came of a request.
+enum Sent {
+    /// Each record of it has an outcome.
+    Settled(Vec<Outcome>),
+    /// The API refused it because of some of its records.
+    Refused(Refusal),
+}

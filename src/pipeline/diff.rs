@@ -1,0 +1,111 @@
+//! Which records have to go out: those that the ledger does not know with this content.
+
+use std::sync::Arc;
+
+use super::summary::Progress;
+use crate::batch::{Batch, Builder};
+use crate::ledger::{Index, Seen};
+use crate::record::{Origin, Record, RecordBatch, Reject};
+
+/// Compares records with what was delivered, and collects the others into batches.
+pub(super) struct Diff {
+    index: Index,
+    builder: Builder,
+    ordinals: Ordinals,
+}
+
+/// What came of some records.
+#[derive(Default)]
+pub(super) struct Sorted {
+    /// Batches that are full.
+    pub batches: Vec<Batch>,
+    /// Records that can't go out.
+    pub rejects: Vec<Reject>,
+}
+
+impl Diff {
+    pub(super) fn new(index: Index, builder: Builder) -> Self {
+        Self { index, builder, ordinals: Ordinals::default() }
+    }
+
+    /// Sorts `records`; counts what goes no further.
+    pub(super) fn sort(&mut self, records: &RecordBatch, progress: &Progress, sorted: &mut Sorted) {
+        for record in &records.records {
+            let ordinal = self.ordinals.of(&record.origin);
+            match self.index.see(record.hash, record.fingerprint, ordinal) {
+                Seen::Unchanged | Seen::SameAgain { .. } => progress.unchanged.add(1),
+                Seen::ConflictsWith { first } => {
+                    let reason = format!(
+                        "another record of this key with other content was read before, at {}; only one can be true",
+                        self.ordinals.describe(first)
+                    );
+                    progress.rejected.add(1);
+                    let key = records.key_of(record).replace(crate::entity::KEY_SEPARATOR, " ");
+                    sorted.rejects.push(Reject::of_origin(&record.origin, Some("key"), Some(key.trim_end()), reason));
+                }
+                seen @ (Seen::New | Seen::Changed) => self.send(records, record, seen, progress, sorted),
+            }
+        }
+    }
+
+    fn send(&mut self, records: &RecordBatch, record: &Record, seen: Seen, progress: &Progress, sorted: &mut Sorted) {
+        let (json, key) = (records.json_of(record), records.key_of(record));
+        match self.builder.push(json, key, record.hash, record.fingerprint, record.origin.clone()) {
+            Ok(closed) => {
+                if seen == Seen::New { &progress.created } else { &progress.changed }.add(1);
+                sorted.batches.extend(closed);
+            }
+            Err(oversize) => {
+                progress.rejected.add(1);
+                sorted.rejects.push(Reject::of_origin(&record.origin, None, None, oversize.to_string()));
+            }
+        }
+    }
+
+    /// The last, partial batch.
+    pub(super) fn finish(&mut self) -> Option<Batch> {
+        self.builder.finish()
+    }
+}
+
+/// Numbers the rows of a run over all its sources, so that the index can name a row in 32 bits.
+#[derive(Default)]
+struct Ordinals {
+    /// Each source with the ordinal before its first record.
+    bases: Vec<(Arc<str>, u32)>,
+    last: u32,
+}
+
+impl Ordinals {
+    fn of(&mut self, origin: &Origin) -> u32 {
+        let (source, record) = match origin {
+            Origin::Row { rows, index } => (rows.source(), rows.row(*index as usize).record()),
+            Origin::Group(members) => {
+                let (rows, index) = members.first().expect("a group has a row");
+                (rows.source(), rows.row(*index as usize).record())
+            }
+            Origin::Total { first, .. } => (&first.source, first.record),
+        };
+        let base = match self.bases.last() {
+            Some((last, base)) if Arc::ptr_eq(last, source) => *base,
+            _ => match self.bases.iter().rev().find(|(known, _)| known == source) {
+                Some((_, base)) => *base,
+                None => {
+                    self.bases.push((source.clone(), self.last));
+                    self.last
+                }
+            },
+        };
+        // Past 4 billion rows places are no longer told apart; nothing else depends on them.
+        let ordinal = base.saturating_add(u32::try_from(record).unwrap_or(u32::MAX));
+        self.last = self.last.max(ordinal);
+        ordinal
+    }
+
+    fn describe(&self, ordinal: u32) -> String {
+        match self.bases.iter().rev().find(|(_, base)| *base < ordinal) {
+            Some((source, base)) => format!("{source}, record {}", ordinal - base),
+            None => format!("record {ordinal}"),
+        }
+    }
+}

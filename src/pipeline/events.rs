@@ -1,0 +1,83 @@
+//! What a run tells whoever watches: reporters only read it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::summary::{Progress, StepSummary};
+use crate::entity::Entity;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A step begins.
+    StepStarted {
+        /// Its name.
+        name: String,
+        /// What it imports.
+        entity: Entity,
+        /// Its counts, as they grow.
+        progress: Arc<Progress>,
+        /// Most write requests a minute; none where the rate is not limited.
+        requests_per_minute: Option<f64>,
+    },
+    /// A step is over.
+    StepFinished(StepSummary),
+    /// Batches of an earlier run were found open; their records are sent again.
+    Resuming {
+        /// How many batches.
+        batches: usize,
+        /// How many records in them.
+        records: usize,
+    },
+    /// Records that an earlier run sent with an unknown outcome are no longer in the source.
+    GoneFromSource {
+        /// The run that sent them.
+        run: u64,
+        /// How many.
+        records: usize,
+        /// How many of them the API has; none where that can't be read.
+        present: Option<usize>,
+    },
+    /// The API asked for a pause.
+    Throttled {
+        /// How long nothing of this kind is sent.
+        pause: Duration,
+    },
+    /// A request is sent again.
+    Resending {
+        /// Which try comes next, from 2.
+        next_try: u32,
+        /// The wait before it.
+        wait: Duration,
+        /// What happened.
+        why: String,
+    },
+    /// The API refused a batch because of some of its records; it is sent again in parts.
+    Splitting {
+        /// Records in it.
+        records: usize,
+        /// The API's words.
+        why: String,
+    },
+    /// A batch is left to the next run.
+    LeftOpen {
+        /// Records in it.
+        records: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Watches a run.
+pub trait Observer: Send + Sync {
+    /// Hears of an event. Must not block.
+    fn event(&self, event: &Event);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl Observer for Unwatched {
+    fn event(&self, _: &Event) {}
+}

@@ -1,0 +1,234 @@
+//! Follows an asynchronous subscription import until each of its records is known to be there.
+//!
+//! The task says when to look; only reading a subscription back proves that it was imported. A row
+//! that fails validation is skipped silently, and whether the task can be read at all, or names its
+//! rows, is not documented: each of these ends in an outcome all the same.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::deliver::Delivery;
+use crate::batch::{Batch, BatchId, Outcome};
+use crate::sink::{Operation, ReadSubscription, TaskState, TaskStatus};
+
+/// First and longest wait between two looks at a task.
+const LOOK_MS: (u64, u64) = (250, 5_000);
+
+impl Delivery {
+    /// Finds the outcome of every record of an import that was started.
+    pub(super) async fn follow(&self, batch: &Batch, id: BatchId, task: Option<&str>) -> Vec<Outcome> {
+        if let Some(task) = task
+            && let Err(error) = self.ledger.note_task(id, task).await
+        {
+            self.ledger_failed(&error);
+        }
+        let mut waiting = Waiting::new(batch);
+        let mut ended: Option<(Instant, TaskEnd)> = None;
+        let mut task_readable = task.is_some();
+        let mut moved = Instant::now();
+        let mut look_ms = LOOK_MS.0;
+        loop {
+            if !self.reading.stop.wait(Duration::from_millis(look_ms)).await && ended.is_none() {
+                // Interrupted: one last look below, then the rest is the next run's.
+                task_readable = false;
+            }
+            look_ms = (look_ms * 2).min(LOOK_MS.1);
+            if task_readable && ended.is_none() {
+                match self.look_at_task(task.unwrap_or_default()).await {
+                    Look::Running { progress } => {
+                        if waiting.progressed(progress) {
+                            moved = Instant::now();
+                        }
+                        if moved.elapsed() < Duration::from_millis(self.reading.retry.stalled_ms)
+                            && !self.reading.stop.is_raised()
+                        {
+                            continue;
+                        }
+                    }
+                    Look::Ended(end) => {
+                        ended = Some((Instant::now(), end));
+                        look_ms = LOOK_MS.0;
+                    }
+                    Look::Unreadable => task_readable = false,
+                    // It may be too new to be listed; reading back goes on meanwhile.
+                    Look::NotListed => {}
+                }
+            }
+            let before = waiting.missing();
+            let read = self.read_back(batch, &mut waiting).await;
+            if waiting.missing() < before {
+                moved = Instant::now();
+            }
+            if waiting.missing() == 0 {
+                return waiting.into_outcomes(|_| unreachable_missing());
+            }
+            if let Err(why) = read
+                && self.reading.stop.is_raised()
+            {
+                return waiting.into_outcomes(|_| Outcome::Open { reason: why.clone() });
+            }
+            if self.reading.stop.is_raised() {
+                return waiting.into_outcomes(|_| Outcome::Open {
+                    reason: "stopped before the import's end was seen".to_owned(),
+                });
+            }
+            match &ended {
+                // The task itself says of each missing record that it was not taken: waiting is no use.
+                Some((_, end)) if waiting.keys_missing().all(|key| end.own_words(key).is_some()) => {
+                    return waiting.into_outcomes(|missing| end.reason(missing));
+                }
+                Some((at, end)) if at.elapsed() >= Duration::from_millis(self.reading.retry.visible_ms) => {
+                    return waiting.into_outcomes(|missing| end.reason(missing));
+                }
+                None if moved.elapsed() >= Duration::from_millis(self.reading.retry.stalled_ms) => {
+                    return waiting.into_outcomes(|missing| missing.never_seen(self.reading.retry.stalled_ms));
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    async fn look_at_task(&self, task: &str) -> Look {
+        match self.reading.again(Operation::ImportTasks, |permit| self.reading.sink.task(task, permit)).await {
+            Ok(TaskState::Running { progress }) => Look::Running { progress },
+            Ok(TaskState::Finished { status, errors }) => Look::Ended(TaskEnd { status, errors }),
+            Ok(TaskState::NotListed) => Look::NotListed,
+            // A key without the right to read tasks is no reason to stop: reading back decides.
+            Ok(TaskState::Unreadable { .. }) | Err(_) => Look::Unreadable,
+        }
+    }
+
+    /// Reads what is still missing.
+    async fn read_back(&self, batch: &Batch, waiting: &mut Waiting) -> Result<(), String> {
+        let open: Vec<usize> = waiting.open.iter().copied().collect();
+        let ids: Vec<&str> = open.iter().map(|index| batch.key_of(&batch.items[*index])).collect();
+        let found = self.reading.subscriptions(&ids).await.map_err(|error| error.with_causes())?;
+        let found: HashMap<&str, &ReadSubscription> =
+            found.iter().map(|subscription| (subscription.subscription_id.as_str(), subscription)).collect();
+        for (index, id) in open.iter().zip(ids) {
+            if let Some(subscription) = found.get(id) {
+                let differences = super::compare::subscription(batch.json_of(&batch.items[*index]), subscription);
+                waiting.saw(*index, differences.first().map(ToString::to_string));
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Look {
+    Running { progress: u8 },
+    Ended(TaskEnd),
+    NotListed,
+    Unreadable,
+}
+
+struct TaskEnd {
+    status: TaskStatus,
+    errors: Vec<(String, String)>,
+}
+
+impl TaskEnd {
+    /// The task's own word for a record, where it names it.
+    fn own_words(&self, key: &str) -> Option<&str> {
+        let own = self.errors.iter().find(|(id, error)| id == key || error.contains(key));
+        own.map(|(_, error)| error.as_str())
+    }
+
+    /// Why a record is not there: the task's own word for it, where it has one.
+    fn reason(&self, missing: &Missing) -> Outcome {
+        let message = match (self.own_words(&missing.key), &missing.differs, &self.errors[..]) {
+            (Some(error), _, _) => error.to_owned(),
+            (None, Some(differs), _) => format!("the API has the subscription with other content: {differs}"),
+            (None, None, []) => format!("the import ended ({:?}) without it, and gave no reason", self.status),
+            (None, None, errors) => {
+                let mut words: Vec<&str> = errors.iter().map(|(_, error)| error.as_str()).collect();
+                words.sort_unstable();
+                words.dedup();
+                format!(
+                    "the import ended ({:?}) without it; it gave these reasons, for rows that it does not name: {}",
+                    self.status,
+                    words.join("; ")
+                )
+            }
+        };
+        Outcome::Failed { code: "NotImported".to_owned(), message: message.chars().take(500).collect() }
+    }
+}
+
+/// A record that could not be read back.
+struct Missing {
+    key: String,
+    differs: Option<String>,
+}
+
+impl Missing {
+    fn never_seen(&self, stalled_ms: u64) -> Outcome {
+        let what = match &self.differs {
+            Some(differs) => format!("the API has the subscription with other content: {differs}"),
+            None => "the API took the import and the subscription is not there".to_owned(),
+        };
+        Outcome::Failed {
+            code: "NotImported".to_owned(),
+            message: format!("{what}; nothing moved for {} s and the task can't be read", stalled_ms / 1000),
+        }
+    }
+}
+
+/// What is still to be seen of a batch.
+struct Waiting {
+    keys: Vec<String>,
+    /// Positions that were not read back as sent yet.
+    open: BTreeSet<usize>,
+    differs: HashMap<usize, String>,
+    progress: Option<u8>,
+}
+
+impl Waiting {
+    fn new(batch: &Batch) -> Self {
+        Self {
+            keys: batch.items.iter().map(|item| batch.key_of(item).to_owned()).collect(),
+            open: (0..batch.items.len()).collect(),
+            differs: HashMap::new(),
+            progress: None,
+        }
+    }
+
+    fn missing(&self) -> usize {
+        self.open.len()
+    }
+
+    fn keys_missing(&self) -> impl Iterator<Item = &str> {
+        self.open.iter().map(|index| self.keys[*index].as_str())
+    }
+
+    fn progressed(&mut self, progress: u8) -> bool {
+        self.progress.replace(progress) != Some(progress)
+    }
+
+    fn saw(&mut self, index: usize, differs: Option<String>) {
+        match differs {
+            None => {
+                self.differs.remove(&index);
+                self.open.remove(&index);
+            }
+            Some(differs) => {
+                self.differs.insert(index, differs);
+            }
+        }
+    }
+
+    fn into_outcomes(self, missing: impl Fn(&Missing) -> Outcome) -> Vec<Outcome> {
+        let mut outcomes = vec![Outcome::Accepted; self.keys.len()];
+        for index in self.open {
+            outcomes[index] =
+                missing(&Missing { key: self.keys[index].clone(), differs: self.differs.get(&index).cloned() });
+        }
+        outcomes
+    }
+}
+
+fn unreachable_missing() -> Outcome {
+    Outcome::Open { reason: "not read back".to_owned() }
+}

@@ -1,0 +1,141 @@
+//! Reads, maps, compares and batches: everything that happens to a row before it is sent.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc;
+
+use super::diff::{Diff, Sorted};
+use super::max_rejects::MaxRejects;
+use super::stop::{Stop, Stopped};
+use super::summary::Progress;
+use crate::batch::Batch;
+use crate::ledger::rejects::Writer as RejectsWriter;
+use crate::mapping::Mapper;
+use crate::record::{RecordBatch, Reject};
+use crate::source::Rows;
+
+/// What preparing needs.
+pub(super) struct Preparation {
+    pub rows: Rows,
+    pub mapper: Mapper,
+    pub diff: Diff,
+    pub progress: Arc<Progress>,
+    /// None in a plan, which writes nothing.
+    pub rejects: Option<Arc<Mutex<RejectsWriter>>>,
+    pub max_rejects: Option<MaxRejects>,
+    pub stop: Arc<Stop>,
+    /// The first few rejects, for whoever shows samples.
+    pub samples: Vec<Reject>,
+}
+
+/// What was prepared.
+pub(super) struct Prepared {
+    /// Records that came out of the mapping, those filtered and rejected included.
+    pub records: u64,
+    /// Whether the source was read to its end.
+    pub complete: bool,
+    /// The first few rejects.
+    pub samples: Vec<Reject>,
+}
+
+/// Most rejects kept as samples.
+const SAMPLES_MAX: usize = 20;
+
+impl Preparation {
+    /// Runs to the source's end, or until the run stops. Closing `batches` is the sign of the end.
+    pub(super) async fn prepare(mut self, batches: mpsc::Sender<Batch>) -> Prepared {
+        let mut records = 0;
+        let mut out = RecordBatch::default();
+        let complete = self.read(&mut out, &mut records, &batches).await;
+        if complete {
+            self.finish(&mut out, &mut records, &batches).await;
+        }
+        if let Some(last) = self.diff.finish() {
+            // The receiver outlives us: it takes what we have even when the run stops.
+            let _ = batches.send(last).await;
+        }
+        if let Some(rejects) = &self.rejects
+            && let Err(error) = rejects.lock().unwrap_or_else(std::sync::PoisonError::into_inner).flush()
+        {
+            self.stop.raise(Stopped::LedgerCannotWrite(super::with_causes(&error)));
+        }
+        Prepared { records, complete: complete && !self.stop.is_raised(), samples: self.samples }
+    }
+
+    /// Whether the source was read to its end.
+    async fn read(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &mpsc::Sender<Batch>) -> bool {
+        self.progress.bytes_total.set(self.rows.bytes_total().unwrap_or(0));
+        loop {
+            self.progress.bytes_read.set(self.rows.bytes_read());
+            let next = tokio::select! {
+                biased;
+                () = self.stop.raised() => return false,
+                next = self.rows.next() => next,
+            };
+            match next {
+                Ok(Some(rows)) => {
+                    out.clear();
+                    if let Err(error) = self.mapper.apply(&rows, out) {
+                        self.stop.raise(Stopped::SpillFailed(super::with_causes(&error)));
+                        return false;
+                    }
+                    self.absorb(out, records, batches).await;
+                }
+                Ok(None) => return true,
+                Err(error) => {
+                    // What the mapper still holds (an open group, totals) is incomplete and is not sent.
+                    self.stop.raise(Stopped::SourceBroke(super::with_causes(&error)));
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn finish(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &mpsc::Sender<Batch>) {
+        let mut more = true;
+        while more && !self.stop.is_raised() {
+            out.clear();
+            match self.mapper.finish(out) {
+                Ok(again) => more = again,
+                Err(error) => return self.stop.raise(Stopped::SpillFailed(super::with_causes(&error))),
+            }
+            self.absorb(out, records, batches).await;
+        }
+    }
+
+    async fn absorb(&mut self, out: &RecordBatch, records: &mut u64, batches: &mpsc::Sender<Batch>) {
+        *records += out.records.len() as u64 + out.rejects.len() as u64 + out.filtered + out.unchanged;
+        self.progress.rows.add(out.rows);
+        self.progress.filtered.add(out.filtered);
+        self.progress.unchanged.add(out.unchanged);
+        self.progress.rejected.add(out.rejects.len() as u64);
+        let mut sorted = Sorted::default();
+        self.diff.sort(out, &self.progress, &mut sorted);
+        self.reject(out.rejects.iter().chain(&sorted.rejects));
+        for batch in sorted.batches {
+            let _ = batches.send(batch).await;
+        }
+        if let Some(max) = &self.max_rejects
+            && let Some(why) =
+                max.passed(self.progress.rejected.get() + self.progress.failed.get(), self.progress.rows.get())
+        {
+            self.stop.raise(Stopped::TooManyRejects(why));
+        }
+    }
+
+    fn reject<'a>(&mut self, rejects: impl Iterator<Item = &'a Reject>) {
+        let mut writer =
+            self.rejects.as_ref().map(|rejects| rejects.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for reject in rejects {
+            if self.samples.len() < SAMPLES_MAX {
+                self.samples.push(reject.clone());
+            }
+            if let Some(writer) = &mut writer
+                && let Err(error) = writer.rejected(reject)
+            {
+                self.stop.raise(Stopped::LedgerCannotWrite(super::with_causes(&error)));
+                return;
+            }
+        }
+    }
+}

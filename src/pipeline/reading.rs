@@ -1,0 +1,105 @@
+//! Reading back from the API: page by page, within the read budgets, again after faults.
+
+use std::sync::Arc;
+
+use super::retry::RetryPolicy;
+use super::stop::Stop;
+use super::summary::Progress;
+use crate::sink::{
+    Budgets, Disposition, Operation, Page, Permit, READ_IDS_MAX, ReadCustomer, ReadSubscription, ReadUsage, Sink,
+    SinkError,
+};
+
+/// What reading needs. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Reading {
+    pub sink: Arc<dyn Sink>,
+    pub budgets: Arc<Budgets>,
+    pub progress: Arc<Progress>,
+    pub retry: RetryPolicy,
+    pub stop: Arc<Stop>,
+}
+
+impl Reading {
+    /// The customers among `ids` that the API has.
+    pub(super) async fn customers(&self, ids: &[&str]) -> Result<Vec<ReadCustomer>, SinkError> {
+        let mut all = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(READ_IDS_MAX) {
+            let mut after: Option<String> = None;
+            loop {
+                let ask = |permit| self.sink.read_customers(ids, after.as_deref(), permit);
+                let Page { items, next } = self.again(Operation::Customers, ask).await?;
+                all.extend(items);
+                match next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The subscriptions among `ids` that the API has, whatever their status.
+    pub(super) async fn subscriptions(&self, ids: &[&str]) -> Result<Vec<ReadSubscription>, SinkError> {
+        let mut all = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(READ_IDS_MAX) {
+            let mut after: Option<String> = None;
+            loop {
+                let ask = |permit| self.sink.read_subscriptions(ids, after.as_deref(), permit);
+                let Page { items, next } = self.again(Operation::Subscriptions, ask).await?;
+                all.extend(items);
+                match next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// What a customer (and resource) has used.
+    pub(super) async fn usage(
+        &self,
+        customer_id: &str,
+        resource_id: Option<&str>,
+    ) -> Result<Vec<ReadUsage>, SinkError> {
+        self.again(Operation::EntitlementsState, |permit| self.sink.read_usage(customer_id, resource_id, permit)).await
+    }
+
+    /// Asks again after faults: a read changes nothing.
+    pub(super) async fn again<T, F>(&self, operation: Operation, ask: impl Fn(Permit) -> F) -> Result<T, SinkError>
+    where
+        F: Future<Output = Result<T, SinkError>>,
+    {
+        let (mut faults, mut throttles) = (0, 0);
+        loop {
+            let permit = self.budgets.acquire(operation).await;
+            self.progress.reads.add(1);
+            let error = match ask(permit).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let after = match error.disposition() {
+                Disposition::Resend { after } | Disposition::ReadBack { after } => after,
+                Disposition::ReadBackAndSplit
+                | Disposition::Split
+                | Disposition::ResendOnceReady
+                | Disposition::Stop(_) => return Err(error),
+            };
+            if matches!(error, SinkError::Throttled { .. }) {
+                throttles += 1;
+                self.progress.throttled.add(1);
+                self.budgets.pause(operation, after.unwrap_or_else(|| self.retry.wait(throttles + 1, fastrand::f64())));
+                if throttles > self.retry.throttles_max || self.stop.is_raised() {
+                    return Err(error);
+                }
+            } else {
+                faults += 1;
+                let wait = after.unwrap_or_else(|| self.retry.wait(faults, fastrand::f64()));
+                if faults >= self.retry.tries_max || !self.stop.wait(wait).await {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}

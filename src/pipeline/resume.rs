@@ -1,0 +1,54 @@
+//! Batches that an earlier run left open: nobody knows whether the API has them.
+//!
+//! The ledger marks their records as doubtful, so that those which the source still has are sent
+//! again whatever their content. What is left afterwards is no longer in the source.
+
+use std::collections::HashSet;
+
+use super::deliver::Delivery;
+use super::events::Event;
+use crate::entity::Entity;
+use crate::ledger::{LedgerError, OpenBatch};
+
+impl Delivery {
+    /// Says that there are open batches.
+    pub(super) async fn announce_open(&self) -> Result<(), LedgerError> {
+        let open = self.ledger.open_batches(&self.scope).await?;
+        if !open.is_empty() {
+            let records = open.iter().map(|batch| batch.items.len()).sum();
+            self.observer.event(&Event::Resuming { batches: open.len(), records });
+        }
+        Ok(())
+    }
+
+    /// Closes them, after a run that read the whole source and settled everything: each of their
+    /// records was sent again, or is gone from the source. Those are looked up, so that a person
+    /// hears whether they are in Stigg.
+    pub(super) async fn close_open(&self) -> Result<(), LedgerError> {
+        self.ledger.close_superseded(&self.scope).await?;
+        for batch in self.ledger.open_batches(&self.scope).await? {
+            let present = self.present(&batch).await;
+            self.observer.event(&Event::GoneFromSource { run: batch.run.0, records: batch.items.len(), present });
+            self.ledger.forget(batch.id).await?;
+        }
+        Ok(())
+    }
+
+    /// How many of the records are in Stigg; none where that can't be read.
+    async fn present(&self, batch: &OpenBatch) -> Option<usize> {
+        let keys: Vec<&str> = batch.items.iter().map(|item| item.key.as_str()).collect();
+        let present: HashSet<String> = match self.scope.entity {
+            Entity::Customer => {
+                let found = self.reading.customers(&keys).await.ok()?;
+                found.into_iter().map(|customer| customer.customer_id).collect()
+            }
+            Entity::Subscription => {
+                let found = self.reading.subscriptions(&keys).await.ok()?;
+                found.into_iter().map(|subscription| subscription.subscription_id).collect()
+            }
+            // A usage value can be there without being the one that was sent.
+            Entity::Usage => return None,
+        };
+        Some(keys.iter().filter(|key| present.contains(**key)).count())
+    }
+}

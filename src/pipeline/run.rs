@@ -1,0 +1,266 @@
+//! A whole run: every step in order, each settled before the next begins.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::deliver::Delivery;
+use super::diff::Diff;
+use super::events::{Event, Observer};
+use super::max_rejects::MaxRejects;
+use super::prepare::Preparation;
+use super::reading::Reading;
+use super::retry::RetryPolicy;
+use super::step::OpenStep;
+use super::stop::{Stop, Stopped};
+use super::summary::{Progress, StepSummary, Summary};
+use crate::batch::{BatchLimits, Builder};
+use crate::clock::Clock;
+use crate::ledger::{Compaction, Ledger, LedgerError, RunId, RunStart, Scope, rejects};
+use crate::mapping::{Mapper, SpillSettings};
+use crate::sink::{Budgets, Concurrency, ConcurrencyBounds, Disposition, Operation, Sink, SinkError};
+
+/// Batches that wait between preparing and sending.
+const WAITING_BATCHES_MAX: usize = 2;
+
+/// Where a run keeps its own files.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    /// The ledger's file; rejects files are written beside it when there is something to write.
+    pub ledger_path: PathBuf,
+    /// The folder of temporary files.
+    pub spill_dir: PathBuf,
+    /// What is run: the pipeline file's path, or the mapping's.
+    pub identity: String,
+    /// What was asked for, in a form that `rejects retry` understands.
+    pub arguments_json: String,
+}
+
+/// Everything that a run needs. Its steps are open already, see [`super::open_steps`].
+pub struct Job {
+    /// The steps, in order.
+    pub steps: Vec<OpenStep>,
+    /// Where it goes.
+    pub sink: Arc<dyn Sink>,
+    /// The target's address without its path, in lower case: names its records in the ledger.
+    pub target: String,
+    /// How fast.
+    pub budgets: Arc<Budgets>,
+    /// What was delivered before.
+    pub ledger: Arc<dyn Ledger>,
+    /// Files.
+    pub journal: Journal,
+    /// Who watches.
+    pub observer: Arc<dyn Observer>,
+    /// The date.
+    pub clock: Arc<dyn Clock>,
+    /// The flag that ends it early.
+    pub stop: Arc<Stop>,
+    /// Patience.
+    pub retry: RetryPolicy,
+    /// When to give up on a source.
+    pub max_rejects: Option<MaxRejects>,
+}
+
+/// A run that is over.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Its account. `ok` and `exit` are the caller's to fill: exit codes are the command line's.
+    pub summary: Summary,
+    /// Why it ended early, if it did.
+    pub stopped: Option<Stopped>,
+    /// The rejects files that it wrote.
+    pub rejects: Vec<PathBuf>,
+}
+
+/// Why a run did not begin. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The target can't be used: no answer, a refused key, something that is not the API.
+    #[error("the target can't be used")]
+    Target(#[source] SinkError),
+    /// The ledger can't be read or written.
+    #[error("the ledger can't be used")]
+    Ledger(#[from] LedgerError),
+}
+
+/// Names a target in the ledger: its address and, where the API tells it, its environment.
+///
+/// The key is no part of it, so that a rotated key finds what the old one delivered.
+///
+/// # Errors
+///
+/// The target can't be used. A key that may not read the environment's name is fine.
+pub async fn target_name(
+    sink: &Arc<dyn Sink>,
+    budgets: &Arc<Budgets>,
+    retry: RetryPolicy,
+    address: &str,
+) -> Result<String, StartError> {
+    /// Tries before a target counts as unusable: a start has a person or a scheduler waiting.
+    const TRIES_MAX: u32 = 4;
+    let reading = Reading {
+        sink: sink.clone(),
+        budgets: budgets.clone(),
+        progress: Arc::default(),
+        retry: RetryPolicy { tries_max: retry.tries_max.min(TRIES_MAX), ..retry },
+        stop: Arc::default(),
+    };
+    let environment = reading.again(Operation::CurrentEnvironment, |permit| sink.environment(permit)).await;
+    match environment.map_err(StartError::Target)? {
+        Some(environment) => Ok(format!("{address} {environment}")),
+        None => Ok(address.to_owned()),
+    }
+}
+
+/// Runs every step. After a step that did not settle everything the next does not begin: usage of
+/// a subscription that is not there yet would be refused.
+///
+/// # Errors
+///
+/// [`StartError`]: nothing was sent. Whatever goes wrong later is in [`Finished`].
+pub async fn run(job: Job) -> Result<Finished, StartError> {
+    let began = Instant::now();
+    let target = target_name(&job.sink, &job.budgets, job.retry, &job.target).await?;
+    let run = job
+        .ledger
+        .begin_run(RunStart {
+            identity: job.journal.identity.clone(),
+            started_at: job.clock.now(),
+            arguments_json: job.journal.arguments_json.clone(),
+        })
+        .await?;
+    let mut finished = Finished {
+        summary: Summary { run: run.0, ok: false, exit: 0, duration_s: 0.0, stopped: None, steps: Vec::new() },
+        stopped: None,
+        rejects: Vec::new(),
+    };
+    let concurrency = Arc::new(Concurrency::new(ConcurrencyBounds::default()));
+    let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, .. } = job;
+    for step in steps {
+        if stop.is_raised() || finished.summary.total(|step| step.open) > 0 {
+            break;
+        }
+        let writer = rejects::Writer::new(&journal.ledger_path, run, &step.name, step.entity, &step.mapping_name);
+        let writer = Arc::new(Mutex::new(writer));
+        let step = StepRun {
+            run,
+            scope: Scope { target: target.clone(), entity: step.entity },
+            writer: writer.clone(),
+            step,
+            spill: SpillSettings::in_dir(&journal.spill_dir),
+            progress: Arc::new(Progress::default()),
+            sink: sink.clone(),
+            budgets: budgets.clone(),
+            ledger: ledger.clone(),
+            concurrency: concurrency.clone(),
+            observer: observer.clone(),
+            stop: stop.clone(),
+            retry,
+            max_rejects,
+        };
+        finished.summary.steps.push(step.run().await?);
+        let writer = writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        finished.rejects.extend(writer.path().map(std::path::Path::to_owned));
+    }
+    finished.stopped = stop.why().cloned();
+    finished.summary.stopped = finished.stopped.as_ref().map(ToString::to_string);
+    finished.summary.duration_s = began.elapsed().as_secs_f64();
+    Ok(finished)
+}
+
+/// One step while it runs.
+struct StepRun {
+    run: RunId,
+    scope: Scope,
+    step: OpenStep,
+    writer: Arc<Mutex<rejects::Writer>>,
+    spill: SpillSettings,
+    progress: Arc<Progress>,
+    sink: Arc<dyn Sink>,
+    budgets: Arc<Budgets>,
+    ledger: Arc<dyn Ledger>,
+    concurrency: Arc<Concurrency>,
+    observer: Arc<dyn Observer>,
+    stop: Arc<Stop>,
+    retry: RetryPolicy,
+    max_rejects: Option<MaxRejects>,
+}
+
+impl StepRun {
+    async fn run(self) -> Result<StepSummary, LedgerError> {
+        let began = Instant::now();
+        let (name, entity) = (self.step.name.clone(), self.step.entity);
+        let operation = Operation::of(entity);
+        self.observer.event(&Event::StepStarted {
+            name: name.clone(),
+            entity,
+            progress: self.progress.clone(),
+            requests_per_minute: self.budgets.per_minute(operation),
+        });
+        let index = self.ledger.load_index(&self.scope).await?;
+        let (sender, receiver) = mpsc::channel(WAITING_BATCHES_MAX);
+        let preparation = Preparation {
+            rows: self.step.rows,
+            mapper: Mapper::new(self.step.plan.clone(), self.spill.clone()),
+            diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity))),
+            progress: self.progress.clone(),
+            rejects: Some(self.writer.clone()),
+            max_rejects: self.max_rejects,
+            stop: self.stop.clone(),
+            samples: Vec::new(),
+        };
+        let delivery = Delivery {
+            reading: Reading {
+                sink: self.sink.clone(),
+                budgets: self.budgets.clone(),
+                progress: self.progress.clone(),
+                retry: self.retry,
+                stop: self.stop.clone(),
+            },
+            ledger: self.ledger.clone(),
+            concurrency: self.concurrency,
+            observer: self.observer.clone(),
+            rejects: self.writer,
+            run: self.run,
+            step: name.clone(),
+            scope: self.scope.clone(),
+        };
+        delivery.announce_open().await?;
+        // A task of its own: rows are read and mapped on one core while batches are sent on another.
+        let preparing = tokio::spawn(preparation.prepare(sender));
+        delivery.deliver(receiver).await;
+        let prepared = match preparing.await {
+            Ok(prepared) => prepared,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        if prepared.complete && self.progress.open.get() == 0 {
+            delivery.close_open().await?;
+        }
+        if self.stop.why().is_none() {
+            self.ledger.compact(Compaction::WhenWorthIt).await?;
+        }
+        let duration_s = began.elapsed().as_secs_f64();
+        let mut summary = StepSummary::new(&name, entity, prepared.records, &self.progress, duration_s);
+        summary.budget_share = self
+            .budgets
+            .per_minute(operation)
+            .filter(|_| duration_s >= 1.0)
+            .map(|per_minute| summary.requests as f64 / (per_minute * duration_s / 60.0));
+        self.observer.event(&Event::StepFinished(summary.clone()));
+        Ok(summary)
+    }
+}
+
+/// Used where a target could not be reached: what a person is told.
+impl StartError {
+    /// Whether the API refused the key.
+    pub fn is_credentials(&self) -> bool {
+        match self {
+            Self::Target(error) => matches!(error.disposition(), Disposition::Stop(crate::sink::Stop::Credentials)),
+            Self::Ledger(_) => false,
+        }
+    }
+}

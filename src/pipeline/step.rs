@@ -1,0 +1,111 @@
+//! A step: one mapping and the data that goes through it.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::entity::Entity;
+use crate::mapping::{self, MappingFile, Plan};
+use crate::problem::Problems;
+use crate::source::{self, CsvOptions, Input, Rows, SourceError};
+
+/// What a step reads and how it maps it.
+#[derive(Debug)]
+pub struct StepSpec {
+    /// Its name, unique in its pipeline.
+    pub name: String,
+    /// The mapping.
+    pub mapping: Arc<MappingFile>,
+    /// Where the rows are.
+    pub source: SourceSpec,
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone)]
+pub enum SourceSpec {
+    /// CSV text.
+    Csv {
+        /// Files, patterns, or standard input, read in this order.
+        inputs: Vec<Input>,
+        /// How they are written.
+        options: CsvOptions,
+    },
+}
+
+/// A step whose source is open and whose mapping fits its columns.
+pub struct OpenStep {
+    pub(super) name: String,
+    pub(super) entity: Entity,
+    pub(super) mapping_name: String,
+    pub(super) rows: Rows,
+    pub(super) plan: Arc<Plan>,
+}
+
+impl OpenStep {
+    /// The step's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it imports.
+    pub fn entity(&self) -> Entity {
+        self.entity
+    }
+
+    /// The source's columns.
+    pub fn columns(&self) -> &Arc<[Box<str>]> {
+        self.rows.columns()
+    }
+
+    /// The rows and the plan.
+    pub fn into_parts(self) -> (Rows, Arc<Plan>) {
+        (self.rows, self.plan)
+    }
+}
+
+/// Why a step can't begin. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenStepError {
+    /// The source can't be opened.
+    #[error("step `{step}` has no source")]
+    Source {
+        /// The step.
+        step: String,
+        /// Why.
+        #[source]
+        source: SourceError,
+    },
+    /// The mapping doesn't fit the source.
+    #[error("the mapping of step `{step}` does not fit its source\n{problems}")]
+    Mapping {
+        /// The step.
+        step: String,
+        /// All that doesn't fit.
+        problems: Problems,
+    },
+}
+
+/// Opens every source and compiles every mapping, so that whatever is wrong with them is known
+/// before the first request.
+///
+/// # Errors
+///
+/// The first step that can't begin.
+pub async fn open_steps(steps: &[StepSpec], clock: &dyn Clock) -> Result<Vec<OpenStep>, OpenStepError> {
+    let mut opened = Vec::with_capacity(steps.len());
+    for step in steps {
+        let rows = match &step.source {
+            SourceSpec::Csv { inputs, options } => source::open_csv(inputs, options).await,
+        }
+        .map_err(|source| OpenStepError::Source { step: step.name.clone(), source })?;
+        let plan = mapping::compile(&step.mapping, rows.columns(), clock)
+            .map_err(|problems| OpenStepError::Mapping { step: step.name.clone(), problems })?;
+        opened.push(OpenStep {
+            name: step.name.clone(),
+            entity: step.mapping.entity(),
+            mapping_name: step.mapping.name().to_owned(),
+            rows,
+            plan: Arc::new(plan),
+        });
+    }
+    Ok(opened)
+}

@@ -1,0 +1,96 @@
+//! Why a run ends before its source does, and how everybody hears of it.
+
+use std::sync::OnceLock;
+
+use tokio_util::sync::CancellationToken;
+
+/// Why a run stopped early. What was sent before is settled as far as it can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// The API refused the key.
+    CredentialsRefused(String),
+    /// The source broke part-way; what was read before is settled.
+    SourceBroke(String),
+    /// The ledger or the rejects file can't be written, so nothing more may be sent.
+    LedgerCannotWrite(String),
+    /// The API says that our request is built wrongly: a bug of ours.
+    RequestMalformed(String),
+    /// What answers at the target's address is not the API.
+    NotTheApi(String),
+    /// `max_rejects` was passed.
+    TooManyRejects(String),
+    /// Temporary files of the mapping can't be written.
+    SpillFailed(String),
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::CredentialsRefused(why) => write!(f, "the API refused the key: {why}"),
+            Self::SourceBroke(why) => write!(f, "the source broke part-way: {why}"),
+            Self::LedgerCannotWrite(why) => write!(f, "the ledger can't be written: {why}"),
+            Self::RequestMalformed(why) => write!(f, "the API could not make sense of a request: {why}"),
+            Self::NotTheApi(why) => write!(f, "the target is not the API: {why}"),
+            Self::TooManyRejects(why) => write!(f, "too many rejects: {why}"),
+            Self::SpillFailed(why) => write!(f, "temporary files can't be written: {why}"),
+        }
+    }
+}
+
+/// A flag that everybody watches. The first reason stays.
+#[derive(Debug, Default)]
+pub struct Stop {
+    token: CancellationToken,
+    why: OnceLock<Stopped>,
+}
+
+impl Stop {
+    /// Raises the flag.
+    pub fn raise(&self, why: Stopped) {
+        // A later reason follows from the first; losing it is wanted.
+        let _ = self.why.set(why);
+        self.token.cancel();
+    }
+
+    /// Whether it is raised.
+    pub fn is_raised(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Why it is raised.
+    pub fn why(&self) -> Option<&Stopped> {
+        self.why.get()
+    }
+
+    /// Waits until it is raised.
+    pub async fn raised(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Waits, but not beyond the flag. Whether the whole time passed.
+    pub async fn wait(&self, time: std::time::Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.token.cancelled() => false,
+            () = tokio::time::sleep(time) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_reason_stays_and_ends_every_wait() {
+        let stop = Stop::default();
+        assert!(stop.wait(std::time::Duration::from_secs(5)).await);
+        stop.raise(Stopped::Interrupted);
+        stop.raise(Stopped::SourceBroke("later".into()));
+        assert_eq!(stop.why(), Some(&Stopped::Interrupted));
+        assert!(!stop.wait(std::time::Duration::from_secs(5)).await);
+    }
+}

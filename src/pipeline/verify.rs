@@ -1,0 +1,242 @@
+//! Reads back what the API has and compares it, record by record, with what the source says now.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::compare::{self, Difference};
+use super::diff::Diff;
+use super::prepare::Preparation;
+use super::reading::Reading;
+use super::retry::RetryPolicy;
+use super::step::OpenStep;
+use super::stop::{Stop, Stopped};
+use super::summary::Progress;
+use crate::batch::{Batch, BatchLimits, Builder};
+use crate::entity::{Entity, KEY_SEPARATOR};
+use crate::ledger::Index;
+use crate::mapping::{Mapper, SpillSettings};
+use crate::sink::{Budgets, Disposition, READ_IDS_MAX, Sink, SinkError};
+
+/// Most pages that are read at once.
+const PAGES_IN_FLIGHT_MAX: usize = 8;
+/// Most differences that are kept with their values.
+const SAMPLES_MAX: usize = 100;
+
+/// What verifying one step found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VerifiedStep {
+    /// The step.
+    pub name: String,
+    /// What it imports.
+    pub entity: &'static str,
+    /// Records of the source that should be in Stigg: those that were neither filtered nor rejected.
+    pub expected: u64,
+    /// Records that are there as the source has them.
+    pub equal: u64,
+    /// Records that are there with other content.
+    pub different: u64,
+    /// Records that are not there.
+    pub missing: u64,
+    /// Records that could not be read back.
+    pub unread: u64,
+    /// Rows and records of the source that don't fit the mapping.
+    pub rejected: u64,
+    /// The first records that are not equal.
+    pub samples: Vec<Unequal>,
+}
+
+/// A record that is not in Stigg as the source has it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unequal {
+    /// Its key.
+    pub key: String,
+    /// Where the source has it.
+    pub place: String,
+    /// What differs; empty where the record is missing.
+    pub differences: Vec<Difference>,
+}
+
+/// What verifying found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// The steps, in order.
+    pub steps: Vec<VerifiedStep>,
+    /// Why it ended early, if it did.
+    pub stopped: Option<Stopped>,
+}
+
+/// Verifies every step. Reading takes permits of the read operations' budgets.
+///
+/// A source that says one key twice is compared with its first record, as in a run.
+pub async fn verify(
+    steps: Vec<OpenStep>,
+    sink: Arc<dyn Sink>,
+    budgets: Arc<Budgets>,
+    retry: RetryPolicy,
+    spill_dir: PathBuf,
+    stop: Arc<Stop>,
+) -> Verified {
+    let mut verified = Vec::new();
+    for step in steps {
+        if stop.is_raised() {
+            break;
+        }
+        let (name, entity) = (step.name.clone(), step.entity);
+        let progress = Arc::new(Progress::default());
+        let limits = BatchLimits { records_max: READ_IDS_MAX, ..BatchLimits::of(entity) };
+        let preparation = Preparation {
+            rows: step.rows,
+            mapper: Mapper::new(step.plan, SpillSettings::in_dir(&spill_dir)),
+            diff: Diff::new(Index::new(), Builder::new(entity, limits)),
+            progress: progress.clone(),
+            rejects: None,
+            max_rejects: None,
+            stop: stop.clone(),
+            samples: Vec::new(),
+        };
+        let (sender, mut receiver) = mpsc::channel(2);
+        let preparing = tokio::spawn(preparation.prepare(sender));
+        let mut found = VerifiedStep {
+            name,
+            entity: entity.name(),
+            expected: 0,
+            equal: 0,
+            different: 0,
+            missing: 0,
+            unread: 0,
+            rejected: 0,
+            samples: Vec::new(),
+        };
+        let reading = Reading {
+            sink: sink.clone(),
+            budgets: budgets.clone(),
+            progress: progress.clone(),
+            retry,
+            stop: stop.clone(),
+        };
+        let reader = Reader(&reading);
+        let mut pages = FuturesUnordered::new();
+        let mut more = true;
+        while more || !pages.is_empty() {
+            tokio::select! {
+                Some((batch, read)) = pages.next(), if !pages.is_empty() => found.add(&batch, read),
+                next = receiver.recv(), if more && pages.len() < PAGES_IN_FLIGHT_MAX => match next {
+                    Some(batch) => pages.push(reader.read(batch)),
+                    None => more = false,
+                },
+            }
+        }
+        if let Err(panic) = preparing.await {
+            std::panic::resume_unwind(panic.into_panic());
+        }
+        found.rejected = progress.rejected.get();
+        verified.push(found);
+    }
+    Verified { steps: verified, stopped: stop.why().cloned() }
+}
+
+/// What the API has of each record of a page: nothing, or what differs.
+type Read = Result<Vec<Option<Vec<Difference>>>, String>;
+
+struct Reader<'a>(&'a Reading);
+
+impl Reader<'_> {
+    async fn read(&self, batch: Batch) -> (Batch, Read) {
+        let read = match batch.entity {
+            Entity::Customer => self.customers(&batch).await,
+            Entity::Subscription => self.subscriptions(&batch).await,
+            Entity::Usage => self.usage(&batch).await,
+        };
+        let read = read.map_err(|error| {
+            if let Disposition::Stop(crate::sink::Stop::Credentials) = error.disposition() {
+                self.0.stop.raise(Stopped::CredentialsRefused(error.with_causes()));
+            }
+            error.with_causes()
+        });
+        (batch, read)
+    }
+
+    async fn customers(&self, batch: &Batch) -> Result<Vec<Option<Vec<Difference>>>, SinkError> {
+        let ids: Vec<&str> = batch.items.iter().map(|item| batch.key_of(item)).collect();
+        let found = self.0.customers(&ids).await?;
+        let found: HashMap<&str, _> = found.iter().map(|customer| (customer.customer_id.as_str(), customer)).collect();
+        let compared = |item| found.get(batch.key_of(item)).map(|found| compare::customer(batch.json_of(item), found));
+        Ok(batch.items.iter().map(compared).collect())
+    }
+
+    async fn subscriptions(&self, batch: &Batch) -> Result<Vec<Option<Vec<Difference>>>, SinkError> {
+        let ids: Vec<&str> = batch.items.iter().map(|item| batch.key_of(item)).collect();
+        let found = self.0.subscriptions(&ids).await?;
+        let found: HashMap<&str, _> = found.iter().map(|one| (one.subscription_id.as_str(), one)).collect();
+        let compared =
+            |item| found.get(batch.key_of(item)).map(|found| compare::subscription(batch.json_of(item), found));
+        Ok(batch.items.iter().map(compared).collect())
+    }
+
+    /// One request for each customer and resource of the page.
+    async fn usage(&self, batch: &Batch) -> Result<Vec<Option<Vec<Difference>>>, SinkError> {
+        let mut known: HashMap<(&str, &str), HashMap<String, Option<f64>>> = HashMap::new();
+        let mut compared = Vec::with_capacity(batch.items.len());
+        for item in &batch.items {
+            let mut parts = batch.key_of(item).split(KEY_SEPARATOR);
+            let (customer, feature) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let resource = parts.next().unwrap_or_default();
+            if !known.contains_key(&(customer, resource)) {
+                let named = (!resource.is_empty()).then_some(resource);
+                let read = match self.0.usage(customer, named).await {
+                    Ok(read) => read,
+                    // The API refuses to say anything of a customer that it does not have.
+                    Err(error) if matches!(error.disposition(), Disposition::Split) => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+                known.insert(
+                    (customer, resource),
+                    read.into_iter().map(|usage| (usage.feature_id, usage.current_usage)).collect(),
+                );
+            }
+            let found = known.get(&(customer, resource)).and_then(|features| features.get(feature));
+            compared.push(found.map(|found| compare::usage(batch.json_of(item), *found)));
+        }
+        Ok(compared)
+    }
+}
+
+impl VerifiedStep {
+    fn add(&mut self, batch: &Batch, read: Read) {
+        self.expected += batch.items.len() as u64;
+        let Ok(read) = read else {
+            self.unread += batch.items.len() as u64;
+            return;
+        };
+        for (item, found) in batch.items.iter().zip(read) {
+            let differences = match found {
+                Some(differences) if differences.is_empty() => {
+                    self.equal += 1;
+                    continue;
+                }
+                Some(differences) => {
+                    self.different += 1;
+                    differences
+                }
+                None => {
+                    self.missing += 1;
+                    Vec::new()
+                }
+            };
+            if self.samples.len() < SAMPLES_MAX {
+                let key = batch.key_of(item).replace(KEY_SEPARATOR, " ").trim_end().to_owned();
+                self.samples.push(Unequal { key, place: item.origin.place().to_string(), differences });
+            }
+        }
+    }
+
+    /// Whether everything that should be there is there, and is equal.
+    pub fn holds(&self) -> bool {
+        self.equal == self.expected
+    }
+}
