@@ -36,7 +36,7 @@ pub use self::csv::{open_csv, open_csv_reader};
 pub use self::encoding::{EVIDENT_INVALID_MIN, EncodingFrom};
 pub use self::error::{BrokeProblem, OpenProblem, SourceError};
 pub use self::input::Input;
-pub use self::json::{JsonForm, JsonOptions, WHOLE_ROW, open_json, open_json_reader};
+pub use self::json::{EACH_KEY, EACH_VALUE, JsonForm, JsonOptions, WHOLE_ROW, open_json, open_json_reader};
 pub use self::limits::Limits;
 pub use self::options::{CsvOptions, Quote};
 pub use self::sniff::{DELIMITERS, Described, LineEnd, SAMPLE_BYTES, Written};

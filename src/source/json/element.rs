@@ -13,6 +13,8 @@ enum Held {
     Own,
     /// In [`Element::made`].
     Made,
+    /// There, and it is an object or array.
+    Json,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +88,7 @@ impl Element {
         self.cells.iter().map(move |cell| match cell.held {
             Held::Null => None,
             Held::Own => Some(&bytes[cell.start..cell.end]),
-            Held::Made => Some(&self.made[cell.start..cell.end]),
+            Held::Made | Held::Json => Some(&self.made[cell.start..cell.end]),
         })
     }
 
@@ -97,8 +99,18 @@ impl Element {
         Some(self.cells.iter().map(move |cell| match cell.held {
             Held::Null => None,
             Held::Own => Some(&text[cell.start..cell.end]),
-            Held::Made => Some(&made[cell.start..cell.end]),
+            Held::Made | Held::Json => Some(&made[cell.start..cell.end]),
         }))
+    }
+
+    /// The object or array in a column; `Err` if it is something else. `None`: there is none.
+    pub(super) fn json(&self, column: usize) -> Result<Option<&[u8]>, ()> {
+        let cell = &self.cells[column];
+        match cell.held {
+            Held::Null => Ok(None),
+            Held::Json => Ok(Some(&self.made[cell.start..cell.end])),
+            Held::Own | Held::Made => Err(()),
+        }
     }
 
     /// The first column whose cell has more than `bytes_max` bytes, and how many it has.
@@ -224,7 +236,7 @@ impl Element {
                 let is_kept = self.is_kept(edge);
                 if is_kept {
                     let from = self.compact(cursor, depth_left)?;
-                    self.keep(edge, Held::Made, from, self.made.len());
+                    self.keep(edge, Held::Json, from, self.made.len());
                 }
                 match (self.wanted.edge(edge).below, bracket) {
                     (None, _) if is_kept => {}
@@ -265,7 +277,7 @@ impl Element {
         for column in &self.wanted.whole {
             let cell = &mut self.cells[*column];
             if !cell.exact {
-                *cell = Cell { held: Held::Made, start: from, end: self.made.len(), exact: false };
+                *cell = Cell { held: Held::Json, start: from, end: self.made.len(), exact: false };
             }
         }
         Ok(())

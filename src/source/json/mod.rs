@@ -10,6 +10,7 @@
 
 mod cursor;
 mod document;
+mod each;
 mod element;
 mod open;
 mod options;
@@ -35,6 +36,12 @@ use super::sniff::Described;
 /// The column that takes the whole record, as JSON without blanks, unless a record has a key of
 /// that name.
 pub const WHOLE_ROW: &str = "_json";
+
+/// The column that takes the key of an entry, with [`JsonOptions::each`].
+pub const EACH_KEY: &str = "_key";
+
+/// The column that takes the value of an entry, with [`JsonOptions::each`].
+pub const EACH_VALUE: &str = "_value";
 
 /// Opens JSON inputs, finds out where their records are, and starts to read them, in order.
 ///
@@ -103,7 +110,7 @@ struct Json {
 impl Json {
     fn new(options: &JsonOptions, wanted: &[String]) -> Result<Self, SourceError> {
         options.check(wanted)?;
-        wanted::Wanted::new(wanted).map_err(SourceError::Options)?;
+        wanted::Wanted::new(wanted, options.each.as_deref()).map_err(SourceError::Options)?;
         Ok(Self { options: options.clone(), wanted: wanted.to_vec() })
     }
 }

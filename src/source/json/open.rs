@@ -6,6 +6,7 @@ use super::super::input::{Bytes, Named};
 use super::super::sniff::{Described, SAMPLE_BYTES, Written};
 use super::super::text::{self, Text};
 use super::document::{self, After, Entered, Halt, Survey};
+use super::each::Each;
 use super::element::Element;
 use super::options::{JsonForm, JsonOptions};
 use super::records::{State, Table};
@@ -21,7 +22,8 @@ pub(super) fn open(
     guard: &dyn Fn(Bytes) -> Bytes,
 ) -> Result<Opened<Table>, OpenProblem> {
     let text = text::open(input, options.encoding.as_deref(), &options.limits, "JSON", guard)?;
-    let element = Element::new(Wanted::new(wanted).map_err(OpenProblem::NotJson)?);
+    let element = Element::new(Wanted::new(wanted, options.each.as_deref()).map_err(OpenProblem::NotJson)?);
+    let each = options.each.as_deref().map(|path| Each::new(path, wanted));
     let (form, array) = match known.map(|described| &described.written) {
         Some(Written::Json { form, array }) => (*form, array.clone()),
         _ => choose(input, options, element.wanted(), &text, guard)?,
@@ -44,7 +46,7 @@ pub(super) fn open(
         }
     };
     Ok(Opened {
-        table: Table { window, element, state, encoding: described.encoding },
+        table: Table { window, element, state, encoding: described.encoding, each },
         columns: wanted.iter().map(|name| name.as_str().into()).collect(),
         described,
         raw_bytes: text.raw_bytes,

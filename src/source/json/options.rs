@@ -37,6 +37,11 @@ pub struct JsonOptions {
     /// The array that holds the records, where the text is an object: its key, or keys with dots
     /// between them (`data.customers`). Default: the only one that holds objects.
     pub array: Option<String>,
+    /// Name or path of an object or array in each record, to make one row for each of its entries:
+    /// the column [`EACH_KEY`](super::EACH_KEY) is the entry's key (its position from 0 in an array),
+    /// [`EACH_VALUE`](super::EACH_VALUE) its value. A record without it makes no row; one where it is
+    /// something else is a bad row. Default: one row for each record.
+    pub each: Option<String>,
     /// Label of the encoding (`utf-16le`). Default: detected, see
     /// [`EncodingFrom`](crate::source::EncodingFrom).
     pub encoding: Option<String>,
@@ -53,6 +58,7 @@ impl Default for JsonOptions {
         Self {
             form: None,
             array: None,
+            each: None,
             encoding: None,
             limits: Limits::default(),
             batch_rows: 256,

@@ -8,6 +8,7 @@ use super::super::input::Bytes;
 use super::super::options::BYTES_MAX;
 use super::cursor::{Fault, Flaw};
 use super::document::{self, Halt};
+use super::each::Each;
 use super::element::Element;
 use super::options::JsonOptions;
 use super::reasons;
@@ -33,6 +34,7 @@ pub(super) struct Table {
     pub(super) element: Element,
     pub(super) state: State,
     pub(super) encoding: &'static str,
+    pub(super) each: Option<Each>,
 }
 
 /// What the next line is; without its end.
@@ -101,7 +103,8 @@ impl Table {
             match self.element.read(piece, last) {
                 Ok((bytes, flaw)) if bytes <= bytes_max => {
                     filling.record += 1;
-                    take(&self.element, &piece[..bytes], flaw, self.window.line(), self.encoding, options, filling);
+                    let read = Read { bytes: &piece[..bytes], flaw, line: self.window.line(), encoding: self.encoding };
+                    read.take(&self.element, self.each.as_mut(), options, filling);
                     self.window.advance(bytes);
                     return Ok(());
                 }
@@ -120,7 +123,7 @@ impl Table {
         document::skip(&mut self.window, Skipper::default())?;
         filling.record += 1;
         // The cells that were read are gone with what was held; the record's head is left.
-        let none = (0..self.element.wanted().columns).map(|_| None);
+        let none = filling.batch.columns().iter().map(|_| None);
         filling.bad(line, reason, reasons::cells(none, &kept, options.limits.bad_row_bytes_max));
         Ok(())
     }
@@ -151,13 +154,14 @@ impl Table {
                     Err(Fault::Incomplete) if !ended => return Err(Halt::CutOff),
                     Ok((used, flaw)) => {
                         filling.record += 1;
-                        let record = &record[..used];
-                        take(&self.element, record, flaw, self.window.line(), self.encoding, options, filling);
+                        let (line, encoding) = (self.window.line(), self.encoding);
+                        let read = Read { bytes: &record[..used], flaw, line, encoding };
+                        read.take(&self.element, self.each.as_mut(), options, filling);
                     }
                     Err(fault) => {
                         filling.record += 1;
-                        let cells =
-                            reasons::cells(self.element.cells(record), record, options.limits.bad_row_bytes_max);
+                        let cells = self.element.cells(record).take(filling.batch.columns().len());
+                        let cells = reasons::cells(cells, record, options.limits.bad_row_bytes_max);
                         filling.bad(self.window.line(), reasons::of_fault(fault, record), cells);
                     }
                 }
@@ -191,7 +195,7 @@ impl Table {
     #[cold]
     fn skip_line(&mut self, options: &JsonOptions, filling: &mut Filling) -> io::Result<()> {
         filling.record += 1;
-        let none = (0..self.element.wanted().columns).map(|_| None);
+        let none = filling.batch.columns().iter().map(|_| None);
         let cells = reasons::cells(none, self.window.held(), options.limits.bad_row_bytes_max);
         filling.bad(self.window.line(), reasons::too_long(&options.limits), cells);
         loop {
@@ -207,37 +211,46 @@ impl Table {
     }
 }
 
-/// Adds the record that was just read from `bytes`, as a row if nothing is wrong with it.
-#[inline]
-fn take(
-    element: &Element,
-    bytes: &[u8],
+/// A record that was read.
+struct Read<'a> {
+    bytes: &'a [u8],
     flaw: Option<Flaw>,
     line: u64,
     encoding: &'static str,
-    options: &JsonOptions,
-    filling: &mut Filling,
-) {
-    let limits = &options.limits;
-    let reason = match (std::str::from_utf8(bytes), flaw) {
-        (_, Some(flaw)) => reasons::of_flaw(&flaw, bytes),
-        (Err(error), None) => {
-            let transcoded = encoding != encoding_rs::UTF_8.name();
-            reasons::of_encoding(error.valid_up_to(), bytes, encoding, transcoded)
-        }
-        (Ok(text), None) => {
-            if let Some((column, bytes)) = element.too_long(limits.field_bytes_max) {
-                source::reasons::of_length(column, bytes, filling.batch.columns(), limits)
-            } else if element.cells_bytes() > BYTES_MAX {
-                reasons::too_long(limits)
-            } else if let Some(cells) = element.texts(text) {
-                filling.batch.push(filling.record, line, cells);
-                return;
-            } else {
-                // Not to be: what was made of a valid text is valid.
-                "a text can't be decoded".to_owned()
+}
+
+impl Read<'_> {
+    /// Adds it, as a row (or as its rows) if nothing is wrong with it.
+    #[inline]
+    fn take(self, element: &Element, each: Option<&mut Each>, options: &JsonOptions, filling: &mut Filling) {
+        let Self { bytes, flaw, line, encoding } = self;
+        let limits = &options.limits;
+        let reason = match (std::str::from_utf8(bytes), flaw) {
+            (_, Some(flaw)) => reasons::of_flaw(&flaw, bytes),
+            (Err(error), None) => {
+                let transcoded = encoding != encoding_rs::UTF_8.name();
+                reasons::of_encoding(error.valid_up_to(), bytes, encoding, transcoded)
             }
-        }
-    };
-    filling.bad(line, reason, reasons::cells(element.cells(bytes), bytes, limits.bad_row_bytes_max));
+            (Ok(text), None) => {
+                if let Some((column, bytes)) = element.too_long(limits.field_bytes_max) {
+                    source::reasons::of_length(column, bytes, filling.batch.columns(), limits)
+                } else if element.cells_bytes() > BYTES_MAX {
+                    reasons::too_long(limits)
+                } else if let Some(each) = each {
+                    match each.push(element, text, line, filling) {
+                        Ok(()) => return,
+                        Err(reason) => reason,
+                    }
+                } else if let Some(cells) = element.texts(text) {
+                    filling.batch.push(filling.record, line, cells);
+                    return;
+                } else {
+                    // Not to be: what was made of a valid text is valid.
+                    "a text can't be decoded".to_owned()
+                }
+            }
+        };
+        let cells = element.cells(bytes).take(filling.batch.columns().len());
+        filling.bad(line, reason, reasons::cells(cells, bytes, limits.bad_row_bytes_max));
+    }
 }

@@ -46,13 +46,15 @@ impl Wanted {
     /// The record itself.
     pub(super) const ROOT: usize = 0;
 
+    /// `more` is one more column, behind the others.
+    ///
     /// # Errors
     ///
     /// A path that is deeper than a record may be.
-    pub(super) fn new(columns: &[String]) -> Result<Self, String> {
-        let mut wanted =
-            Self { nodes: vec![Node::default()], edges: Vec::new(), columns: columns.len(), whole: Vec::new() };
-        for (column, name) in columns.iter().enumerate() {
+    pub(super) fn new(columns: &[String], more: Option<&str>) -> Result<Self, String> {
+        let count = columns.len() + usize::from(more.is_some());
+        let mut wanted = Self { nodes: vec![Node::default()], edges: Vec::new(), columns: count, whole: Vec::new() };
+        for (column, name) in columns.iter().map(String::as_str).chain(more).enumerate() {
             let edge = wanted.key(Self::ROOT, name);
             wanted.edges[edge].exact.push(column);
             if name == super::WHOLE_ROW {

@@ -1,5 +1,6 @@
 //! The JSON source as a whole: bytes in, rows and bad rows out.
 
+mod bulk;
 mod faults;
 mod forms;
 mod inputs;

@@ -130,3 +130,47 @@ fn a_bad_row_keeps_its_cells_and_the_record_as_it_is() {
     assert!(bad.cells.iter().map(String::len).sum::<usize>() <= (4 << 10) + 6, "cut");
     assert!(bad.cells.iter().all(|cell| cell.ends_with('…')));
 }
+
+#[test]
+fn each_entry_of_an_object_or_array_may_be_a_row() {
+    let each = |path: &str| JsonOptions { each: Some(path.to_owned()), ..form(JsonForm::Lines) };
+    let text = concat!(
+        r#"{"id":"a","u":{"f-1":10,"f \u0022 2":"x\ny","f3":1e2,"f4":null,"f5":[1, {}]}}"#,
+        "\n",
+        r#"{"id":"b"}"#,
+        "\n",
+        r#"{"id":"c","u":{}}"#,
+        "\n",
+        r#"{"id":"d","u":null}"#,
+        "\n",
+        r#"{"id":"e","u":"{}"}"#,
+        "\n",
+        r#"{"id":"f","u":["x",{"y":1}]}"#,
+        "\n",
+        r#"{"id":"g","u":{"k":1,"k":2}}"#,
+    );
+    let outcome = read_with(text, &each("u"), &["id", EACH_KEY, EACH_VALUE]);
+    assert_eq!(
+        outcome.joined(),
+        ["a|f-1|10", "a|f \" 2|x\ny", "a|f3|100", "a|f4|~", "a|f5|[1,{}]", "f|0|x", r#"f|1|{"y":1}"#]
+    );
+    assert_eq!(outcome.places()[4..6], [(1, 1), (6, 6)]);
+    assert_eq!(
+        outcome.reasons(),
+        [(5, 5, "`u` is neither an object nor an array"), (7, 7, "the key `k` is there twice")]
+    );
+    assert_eq!(outcome.bad[0].cells, ["e", "", "", r#"{"id":"e","u":"{}"}"#]);
+    let deep = r#"{"id":1,"a":{"b":{"k":2}}}"#;
+    assert_eq!(read_with(deep, &each("a.b"), &[EACH_VALUE, "a", "id"]).joined(), [r#"2|{"b":{"k":2}}|1"#]);
+}
+
+#[test]
+fn rows_that_one_record_makes_are_bounded() {
+    let entries: Vec<String> = (0..1_000).map(|n| format!("\"{n}\":1")).collect();
+    let text =
+        format!("{{\"id\":\"{}\",\"u\":{{{}}}}}\n{{\"id\":1,\"u\":[2]}}", "x".repeat(100_000), entries.join(","));
+    let options = JsonOptions { each: Some("u".to_owned()), ..form(JsonForm::Lines) };
+    let outcome = read_with(text, &options, &["id", EACH_VALUE]);
+    assert_eq!((outcome.joined(), outcome.bad.len()), (vec!["1|2".to_owned()], 1));
+    assert!(outcome.bad[0].reason.contains("so many entries"));
+}
