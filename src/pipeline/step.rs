@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::entity::Entity;
 use crate::mapping::{self, MappingFile, Plan};
 use crate::problem::Problems;
-use crate::source::{self, CsvOptions, Input, Rows, SourceError};
+use crate::source::{self, CsvOptions, Input, JsonOptions, Rows, SourceError, SqlOptions};
 
 /// What a step reads and how it maps it.
 #[derive(Debug)]
@@ -28,6 +28,21 @@ pub enum SourceSpec {
         inputs: Vec<Input>,
         /// How they are written.
         options: CsvOptions,
+    },
+    /// JSON text: records on lines, in an array, or in an array of an object. The mapping's columns
+    /// are names or paths in each record.
+    Json {
+        /// Files, patterns, or standard input, read in this order.
+        inputs: Vec<Input>,
+        /// How they are written.
+        options: JsonOptions,
+    },
+    /// A query or table of a database.
+    Sql {
+        /// What places call it.
+        name: String,
+        /// Where it is and how it is read.
+        options: Box<SqlOptions>,
     },
 }
 
@@ -95,6 +110,11 @@ pub async fn open_steps(steps: &[StepSpec], clock: &dyn Clock) -> Result<Vec<Ope
     for step in steps {
         let rows = match &step.source {
             SourceSpec::Csv { inputs, options } => source::open_csv(inputs, options).await,
+            SourceSpec::Json { inputs, options } => {
+                let wanted: Vec<String> = step.mapping.columns_used().into_iter().map(|column| column.name).collect();
+                source::open_json(inputs, options, &wanted).await
+            }
+            SourceSpec::Sql { name, options } => source::open_sql(name, options).await,
         }
         .map_err(|source| OpenStepError::Source { step: step.name.clone(), source })?;
         let plan = mapping::compile(&step.mapping, rows.columns(), clock)
