@@ -117,6 +117,26 @@ pub enum OpenProblem {
         /// Columns that the first input lacks.
         extra: Vec<String>,
     },
+    /// The database's address is none. Words without the address: it holds a password.
+    #[error("the database's address is wrong: {0}")]
+    Url(String),
+    /// No connection to the database comes about.
+    #[error("the database can't be reached: {0}")]
+    Unreachable(String),
+    /// The database refuses user, password or the right to connect.
+    #[error("the database refuses the login: {0}")]
+    Login(String),
+    /// The database refuses the query.
+    #[error("the query can't be run: {0}")]
+    Query(String),
+    /// The query's columns aren't what they have to be.
+    #[error("column `{}` {problem}", cut(name))]
+    Column {
+        /// The column.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl OpenProblem {
@@ -189,6 +209,9 @@ pub enum BrokeProblem {
     /// When its turn came, the file could not be opened any more.
     #[error("can't be opened any more: {0}")]
     Gone(OpenProblem),
+    /// The database stopped giving rows, in its own words or the driver's.
+    #[error("{0}")]
+    Database(String),
     /// The reading thread ended without a word: a bug.
     #[error("the reader stopped unexpectedly (a bug)")]
     Stopped,

@@ -2,7 +2,7 @@
 //!
 //! A source is opened (all that can be wrong with it as a whole is found then, before anything is
 //! sent), and gives [`Rows`]: batches of rows, read ahead on a thread of its own in bounded memory.
-//! Today: CSV ([`open_csv`]). What comes later gives the same [`Rows`].
+//! Today: CSV ([`open_csv`]) and databases ([`open_sql`]). What comes later gives the same [`Rows`].
 //!
 //! A row that can't be read as a row is a [`BadRow`](crate::record::BadRow) in its batch, never a
 //! stop and never silently mended.
@@ -18,6 +18,7 @@ mod options;
 mod reasons;
 mod sniff;
 mod split;
+mod sql;
 mod table;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use self::input::Input;
 pub use self::limits::Limits;
 pub use self::options::{CsvOptions, Quote};
 pub use self::sniff::{DELIMITERS, Described, LineEnd, SAMPLE_BYTES};
+pub use self::sql::{Mark, SqlOptions, SqlQuery, open_sql};
 use crate::record::{Place, RowBatch};
 
 /// Batches that are read ahead, at most.
@@ -78,7 +80,7 @@ impl Rows {
         &self.names
     }
 
-    /// What was found out about each input, in reading order.
+    /// What was found out about each input, in reading order; nothing about databases.
     pub fn described(&self) -> &[Described] {
         &self.described
     }
