@@ -1,4 +1,8 @@
 //! The integration tests, as one binary: one link, one run.
 
 mod bench_tools;
+mod cli;
+mod kill;
 mod layering;
+mod program;
+mod samples;
