@@ -51,6 +51,7 @@ pub struct RowBatch {
     nulls: Vec<u32>,
     positions: Vec<(u64, u64)>,
     bad: Vec<BadRow>,
+    mark: Option<Box<str>>,
 }
 
 impl RowBatch {
@@ -67,6 +68,7 @@ impl RowBatch {
             nulls: Vec::new(),
             positions: Vec::new(),
             bad: Vec::new(),
+            mark: None,
         }
     }
 
@@ -119,6 +121,17 @@ impl RowBatch {
     /// Appends a row that could not be read.
     pub fn push_bad(&mut self, bad: BadRow) {
         self.bad.push(bad);
+    }
+
+    /// Says how far the source has come with this batch; see [`Self::mark`].
+    pub fn set_mark(&mut self, mark: &str) {
+        self.mark = Some(mark.into());
+    }
+
+    /// Once this batch and all before it are settled, a later run may start at this mark: the
+    /// largest value so far of the source's `changed` column. `None` where it has none, or none yet.
+    pub fn mark(&self) -> Option<&str> {
+        self.mark.as_deref()
     }
 
     /// The source's name.

@@ -1,4 +1,4 @@
-# Functions of benches/end_to_end.sh: servers that always stop, and measured runs. Sourced, not run.
+# Functions of benches/end_to_end.sh and benches/instructions.sh: servers that always stop, and measured runs. Sourced, not run.
 # shellcheck shell=bash
 
 # What runs in the background: servers, and products that are paced side by side.
@@ -10,6 +10,28 @@ die() { say "error: $*"; exit 1; }
 stop_all() {
   local pid
   for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+}
+
+# build: sets `tools`, `product` (or what PRODUCT says) and `data`, the folder for generated input.
+build() {
+  say "building"
+  [[ -n ${PRODUCT:-} ]] || cargo build --locked --release --quiet --bin stigg-import
+  tools=$(cargo build --locked --release --bench end_to_end --message-format=json-render-diagnostics |
+    grep '"name":"end_to_end"' | grep -o '"executable":"[^"]*"' | tail -n 1 | cut -d'"' -f4)
+  target=${CARGO_TARGET_DIR:-$root/target}
+  product=${PRODUCT:-$target/release/stigg-import}
+  [[ -x $tools && -x $product ]] || die "the build made no programs"
+  data=$target/end_to_end
+  mkdir -p "$data"
+}
+
+# generated KIND ROWS: the file's name; made where it is missing.
+generated() {
+  local file=$data/$1_$2.csv
+  if ! [[ -f $file ]]; then
+    "$tools" generate "$1" --rows "$2" --out "$file.part" && mv "$file.part" "$file"
+  fi
+  printf '%s' "$file"
 }
 
 # start_server NAME [SERVER OPTIONS]: sets `port`; its counts end in $work/NAME.server.
@@ -35,7 +57,7 @@ stop_server() {
 }
 
 # number KEY FILE: the first number of that key in a file's last line, which is JSON.
-number() { tail -n 1 "$2" | grep -o "\"$1\": *[0-9.]*" | head -n 1 | sed 's/.*: *//'; }
+number() { tail -n 1 "$2" | grep -o "\"$1\": *[0-9.]*" | head -n 1 | sed 's/.*: *//' || true; }
 
 # measured NAME COMMAND...: appends "wall CPU peak" (s, s, KiB) to $work/NAME.runs.
 measured() {
@@ -66,7 +88,7 @@ import() {
 # expect NAME KEY VALUE: a run that did less than it should is no measurement.
 expect() {
   local found
-  found=$(tr -d '\n' <"$work/$1.out" | grep -o "\"$2\": *[0-9]*" | head -n 1 | sed 's/.*: *//')
+  found=$(tr -d '\n' <"$work/$1.out" | grep -o "\"$2\": *[0-9]*" | head -n 1 | sed 's/.*: *//' || true)
   [[ $found == "$3" ]] || die "$1: $2 is ${found:-missing}, not $3: $(tail -c 600 "$work/$1.out")"
 }
 

@@ -268,3 +268,77 @@ pub fn quote_of(text: &str) -> Option<Quote> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        parse("pipeline.toml", text, Path::new("mappings")).expect_err("it does not hold").to_string()
+    }
+
+    #[test]
+    fn a_pipeline_that_holds_gives_its_steps_in_order() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = r#"
+            max_rejects = "5 %"
+            [target]
+            url = "http://127.0.0.1:8080/graphql"
+            [limits]
+            reportUsageBulk = 1200
+            [[step]]
+            name = "customers"
+            mapping = "mappings/stripe/customers.toml"
+            source = { csv = ["a.csv", "exports/*.csv.gz"], delimiter = ";", encoding = "utf-8" }
+            [[step]]
+            name = "usage"
+            mapping = "mappings/stripe/usage.toml"
+            source = { csv = "-" }
+        "#;
+        let file = parse("pipeline.toml", text, root).expect("it holds");
+        assert_eq!(file.target.as_deref(), Some("http://127.0.0.1:8080/graphql"));
+        assert_eq!(file.limits, [(Operation::ReportUsage, 1200)]);
+        assert_eq!(file.max_rejects, Some(MaxRejects::Share(0.05)));
+        let names: Vec<&str> = file.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["customers", "usage"]);
+        let SourceSpec::Csv { inputs, options } = &file.steps[0].source;
+        assert_eq!(options.delimiter, Some(b';'));
+        assert_eq!(inputs[0], Input::Path(root.join("a.csv")), "paths count from the pipeline's folder");
+        assert!(matches!(&inputs[1], Input::Glob(pattern) if pattern.ends_with("exports/*.csv.gz")));
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_with_their_places() {
+        let text = "[target]\nurl = 1\nkey = \"server-secret\"\n[limits]\nreportUsage = 5\n[[step]]\nname = \"a b\"\nmaping = \"x.toml\"\nsource = { csvs = \"a\" }\n";
+        let told = problems(text);
+        for part in [
+            "pipeline.toml:2:7: `url` is a text, not a number",
+            "pipeline.toml:3:1: keys do not belong into a file that is shared",
+            "pipeline.toml:5:1: `[limits]` has no key `reportUsage`",
+            "did you mean `reportUsageBulk`?",
+            "pipeline.toml:7:8: a step's name is",
+            "pipeline.toml:8:1: a step has no key `maping`",
+            "did you mean `mapping`?",
+            "the step has no `mapping`",
+            "a source has no key `csvs`",
+        ] {
+            assert!(told.contains(part), "`{part}` is missing in\n{told}");
+        }
+    }
+
+    #[test]
+    fn a_pipeline_without_steps_and_one_with_two_readers_of_standard_input_do_not_hold() {
+        assert!(problems("").contains("a pipeline needs a step"));
+        let step = |name: &str| {
+            format!(
+                "[[step]]\nname = \"{name}\"\nmapping = \"../mappings/stripe/customers.toml\"\nsource = {{ csv = \"-\" }}\n"
+            )
+        };
+        let told = parse("p.toml", &(step("a") + &step("b")), &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+            .expect_err("it does not hold")
+            .to_string();
+        assert!(told.contains("only one step can read standard input"), "{told}");
+        let told = problems(&(step("a") + &step("a")));
+        assert!(told.contains("there are two steps `a`"), "{told}");
+    }
+}

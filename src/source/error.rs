@@ -63,7 +63,7 @@ pub enum OpenProblem {
     #[error("no file matches this pattern")]
     NoMatch,
     /// It is a directory.
-    #[error("is a directory; name its files, or a pattern like `{0}/*.csv`")]
+    #[error("is a directory; name its files, or a pattern like `{0}/*`")]
     Directory(String),
     /// The same input is named twice, so that its rows would be counted twice.
     #[error("is the same input as {0}; its rows would be counted twice")]
@@ -75,12 +75,14 @@ pub enum OpenProblem {
     #[error("is empty: there is no header line")]
     Empty,
     /// It is in a format of its own.
-    #[error("is {what}, not CSV text; {hint}")]
+    #[error("is {what}, not {format} text; {hint}")]
     NotText {
-        /// The format.
+        /// Its format.
         what: &'static str,
+        /// The format that it should have.
+        format: &'static str,
         /// What to do.
-        hint: &'static str,
+        hint: String,
     },
     /// No encoding has that label.
     #[error("unknown encoding `{0}`; known are the labels of the web, such as utf-8, utf-16le, windows-1252, latin1")]
@@ -93,6 +95,26 @@ pub enum OpenProblem {
         /// The encoding in the file.
         found: &'static str,
     },
+    /// It is no JSON, or none that holds records.
+    #[error("can't be read as JSON: {0}")]
+    NotJson(String),
+    /// An object with several arrays that may hold the records.
+    #[error("has more than one array{}; say which one holds the records", part("", .0))]
+    Arrays(Vec<String>),
+    /// An object that has wanted values itself, and an array that may hold the records.
+    #[error("is one object, which may be a record itself or hold the records in `{}`; say which", cut(.0))]
+    RecordOrArray(String),
+    /// There is no such array.
+    #[error("has no array `{}`{}", cut(said), if found.is_empty() { String::new() } else { part("; it has", found) })]
+    NoArray {
+        /// The array in the options.
+        said: String,
+        /// Those that are there.
+        found: Vec<String>,
+    },
+    /// What is said to be the array is something else.
+    #[error("has something else than an array in `{}`", cut(.0))]
+    NotAnArray(String),
     /// The header line can't be read.
     #[error("the header can't be read: {0}")]
     Header(String),
@@ -116,6 +138,26 @@ pub enum OpenProblem {
         missing: Vec<String>,
         /// Columns that the first input lacks.
         extra: Vec<String>,
+    },
+    /// The database's address is none. Words without the address: it holds a password.
+    #[error("the database's address is wrong: {0}")]
+    Url(String),
+    /// No connection to the database comes about.
+    #[error("the database can't be reached: {0}")]
+    Unreachable(String),
+    /// The database refuses user, password or the right to connect.
+    #[error("the database refuses the login: {0}")]
+    Login(String),
+    /// The database refuses the query.
+    #[error("the query can't be run: {0}")]
+    Query(String),
+    /// The query's columns aren't what they have to be.
+    #[error("column `{}` {problem}", cut(name))]
+    Column {
+        /// The column.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
     },
 }
 
@@ -183,12 +225,26 @@ pub enum BrokeProblem {
         /// Bytes that they became.
         text_bytes: u64,
     },
+    /// It stops being JSON, and what comes after can't be told.
+    #[error("the JSON is wrong at column {column}: {what}")]
+    Json {
+        /// Column of that line, in characters, from 1.
+        column: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The text ends before its JSON does.
+    #[error("the JSON is cut off: the text ends in the middle of it")]
+    CutOff,
     /// When its turn came, the file was no longer what it was when its header was checked.
     #[error("was changed after the run had started: its header or format is another one now")]
     Changed,
     /// When its turn came, the file could not be opened any more.
     #[error("can't be opened any more: {0}")]
     Gone(OpenProblem),
+    /// The database stopped giving rows, in its own words or the driver's.
+    #[error("{0}")]
+    Database(String),
     /// The reading thread ended without a word: a bug.
     #[error("the reader stopped unexpectedly (a bug)")]
     Stopped,

@@ -2,7 +2,8 @@
 //!
 //! A source is opened (all that can be wrong with it as a whole is found then, before anything is
 //! sent), and gives [`Rows`]: batches of rows, read ahead on a thread of its own in bounded memory.
-//! Today: CSV ([`open_csv`]). What comes later gives the same [`Rows`].
+//! Today: CSV ([`open_csv`]), JSON ([`open_json`]) and databases ([`open_sql`]). What comes later gives the
+//! same [`Rows`].
 //!
 //! A row that can't be read as a row is a [`BadRow`](crate::record::BadRow) in its batch, never a
 //! stop and never silently mended.
@@ -11,14 +12,18 @@ mod compression;
 mod csv;
 mod encoding;
 mod error;
+mod feed;
 mod header;
 mod input;
+mod json;
 mod limits;
 mod options;
 mod reasons;
 mod sniff;
 mod split;
+mod sql;
 mod table;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +38,11 @@ pub use self::csv::{open_csv, open_csv_reader};
 pub use self::encoding::{EVIDENT_INVALID_MIN, EncodingFrom};
 pub use self::error::{BrokeProblem, OpenProblem, SourceError};
 pub use self::input::Input;
+pub use self::json::{EACH_KEY, EACH_VALUE, JsonForm, JsonOptions, WHOLE_ROW, open_json, open_json_reader};
 pub use self::limits::Limits;
 pub use self::options::{CsvOptions, Quote};
-pub use self::sniff::{DELIMITERS, Described, LineEnd, SAMPLE_BYTES};
+pub use self::sniff::{DELIMITERS, Described, LineEnd, SAMPLE_BYTES, Written};
+pub use self::sql::{Mark, SqlOptions, SqlQuery, open_sql};
 use crate::record::{Place, RowBatch};
 
 /// Batches that are read ahead, at most.
@@ -78,7 +85,7 @@ impl Rows {
         &self.names
     }
 
-    /// What was found out about each input, in reading order.
+    /// What was found out about each input, in reading order; nothing about databases.
     pub fn described(&self) -> &[Described] {
         &self.described
     }

@@ -37,7 +37,7 @@ pub struct CsvOptions {
 
 /// Most that the options may say for a row or a batch, in bytes: 1 GiB, so that a batch with one
 /// row more than fits keeps its ends in 32 bits.
-const BYTES_MAX: usize = 1 << 30;
+pub(super) const BYTES_MAX: usize = 1 << 30;
 
 impl Default for CsvOptions {
     fn default() -> Self {

@@ -6,6 +6,8 @@ use csv_core::{ReadRecordResult, ReaderBuilder};
 
 use super::compression::Compression;
 use super::encoding::EncodingFrom;
+use super::error::cut;
+use super::json::JsonForm;
 
 /// Bytes of an input, decompressed, that are looked at before it is read.
 ///
@@ -50,14 +52,31 @@ pub struct Described {
     pub encoding: &'static str,
     /// How the encoding is known.
     pub encoding_from: EncodingFrom,
-    /// What stands between cells.
-    pub delimiter: u8,
-    /// What stands around a cell that holds delimiters; `None` if quotes have no meaning.
-    pub quote: Option<u8>,
-    /// How its first line ends.
-    pub line_end: LineEnd,
-    /// How many columns it has.
+    /// How its records are written.
+    pub written: Written,
+    /// How many columns it has, or how many of its values are read.
     pub columns: usize,
+}
+
+/// How the records of a text are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// As CSV.
+    Csv {
+        /// What stands between cells.
+        delimiter: u8,
+        /// What stands around a cell that holds delimiters; `None` if quotes have no meaning.
+        quote: Option<u8>,
+        /// How its first line ends.
+        line_end: LineEnd,
+    },
+    /// As JSON.
+    Json {
+        /// Where its records are.
+        form: JsonForm,
+        /// The name or path of the array; `None` where the text is the array itself, or no array.
+        array: Option<String>,
+    },
 }
 
 impl fmt::Display for Described {
@@ -65,18 +84,24 @@ impl fmt::Display for Described {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = if self.name == "-" { "standard input" } else { &self.name };
         write!(f, "{name}: {}, {} ({}), ", self.compression, self.encoding, self.encoding_from)?;
-        match self.delimiter {
-            b',' => f.write_str("delimiter comma, ")?,
-            b';' => f.write_str("delimiter semicolon, ")?,
-            b'\t' => f.write_str("delimiter tab, ")?,
-            b'|' => f.write_str("delimiter pipe, ")?,
-            other => write!(f, "delimiter {}, ", char::from(other).escape_default())?,
+        match &self.written {
+            Written::Csv { delimiter, quote, line_end } => {
+                match delimiter {
+                    b',' => f.write_str("delimiter comma, ")?,
+                    b';' => f.write_str("delimiter semicolon, ")?,
+                    b'\t' => f.write_str("delimiter tab, ")?,
+                    b'|' => f.write_str("delimiter pipe, ")?,
+                    other => write!(f, "delimiter {}, ", char::from(*other).escape_default())?,
+                }
+                match quote {
+                    Some(quote) => write!(f, "quote {}, ", char::from(*quote))?,
+                    None => f.write_str("no quotes, ")?,
+                }
+                write!(f, "{line_end}, {} columns", self.columns)
+            }
+            Written::Json { form, array: Some(array) } => write!(f, "JSON, {form} `{}`", cut(array)),
+            Written::Json { form, array: None } => write!(f, "JSON, {form}"),
         }
-        match self.quote {
-            Some(quote) => write!(f, "quote {}, ", char::from(quote))?,
-            None => f.write_str("no quotes, ")?,
-        }
-        write!(f, "{}, {} columns", self.line_end, self.columns)
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod bench_tools;
 mod cli;
+mod databases;
 mod kill;
 mod layering;
 mod program;
 mod samples;
+mod sql;

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Counts the instructions of the release program on a small fixed input, and compares them with
+# benches/instructions.txt: a count repeats where a timer does not. Fails where one grew by more than 15 %.
+#
+#   benches/instructions.sh             compares
+#   benches/instructions.sh --record    writes what it counts as the new baseline; say why in the commit
+#   PRODUCT=path benches/instructions.sh   counts another build
+#
+# Needs a Rust toolchain and valgrind (installed on Debian where it is missing).
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+cd "$root"
+# shellcheck source=benches/end_to_end/run.sh
+source "$here/end_to_end/run.sh"
+
+growth_max=1.15 rows=20000 record=0
+case ${1:-} in
+  "") ;;
+  --record) record=1 ;;
+  *) sed -n '2,/^set/p' "$0" | grep '^#' | cut -c3- >&2; exit 2 ;;
+esac
+
+if ! command -v valgrind >/dev/null; then
+  say "installing valgrind"
+  { apt-get update -q && apt-get install -yq valgrind; } >/dev/null || die "valgrind is needed: apt-get install valgrind"
+fi
+
+build
+work=$(mktemp -d "$data/instructions.XXXXXX")
+trap 'stop_all; rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+csv=$(generated usage "$rows")
+start_server instructions
+
+# counted NAME COMMAND: appends "NAME instructions" to $work/counts.
+counted() {
+  local name=$1 status=0
+  valgrind --tool=callgrind --callgrind-out-file="$work/$name.callgrind" "$product" "$2" \
+    --mapping "$here/end_to_end/usage.toml" --csv "$csv" --target "http://127.0.0.1:$port/graphql" \
+    --ledger "$work/$name.ledger/ledger.db" --rate-scale 1000000 --json >"$work/$name.out" 2>"$work/$name.err" || status=$?
+  ((status == 0)) || die "$name: exit $status: $(tail -n 5 "$work/$name.err")"
+  printf '%s %s\n' "$name" "$(sed -n 's/.*Collected : *\([0-9]*\).*/\1/p' "$work/$name.err" | tail -n 1)" >>"$work/counts"
+  if [[ -n ${KEEP_CALLGRIND:-} ]]; then cp "$work/$name.callgrind" "$data/$name.callgrind"; fi
+}
+
+say "counting: $rows usage rows"
+counted plan plan
+counted import run
+expect import accepted "$rows"
+mv "$work/import.ledger" "$work/again.ledger"
+counted again run
+expect again unchanged "$rows"
+stop_server instructions
+
+baseline=$here/instructions.txt
+if ((record)); then
+  {
+    echo "# Instructions of the release program on $rows usage rows; see instructions.sh. $(rustc --version | cut -d' ' -f1,2)."
+    echo "# plan: nothing known, nothing sent. import: all sent. again: nothing changed."
+    cat "$work/counts"
+  } >"$baseline"
+  cat "$baseline"
+  exit 0
+fi
+
+grown=0
+while read -r name count; do
+  before=$(awk -v name="$name" '$1 == name { print $2 }' "$baseline")
+  [[ -n $before ]] || die "benches/instructions.txt has no count for $name; record it"
+  ratio=$(calc "$count / $before" %.3f)
+  say "  $name: $(calc "$count / $rows" %.0f) instructions a row, $ratio of the baseline"
+  if (($(holds "$ratio > $growth_max"))); then grown=1 && say "error: $name grew by more than 15 %"; fi
+  if (($(holds "$ratio < 0.85"))); then say "  ($name got cheaper by more than 15 %: record the new baseline, so that it stays so)"; fi
+done <"$work/counts"
+exit "$grown"
