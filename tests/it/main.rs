@@ -2,3 +2,4 @@
 
 mod bench_tools;
 mod layering;
+mod pipeline;
