@@ -11,6 +11,7 @@ use super::deliver::Delivery;
 use super::diff::Diff;
 use super::events::{Event, Observer};
 use super::max_rejects::MaxRejects;
+use super::outage::Outage;
 use super::prepare::Preparation;
 use super::reading::Reading;
 use super::retry::RetryPolicy;
@@ -242,6 +243,7 @@ impl StepRun {
             run: self.run,
             step: name.clone(),
             scope: self.scope.clone(),
+            outage: Outage::default(),
         };
         delivery.announce_open().await?;
         // A task of its own: rows are read and mapped on one core while batches are sent on another.

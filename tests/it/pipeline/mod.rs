@@ -1,7 +1,10 @@
 //! Whole runs against the embedded API, in process and in virtual time.
 
 mod data;
+mod deliver;
 mod ledger;
 mod rerun;
+mod stop;
+mod usage;
 mod wire;
 mod world;
