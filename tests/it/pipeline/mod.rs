@@ -5,6 +5,7 @@ mod deliver;
 mod ledger;
 mod rerun;
 mod stop;
+mod subscriptions;
 mod usage;
 mod wire;
 mod world;
