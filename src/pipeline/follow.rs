@@ -28,7 +28,6 @@ impl Delivery {
         let mut waiting = Waiting::new(batch);
         let mut ended: Option<(Instant, TaskEnd)> = None;
         let mut task_readable = task.is_some();
-        let mut task_runs = false;
         let mut moved = Instant::now();
         let mut look_ms = LOOK_MS.0;
         loop {
@@ -37,7 +36,7 @@ impl Delivery {
                 task_readable = false;
             }
             look_ms = (look_ms * 2).min(LOOK_MS.1);
-            task_runs = false;
+            let mut task_runs = false;
             if task_readable && ended.is_none() {
                 match self.look_at_task(task.unwrap_or_default()).await {
                     Look::Running { progress } => {

@@ -2,10 +2,12 @@
 
 mod data;
 mod deliver;
+mod faults;
 mod ledger;
 mod rerun;
 mod stop;
 mod subscriptions;
+mod unknowns;
 mod usage;
 mod wire;
 mod world;

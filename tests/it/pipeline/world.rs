@@ -1,7 +1,6 @@
 //! One embedded API, one ledger, and runs over them in virtual time.
 
 use std::future::pending;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -218,11 +217,6 @@ impl World {
     /// How often the API's own limiter refused.
     pub(super) fn rate_limited(&self) -> u64 {
         self.sandbox.stats().operations.values().map(|operation| operation.rate_limited).sum()
-    }
-
-    /// The folder of ledger and rejects.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 }
 
