@@ -96,7 +96,7 @@ impl Delivery {
         }
     }
 
-    async fn look_at_task(&self, task: &str) -> Look {
+    pub(super) async fn look_at_task(&self, task: &str) -> Look {
         match self.reading.again(Operation::ImportTasks, |permit| self.reading.sink.task(task, permit)).await {
             Ok(TaskState::Running { progress }) => Look::Running { progress },
             Ok(TaskState::Finished { status, errors }) => Look::Ended(TaskEnd { status, errors }),
@@ -128,14 +128,15 @@ impl Delivery {
     }
 }
 
-enum Look {
+/// What a look at a task showed.
+pub(super) enum Look {
     Running { progress: u8 },
     Ended(TaskEnd),
     NotListed,
     Unreadable,
 }
 
-struct TaskEnd {
+pub(super) struct TaskEnd {
     status: TaskStatus,
     errors: Vec<(String, String)>,
 }

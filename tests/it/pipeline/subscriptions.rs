@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stigg_import::pipeline::Stopped;
 use stigg_import::sandbox::{
     ConcurrentImports, Fault, FaultKind, Pace, Settings, Snapshot, TaskErrorId, TaskId, TaskRead,
 };
@@ -162,4 +163,27 @@ async fn records_that_cannot_be_read_back_are_left_open_not_failed() {
     assert_eq!(accounts(&finished), [[5, 0, 0, 0, 0, 0, 5]]);
     assert_eq!(world.snapshot().subscriptions.len(), 5);
     assert!(finished.summary.steps[0].duration_s < 600.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn import_of_an_earlier_run_does_not_come_over_newer_content() {
+    // Given: a run that is interrupted while the API imports a hundred rows, one a second.
+    let pace = Pace { step: Duration::from_secs(1), rows_per_step: 1, ..Pace::default() };
+    let mut world = with_customers(Settings { import_pace: pace, ..settings() }, 100).await;
+    let old = data::subscriptions(100, &[]);
+    let job = world.job(std::slice::from_ref(&old)).await;
+    let stop = job.stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stop.raise(Stopped::Interrupted);
+    });
+    assert!(world.finish(job).await.expect("the run begins").summary.total(|step| step.open) > 0);
+    // When: the next run has other content for the last row, and sends it in a small import of its own.
+    world.batch_records_max = Some(10);
+    let new = old.replace("note 99\n", "newer\n");
+    let finished = world.run(&[new]).await;
+    // Then: it is there, and stays.
+    assert_eq!(finished.summary.total(|step| step.open + step.failed), 0);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.snapshot().subscriptions["sub-99"].metadata["note"], "newer");
 }
