@@ -51,6 +51,7 @@ pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, tal
         stop,
         retry: RetryPolicy::default(),
         max_rejects: work.max_rejects,
+        batch_records_max: None,
     })
     .await;
     let finished = match finished {

@@ -56,6 +56,22 @@ pub struct OpenStep {
 }
 
 impl OpenStep {
+    /// A step of rows that are open already, whatever gave them.
+    ///
+    /// # Errors
+    ///
+    /// All that the rows' columns lack for the mapping.
+    pub fn new(name: &str, mapping: &MappingFile, rows: Rows, clock: &dyn Clock) -> Result<Self, Problems> {
+        let plan = mapping::compile(mapping, rows.columns(), clock)?;
+        Ok(Self {
+            name: name.to_owned(),
+            entity: mapping.entity(),
+            mapping_name: mapping.name().to_owned(),
+            rows,
+            plan: Arc::new(plan),
+        })
+    }
+
     /// The step's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -117,15 +133,9 @@ pub async fn open_steps(steps: &[StepSpec], clock: &dyn Clock) -> Result<Vec<Ope
             SourceSpec::Sql { name, options } => source::open_sql(name, options).await,
         }
         .map_err(|source| OpenStepError::Source { step: step.name.clone(), source })?;
-        let plan = mapping::compile(&step.mapping, rows.columns(), clock)
+        let open = OpenStep::new(&step.name, &step.mapping, rows, clock)
             .map_err(|problems| OpenStepError::Mapping { step: step.name.clone(), problems })?;
-        opened.push(OpenStep {
-            name: step.name.clone(),
-            entity: step.mapping.entity(),
-            mapping_name: step.mapping.name().to_owned(),
-            rows,
-            plan: Arc::new(plan),
-        });
+        opened.push(open);
     }
     Ok(opened)
 }

@@ -5,6 +5,7 @@ mod cli;
 mod databases;
 mod kill;
 mod layering;
+mod pipeline;
 mod program;
 mod samples;
 mod sql;
