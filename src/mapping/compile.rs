@@ -201,6 +201,10 @@ impl Compiler<'_> {
                 required |= value.required;
                 Node::Value(self.value(value, &path))
             }
+            NodeSpec::Json(value) => {
+                required |= value.required;
+                Node::Json { value: self.value(value, &path), kind: spec.field.kind }
+            }
             NodeSpec::Object(fields) => Node::Object(fields.iter().map(|field| self.field(field, &path)).collect()),
             NodeSpec::Texts(values) => Node::Texts(values.iter().map(|value| self.value(value, &path)).collect()),
             NodeSpec::Map { entries, matching } => {
@@ -319,7 +323,7 @@ impl MappingFile {
 fn values_of(fields: &[FieldSpec], see: &mut dyn FnMut(&ValueSpec)) {
     for field in fields {
         match &field.node {
-            NodeSpec::Value(value) => see(value),
+            NodeSpec::Value(value) | NodeSpec::Json(value) => see(value),
             NodeSpec::Object(fields) => values_of(fields, see),
             NodeSpec::Map { entries, .. } => entries.iter().for_each(|(_, value)| see(value)),
             NodeSpec::Texts(values) => values.iter().for_each(&mut *see),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::entity::Entity;
+use crate::entity::{Entity, Kind};
 use crate::record::Row;
 
 use super::aggregate::SpillSettings;
@@ -104,6 +104,11 @@ pub(super) enum Node {
     Missing,
     Fixed(Box<[u8]>),
     Value(ValuePlan),
+    /// JSON, checked against the kind.
+    Json {
+        value: ValuePlan,
+        kind: Kind,
+    },
     Object(Vec<FieldPlan>),
     Texts(Vec<ValuePlan>),
     List(Vec<EntryPlan>),

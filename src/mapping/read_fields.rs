@@ -8,6 +8,7 @@ use crate::entity::{Entity, Field, Kind};
 use crate::problem::did_you_mean;
 
 use super::read::Reader;
+use super::read_json::{says_json, takes_json};
 use super::read_value::Target;
 use super::rule::Rule;
 use super::spec::{AggregateSpec, EntrySpec, FieldSpec, How, Matching, NodeSpec, ShapeSpec, Span};
@@ -131,6 +132,9 @@ impl Reader<'_> {
     }
 
     fn node(&mut self, item: &Item<'_>, field: &'static Field, path: &str, key: Span) -> Option<NodeSpec> {
+        if let Some(table) = says_json(item).filter(|_| takes_json(field.kind)) {
+            return self.json_value(table, item.span(), field, path).map(NodeSpec::Json);
+        }
         match field.kind {
             Kind::Fixed(word) => {
                 self.document.problem(key, format!("`{path}` is always `{word}`; leave it out"));
@@ -200,7 +204,7 @@ impl Reader<'_> {
 
     fn map(&mut self, item: &Item<'_>, path: &str, raw: bool) -> Option<NodeSpec> {
         let Some(table) = item.get_ref().as_table() else {
-            let hint = format!("{path}.key = \"Column\"");
+            let hint = format!("{path}.key = \"Column\", or for JSON: {path} = {{ column = \"Column\", json = true }}");
             self.document.hinted(
                 item.span(),
                 format!("`{path}` has keys of its own, and is not {}", kind_of(item)),

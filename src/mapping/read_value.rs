@@ -15,7 +15,7 @@ use super::time::{Format, TimeRule, Zone};
 use crate::document::{Item, kind_of};
 
 /// Keys of a value.
-pub(super) const KEYS: [&str; 29] = [
+pub(super) const KEYS: [&str; 30] = [
     "column",
     "optional",
     "columns",
@@ -45,6 +45,7 @@ pub(super) const KEYS: [&str; 29] = [
     "one_of",
     "split",
     "type",
+    "json",
 ];
 
 /// Where a value goes.
@@ -111,6 +112,7 @@ impl Reader<'_> {
     fn value_table(&mut self, table: &DeTable<'_>, span: Span, target: &Target) -> Option<ValueSpec> {
         let before = self.document.count();
         self.document.known_keys(table, &KEYS, "a value");
+        self.no_json(table, target);
         let kind = self.kind(table, &span, target);
         let source = self.source(table, &span, target);
         let rule = self.rule(table, kind, target);
@@ -201,7 +203,7 @@ impl Reader<'_> {
     }
 
     /// Exactly one of the keys that say where the text comes from.
-    fn source(&mut self, table: &DeTable<'_>, span: &Span, target: &Target) -> Option<SourceSpec> {
+    pub fn source(&mut self, table: &DeTable<'_>, span: &Span, target: &Target) -> Option<SourceSpec> {
         const SOURCES: [&str; 5] = ["column", "columns", "first", "const", "expr"];
         let said: Vec<&str> = SOURCES.into_iter().filter(|key| table.contains_key(*key)).collect();
         match said[..] {

@@ -74,7 +74,8 @@ pub fn json_schema() -> Value {
         "allOf": branches,
         "$defs": {
             "expression": { "type": "string", "description": "an expression over the row: 'Status == \"active\"'" },
-            "value": value()
+            "value": value(),
+            "json": json_value()
         }
     })
 }
@@ -103,7 +104,7 @@ fn value() -> Value {
     let flag = json!({ "type": "boolean" });
     let scalar = json!({ "type": ["string", "number", "boolean"] });
     let mut properties = Map::new();
-    for key in super::read_value::KEYS {
+    for key in super::read_value::KEYS.into_iter().filter(|key| *key != "json") {
         let schema = match key {
             "columns" | "first" | "null" | "one_of" | "time" => texts.clone(),
             "optional" | "required" | "trim" | "lower" | "upper" | "whole" => flag.clone(),
@@ -123,6 +124,23 @@ fn value() -> Value {
     ] })
 }
 
+/// A cell whose JSON is all of a field: only where there is room for several values.
+fn json_value() -> Value {
+    let texts = json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
+    let mut properties = Map::new();
+    for key in super::read_json::JSON_KEYS {
+        let schema = match key {
+            "json" => json!({ "const": true, "description": "the cell holds JSON, which is the whole field" }),
+            "first" | "null" => texts.clone(),
+            "optional" | "required" => json!({ "type": "boolean" }),
+            "expr" => reference("expression"),
+            _ => json!({ "type": "string" }),
+        };
+        properties.insert(key.to_owned(), schema);
+    }
+    json!({ "type": "object", "additionalProperties": false, "required": ["json"], "properties": properties })
+}
+
 fn object(fields: &[Field], entry: bool) -> Value {
     let mut properties = Map::new();
     if entry {
@@ -131,15 +149,15 @@ fn object(fields: &[Field], entry: bool) -> Value {
     for field in fields {
         let mut schema = match field.kind {
             Kind::Fixed(_) => continue,
-            Kind::Object(inner) => object(inner, false),
-            Kind::List { fields, .. } => json!({ "type": "array", "items": object(fields, true) }),
-            Kind::TextMap | Kind::ScalarMap => json!({
+            Kind::Object(inner) => or_json(object(inner, false)),
+            Kind::List { fields, .. } => or_json(json!({ "type": "array", "items": object(fields, true) })),
+            Kind::TextMap | Kind::ScalarMap => or_json(json!({
                 "type": "object",
                 "properties": { "columns_matching": { "type": "string" } },
                 "additionalProperties": reference("value")
-            }),
+            })),
             Kind::TextList => {
-                json!({ "oneOf": [reference("value"), { "type": "array", "items": reference("value") }] })
+                or_json(json!({ "oneOf": [reference("value"), { "type": "array", "items": reference("value") }] }))
             }
             _ => reference("value"),
         };
@@ -147,4 +165,8 @@ fn object(fields: &[Field], entry: bool) -> Value {
         properties.insert(field.name.to_owned(), schema);
     }
     json!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+fn or_json(written: Value) -> Value {
+    json!({ "anyOf": [written, reference("json")] })
 }

@@ -48,8 +48,13 @@ pub(super) struct Matching {
 #[derive(Debug, Clone)]
 pub(super) enum NodeSpec {
     Value(ValueSpec),
+    /// A cell's JSON is all of it.
+    Json(ValueSpec),
     Object(Vec<FieldSpec>),
-    Map { entries: Vec<(String, ValueSpec)>, matching: Vec<Matching> },
+    Map {
+        entries: Vec<(String, ValueSpec)>,
+        matching: Vec<Matching>,
+    },
     Texts(Vec<ValueSpec>),
     List(Vec<EntrySpec>),
 }

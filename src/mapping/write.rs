@@ -2,6 +2,8 @@
 
 use super::fault::Fault;
 use super::json;
+use super::json_text::within;
+use super::json_value;
 use super::plan::{At, EntryPlan, FieldPlan, Node, Shape, ValuePlan};
 
 /// Writes one record of `members` (one row, or the rows of a group) and its key.
@@ -102,7 +104,7 @@ fn scalar(plan: &ValuePlan, text: &str, out: &mut Vec<u8>) {
 
 fn empty(field: &FieldPlan) -> Box<Fault> {
     match &field.node {
-        Node::Value(plan) => plan.empty(),
+        Node::Value(plan) | Node::Json { value: plan, .. } => plan.empty(),
         _ => Fault::new("is empty, and is needed").at(&field.path),
     }
 }
@@ -120,6 +122,10 @@ fn node(node: &Node, field: &FieldPlan, at: At<'_>, out: &mut Vec<u8>) -> Result
                 scalar(plan, text.as_str(), out);
                 Ok(true)
             }
+            None => Ok(false),
+        },
+        Node::Json { value, kind } => match value.text(at)? {
+            Some(text) => json_value::write(kind, text.as_str(), out).map_err(|fault| within(fault, &value.path)),
             None => Ok(false),
         },
         Node::Object(fields) => {

@@ -1,6 +1,9 @@
 //! What each key of the format does.
 
+use serde_json::json;
+
 use super::*;
+use crate::entity::Kind;
 
 const CUSTOMER: &str = "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\n";
 
@@ -291,8 +294,12 @@ fn the_schema_knows_every_field() {
     for (branch, entity) in schema["allOf"].as_array().unwrap().iter().zip(crate::entity::Entity::ALL) {
         let fields = &branch["then"]["properties"]["fields"]["properties"];
         for field in entity.fields() {
-            let fixed = matches!(field.kind, crate::entity::Kind::Fixed(_));
+            let fixed = matches!(field.kind, Kind::Fixed(_));
             assert_eq!(fields.get(field.name).is_none(), fixed, "{}", field.name);
+            let json = json!({ "$ref": "#/$defs/json" });
+            let takes = fields[field.name]["anyOf"].as_array().is_some_and(|forms| forms.contains(&json));
+            let several = matches!(field.kind, Kind::TextMap | Kind::ScalarMap | Kind::List { .. });
+            assert_eq!(takes, several, "{}", field.name);
         }
     }
 }

@@ -1,6 +1,7 @@
 mod aggregate;
 mod format;
 mod group;
+mod json;
 mod problems;
 mod shipped;
 

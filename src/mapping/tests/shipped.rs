@@ -69,16 +69,28 @@ fn rejected(out: &RecordBatch) -> BTreeSet<u64> {
 
 const SAMPLES: [&str; 2] = ["stripe-sample", "stripe-small"];
 
+fn mappings_in(dir: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(mappings_in(&path));
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
 #[test]
-fn every_shipped_example_holds() {
-    for name in [
-        "stripe/customers.toml",
-        "stripe/subscriptions.toml",
-        "stripe/usage.toml",
-        "chinook/customers.toml",
-        "chinook/usage.toml",
-    ] {
-        let outcomes = run_examples(&shipped(name));
+fn every_shipped_mapping_holds_and_so_do_its_examples() {
+    let found = mappings_in(&root().join("mappings"));
+    assert!(found.len() >= 11, "{found:?}");
+    for path in found {
+        let name = path.display();
+        let file = load(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let outcomes = run_examples(&file);
         assert!(outcomes.len() >= 2, "{name}");
         for outcome in outcomes {
             assert!(outcome.passed(), "{name}:{}: {:#?}", outcome.line, outcome.differences);
