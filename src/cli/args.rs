@@ -24,7 +24,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         0  all settled\n  \
         1  a bug\n  \
         2  wrong arguments\n  \
-        3  some rows were rejected, everything else is settled\n  \
+        3  some rows were rejected or refused\n  \
         4  some batches are still open: run the same command again\n  \
         5  config, mapping or target doesn't hold: nothing was sent\n  \
         6  the source failed part-way\n  \
@@ -92,23 +92,34 @@ pub enum Command {
             stigg-import run pipeline.toml\n  \
             stigg-import run --mapping mappings/stripe/customers.toml --csv 'exports/customers*.csv.gz'\n  \
             psql -c \"COPY (…) TO STDOUT CSV HEADER\" | stigg-import run --mapping customers.toml --csv -\n  \
-            stigg-import run --mapping customers.toml --csv customers.csv --target http://127.0.0.1:8080/graphql"
+            stigg-import run pipeline.toml --target http://127.0.0.1:8080/graphql"
     )]
     Run(Run),
 
     /// Say what `run` would do; sends nothing
     #[command(
+        long_about = "Says what `run` with the same words would do, in records; sends nothing and writes nothing.\n\n\
+            Records are compared with what the ledger knows to be delivered: to create, to change, unchanged, rejected. \
+            The time is that of the requests at the rate limit.",
         after_help = "Examples:\n  stigg-import plan pipeline.toml\n  stigg-import plan --mapping customers.toml --csv customers.csv --json"
     )]
     Plan(Plan),
 
     /// Do the files hold? Runs a mapping's examples and maps the first rows
-    #[command(after_help = "Examples:\n  stigg-import check mappings/stripe/customers.toml\n  \
-            stigg-import check --mapping customers.toml --csv customers.csv\n  stigg-import check pipeline.toml")]
+    #[command(
+        long_about = "Checks mapping and pipeline files: do they hold, do the mapping's examples pass, are the columns \
+            there, and do the first rows fit? Sends nothing.\n\n\
+            Ends with 0 if everything is fine, with 3 if some of the rows would be rejected, and with 5 otherwise.",
+        after_help = "Examples:\n  stigg-import check mappings/stripe/customers.toml\n  \
+            stigg-import check --mapping customers.toml --csv customers.csv\n  stigg-import check pipeline.toml"
+    )]
     Check(Check),
 
     /// Read back from the API and say what differs from the source
     #[command(
+        long_about = "Reads back from the API every record that the source has, and says what is missing or differs.\n\n\
+            Ends with 0 if Stigg has everything as the source has it, and with 3 if something is missing or differs. \
+            Rejected rows are not looked for.",
         after_help = "Examples:\n  stigg-import verify pipeline.toml\n  stigg-import verify --mapping customers.toml --csv customers.csv"
     )]
     Verify(Verify),
@@ -123,8 +134,8 @@ pub enum Command {
 
     /// Run the embedded Stigg API on a port, with rate limits, latency and faults
     #[command(after_help = "Examples:\n  stigg-import sandbox --port 8080\n  \
-            stigg-import sandbox --port 8080 --rate-scale 10 --latency-ms 120 --fault lost_answer=0.05\n  \
-            stigg-import sandbox --port 8080 --catalog catalog.json --unknown customer_batch=keep_good_rows")]
+            stigg-import sandbox --port 8080 --rate-scale 10 --latency-ms 120 --fault lost-answer=0.05\n  \
+            stigg-import sandbox --port 8080 --catalog catalog.json --unknown customer-batch=good-kept")]
     Sandbox(Box<SandboxArgs>),
 
     /// Print the JSON Schema of a file format, for editors
@@ -362,10 +373,10 @@ pub struct SandboxArgs {
     /// Accept only this key; may be repeated [default: any]
     #[arg(long, value_name = "KEY")]
     pub key: Vec<String>,
-    /// A fault and its probability (lost_answer=0.05); may be repeated
+    /// A fault and its probability (lost-answer=0.05); may be repeated
     #[arg(long, value_name = "KIND=P")]
     pub fault: Vec<String>,
-    /// How to behave where the API's documents are silent (customer_batch=keep_good_rows); may be repeated
+    /// How to behave where the API's documents are silent (customer-batch=good-kept); may be repeated
     #[arg(long, value_name = "NAME=CHOICE")]
     pub unknown: Vec<String>,
     /// Seed of the random faults

@@ -10,10 +10,9 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped, what_is_wrong};
 use super::{out, out_json, setup};
-use crate::clock::SystemClock;
 use crate::config;
 use crate::mapping::{self, ExampleOutcome, Mapper, MappingFile, SpillSettings, run_examples};
-use crate::pipeline::{OpenStep, SourceSpec, StepSpec, open_steps};
+use crate::pipeline::{OpenStep, SourceSpec, StepSpec};
 use crate::record::{RecordBatch, Reject};
 
 /// Checks and reports.
@@ -49,10 +48,8 @@ struct Checked {
 impl Checked {
     /// A pipeline has steps, a mapping an entity.
     async fn file(&mut self, path: &PathBuf, rows: u64) -> Result<(), Failure> {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure {
-            message: format!("can't read {}", path.display()),
-            ..Failure::of(Exit::Config, &error)
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::because(Exit::Config, format!("can't read {}", path.display()), &error))?;
         if is_pipeline(&text) {
             let file = config::load(path).map_err(|error| setup::config_failure(&error))?;
             for step in &file.steps {
@@ -88,19 +85,21 @@ impl Checked {
 
     /// Opens the sources and maps their first rows.
     async fn steps(&mut self, steps: &[StepSpec], rows_max: u64) -> Result<(), Failure> {
-        let opened = open_steps(steps, &SystemClock).await.map_err(|error| Failure::of(Exit::Config, &error))?;
+        let opened = setup::open(steps).await?;
         for step in opened {
             let (name, columns) = (step.name().to_owned(), step.columns().len());
             let tried = try_rows(step, rows_max).await?;
             for source in &tried.sources {
                 let _ = writeln!(self.text, "{name}: {source}");
             }
-            let _ = writeln!(
-                self.text,
-                "{name}: {columns} columns; of the first {} {} would be rejected",
-                counted(tried.rows, "row"),
-                grouped(tried.rejected)
-            );
+            let _ = match (tried.rows, tried.rejected) {
+                (0, _) => writeln!(self.text, "{name}: there are no rows"),
+                (rows, 0) => writeln!(self.text, "{name}: the first {} fit", counted(rows, "row")),
+                (rows, bad) => {
+                    let first = counted(rows, "row");
+                    writeln!(self.text, "{name}: of the first {first} {} would be rejected", grouped(bad))
+                }
+            };
             for reject in tried.samples.iter().take(5) {
                 let _ = writeln!(self.text, "  {}: {}", reject.place, what_is_wrong(reject));
             }

@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
+use super::report::counted;
 use crate::pipeline::{Stopped, Summary};
+use crate::problem::{Problem, Problems};
 
 /// How the process ends. The numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +17,7 @@ pub enum Exit {
     Bug = 1,
     /// Wrong arguments.
     Arguments = 2,
-    /// Everything is settled; some rows were rejected or refused.
+    /// Some rows were rejected or refused; all others are settled, unless `--max-rejects` was passed.
     Rejects = 3,
     /// Some batches are still open: run the same command again.
     Open = 4,
@@ -47,11 +51,13 @@ impl Exit {
             Some(Stopped::RequestMalformed(_)) => return Self::Bug,
             Some(Stopped::SourceBroke(_)) => return Self::Source,
             Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::Outage(_)) => return Self::Open,
-            Some(Stopped::TooManyRejects(_)) | None => {}
+            // What is open was never sent, and the same command again would stop at the same place.
+            Some(Stopped::TooManyRejects(_)) => return Self::Rejects,
+            None => {}
         }
         if summary.total(|step| step.open) > 0 {
             Self::Open
-        } else if summary.total(|step| step.rejected + step.failed) > 0 || stopped.is_some() {
+        } else if summary.total(|step| step.rejected + step.failed) > 0 {
             Self::Rejects
         } else {
             Self::Settled
@@ -68,29 +74,69 @@ pub struct Failure {
     pub message: String,
     /// Causes, outermost first.
     pub causes: Vec<String>,
+    /// What is wrong with the files that a person wrote.
+    pub problems: Vec<Problem>,
     /// What to do next.
     pub hint: Option<String>,
 }
 
+/// What libraries say on the way to a cause, without saying anything.
+const EMPTY_WORDS: [&str; 2] = ["error sending request", "client error (Connect)"];
+
 impl Failure {
     /// An error without causes.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), hint: None }
+        Self { exit, message: message.into(), causes: Vec::new(), problems: Vec::new(), hint: None }
     }
 
     /// An error with its sources as causes.
     pub fn of(exit: Exit, error: &dyn std::error::Error) -> Self {
-        let mut failure = Self::new(exit, error.to_string());
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            // Many crates repeat their source's words in their own.
-            if !failure.message.ends_with(&text) && failure.causes.last() != Some(&text) {
-                failure.causes.push(text);
-            }
-            source = cause.source();
+        Self::new(exit, error.to_string()).caused_by(error.source())
+    }
+
+    /// An error in our words, with what it comes from.
+    pub fn because(exit: Exit, message: impl Into<String>, cause: &(dyn std::error::Error + 'static)) -> Self {
+        Self::new(exit, message).caused_by(Some(cause))
+    }
+
+    /// Files that don't hold, with all that is wrong with them.
+    pub fn of_problems(what: &str, problems: &Problems) -> Self {
+        Self {
+            problems: problems.0.clone(),
+            ..Self::new(Exit::Config, format!("{what}: {}", counted(problems.0.len() as u64, "problem")))
         }
-        failure
+        .hint("nothing was sent; mend what is shown and run the same command again")
+    }
+
+    /// For programs.
+    pub fn to_json(&self) -> Value {
+        let mut error = json!({ "message": self.message, "causes": self.causes, "hint": self.hint });
+        if !self.problems.is_empty() {
+            let problems = self.problems.iter().map(|problem| {
+                json!({
+                    "file": problem.file,
+                    "line": problem.line,
+                    "column": problem.column,
+                    "message": problem.message,
+                    "hint": problem.hint,
+                })
+            });
+            error["problems"] = problems.collect();
+        }
+        json!({ "ok": false, "exit": self.exit as u8, "error": error })
+    }
+
+    fn caused_by(mut self, mut cause: Option<&(dyn std::error::Error + 'static)>) -> Self {
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Many crates repeat their source's words in their own.
+            let is_repeated = self.message.ends_with(&text) || self.causes.last() == Some(&text);
+            if !is_repeated && !EMPTY_WORDS.contains(&text.as_str()) {
+                self.causes.push(text);
+            }
+            cause = error.source();
+        }
+        self
     }
 
     /// Adds the next command.
@@ -107,8 +153,12 @@ impl std::fmt::Display for Failure {
         for cause in &self.causes {
             write!(f, "\n  because {cause}")?;
         }
+        for problem in &self.problems {
+            write!(f, "\n\n{problem}")?;
+        }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
+            let gap = if self.problems.is_empty() { "" } else { "\n" };
+            write!(f, "{gap}\nhint: {hint}")?;
         }
         Ok(())
     }

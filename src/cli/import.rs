@@ -1,6 +1,6 @@
 //! `run`: imports what is new or changed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{self, Talk};
@@ -31,6 +31,7 @@ pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, tal
     let (lock, store) = setup::ledger_to_write(ledger).await?;
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
+    let address = connection.address.clone();
     let mut arguments = work.arguments;
     arguments["target"] = serde_json::json!(connection.address);
     arguments["rate_scale"] = serde_json::json!(target.rate_scale);
@@ -56,7 +57,7 @@ pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, tal
     .await;
     let finished = match finished {
         Ok(finished) => settle(finished, &*store).await,
-        Err(error) => Err(setup::start_failure(&error)),
+        Err(error) => Err(setup::start_failure(&error, &address)),
     };
     // Whatever came before: what was written must be on disk, and the next run may begin.
     let closed = store.close().await.map_err(|error| setup::ledger_failure(&error));
@@ -92,36 +93,35 @@ pub(super) fn show(finished: &Finished, ledger: &Path, talk: &Talk) -> Result<Ex
     if let Some(stopped) = &finished.stopped {
         say(&format!("error: the run stopped early: {stopped}"));
     }
-    if let Some(hint) = hint(exit, finished, ledger, talk) {
-        say(&hint);
+    if !finished.rejects.is_empty() && !talk.quiet {
+        let files: Vec<String> = finished.rejects.iter().map(|path| path.display().to_string()).collect();
+        say(&format!("rejected rows are in {}", files.join(", ")));
+    }
+    if let Some(hint) = hint(exit, finished, ledger).filter(|_| !(talk.quiet && exit == Exit::Rejects)) {
+        say(&format!("hint: {hint}"));
     }
     Ok(exit)
 }
 
 /// What to do next.
-fn hint(exit: Exit, finished: &Finished, ledger: &Path, talk: &Talk) -> Option<String> {
-    let rejects = (!finished.rejects.is_empty() && !talk.quiet).then(|| {
-        let files: Vec<String> = finished.rejects.iter().map(|path: &PathBuf| path.display().to_string()).collect();
-        format!(
-            "rejected rows are in {}\nhint: stigg-import rejects list --run {}{} shows why",
-            files.join(", "),
-            finished.summary.run,
-            setup::ledger_option(ledger)
-        )
-    });
+fn hint(exit: Exit, finished: &Finished, ledger: &Path) -> Option<String> {
+    let why = || {
+        format!("stigg-import rejects list --run {}{} shows why", finished.summary.run, setup::ledger_option(ledger))
+    };
     match exit {
         Exit::Settled | Exit::Arguments | Exit::Config | Exit::Held => None,
-        Exit::Rejects => rejects,
-        Exit::Open => Some("hint: run the same command again; it goes on where this one stopped".to_owned()),
-        Exit::Bug => Some("hint: please report this with the output of the same command and -vv".to_owned()),
-        Exit::Source => {
-            Some("hint: what was read is settled; mend the source and run the same command again".to_owned())
+        Exit::Rejects if finished.stopped.is_some() => {
+            Some(format!("{}; mend the mapping or the rows, or allow more with --max-rejects", why()))
         }
-        Exit::Credentials => Some(
-            "hint: check the key in STIGG_API_KEY, then run the same command again; it goes on from here".to_owned(),
-        ),
+        Exit::Rejects => Some(why()),
+        Exit::Open => Some("run the same command again; it goes on where this one stopped".to_owned()),
+        Exit::Bug => Some("please report this with the output of the same command and -vv".to_owned()),
+        Exit::Source => Some("mend the source and run the same command again; it goes on from here".to_owned()),
+        Exit::Credentials => {
+            Some("check the key in STIGG_API_KEY, then run the same command again; it goes on from here".to_owned())
+        }
         Exit::Ledger => {
-            Some("hint: make room or mend the rights, then run the same command again; nothing is lost".to_owned())
+            Some("make room or mend the rights, then run the same command again; nothing is lost".to_owned())
         }
     }
 }

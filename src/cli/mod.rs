@@ -49,12 +49,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) if json => {
-            let object = serde_json::json!({
-                "ok": false,
-                "exit": failure.exit as u8,
-                "error": { "message": failure.message, "causes": failure.causes, "hint": failure.hint },
-            });
-            out(&format!("{object:#}\n"));
+            out(&format!("{:#}\n", failure.to_json()));
             shown(&failure)
         }
         Err(failure) => shown(&failure),

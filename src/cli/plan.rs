@@ -21,7 +21,7 @@ pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure>
             let target =
                 target_name(&connection.sink, &connection.budgets, RetryPolicy::default(), &connection.address)
                     .await
-                    .map_err(|error| setup::start_failure(&error))?;
+                    .map_err(|error| setup::start_failure(&error, &connection.address))?;
             (target, connection.budgets)
         }
         None => (String::new(), Arc::new(setup::budgets(&args.target, &work))),

@@ -111,8 +111,9 @@ fn list(of: &args::RejectsOf, talk: &Talk) -> Result<Exit, Failure> {
         let step = if listed.len() > 1 { " --step STEP" } else { "" };
         let ledger = setup::ledger_option(&of.ledger.ledger);
         say(&format!(
-            "hint: stigg-import rejects export{step} --out fix.csv{ledger} writes them as a CSV to correct; \
-             then stigg-import rejects retry{step} --csv fix.csv{ledger}"
+            "hint: correct them in a CSV, and send that\n  \
+             stigg-import rejects export{step} --out fix.csv{ledger}\n  \
+             stigg-import rejects retry{step} --csv fix.csv{ledger}"
         ));
     }
     Ok(Exit::Settled)
@@ -192,10 +193,9 @@ fn private_file(path: &Path) -> Result<File, Failure> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| Failure {
-        message: format!("can't write {}", path.display()),
-        ..Failure::of(Exit::Config, &error)
-    })
+    options
+        .open(path)
+        .map_err(|error| Failure::because(Exit::Config, format!("can't write {}", path.display()), &error))
 }
 
 async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
@@ -257,9 +257,8 @@ async fn arguments_of(ledger: &Path, run: RunId) -> Result<Value, Failure> {
 
 /// Copies a corrected CSV without our columns, its neutralised cells as they were.
 fn restore(from: &Path, to: &Path) -> Result<(), Failure> {
-    let fail = |error: csv::Error| Failure {
-        message: format!("{} is not a CSV that could be run again", from.display()),
-        ..Failure::of(Exit::Config, &error)
+    let fail = |error: csv::Error| {
+        Failure::because(Exit::Config, format!("{} is not a CSV that could be run again", from.display()), &error)
     };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(from).map_err(fail)?;
     let header = reader.byte_headers().map_err(fail)?.clone();

@@ -63,9 +63,7 @@ pub(super) async fn main(args: SandboxArgs, talk: &Talk) -> Result<Exit, Failure
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Result<T, Failure> {
-    let text = std::fs::read(path).map_err(|error| Failure {
-        message: format!("can't read {}", path.display()),
-        ..Failure::of(Exit::Config, &error)
-    })?;
+    let text = std::fs::read(path)
+        .map_err(|error| Failure::because(Exit::Config, format!("can't read {}", path.display()), &error))?;
     serde_json::from_slice(&text).map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", path.display())))
 }

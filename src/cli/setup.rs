@@ -121,7 +121,9 @@ pub(super) async fn open(steps: &[StepSpec]) -> Result<Vec<OpenStep>, Failure> {
             let exit = if source.before_reading() { Exit::Config } else { Exit::Source };
             Failure::of(exit, &error).hint("nothing was sent; mend the source and run the same command again")
         }
-        OpenStepError::Mapping { .. } => Failure::of(Exit::Config, &error).hint("nothing was sent"),
+        OpenStepError::Mapping { step, problems } => {
+            Failure::of_problems(&format!("the mapping of step `{step}` does not fit its source"), problems)
+        }
     })
 }
 
@@ -138,7 +140,7 @@ pub(super) fn connect(args: &args::Target, work: &Work) -> Result<Connection, Fa
     let address = args.target.as_deref().or(work.target.as_deref()).unwrap_or(Endpoint::STIGG);
     let endpoint = Endpoint::parse(address).map_err(|error| {
         Failure::new(Exit::Config, format!("the target {error}"))
-            .hint("for example https://api.stigg.io/graphql; nothing was sent")
+            .hint("give --target an address like https://api.stigg.io/graphql; nothing was sent")
     })?;
     let key = key(&endpoint)?;
     let address = endpoint.to_string();
@@ -226,12 +228,14 @@ pub(super) fn ledger_failure(error: &LedgerError) -> Failure {
     }
 }
 
-pub(super) fn start_failure(error: &StartError) -> Failure {
+pub(super) fn start_failure(error: &StartError, address: &str) -> Failure {
     match error {
         StartError::Ledger(error) => ledger_failure(error),
-        StartError::Target(_) if error.is_credentials() => Failure::of(Exit::Credentials, error)
-            .hint("check the key in STIGG_API_KEY: the full access key of the target environment; nothing was sent"),
-        StartError::Target(_) => Failure::of(Exit::Config, error)
+        StartError::Target(cause) if error.is_credentials() => {
+            Failure::because(Exit::Credentials, format!("{address} refuses the key"), cause)
+                .hint("put the full access key of the target environment into STIGG_API_KEY; nothing was sent")
+        }
+        StartError::Target(cause) => Failure::because(Exit::Config, format!("can't use the target {address}"), cause)
             .hint("check --target and the network, then run the same command again; nothing was sent"),
     }
 }
@@ -239,19 +243,15 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
 pub(super) fn config_failure(error: &ConfigError) -> Failure {
     match error {
         ConfigError::Io { .. } => Failure::of(Exit::Config, error),
-        ConfigError::Problems(problems) => problems_failure("the pipeline doesn't hold", problems),
+        ConfigError::Problems(problems) => Failure::of_problems("the pipeline doesn't hold", problems),
     }
 }
 
 pub(super) fn mapping_failure(error: &LoadError) -> Failure {
     match error {
         LoadError::Io { .. } => Failure::of(Exit::Config, error),
-        LoadError::Problems(problems) => problems_failure("the mapping doesn't hold", problems),
+        LoadError::Problems(problems) => Failure::of_problems("the mapping doesn't hold", problems),
     }
-}
-
-pub(super) fn problems_failure(what: &str, problems: &crate::problem::Problems) -> Failure {
-    Failure::new(Exit::Config, format!("{what}\n{problems}")).hint("nothing was sent")
 }
 
 /// Ctrl-C or SIGTERM, once.

@@ -44,14 +44,14 @@ pub(super) async fn main(args: args::Status, talk: &Talk) -> Result<Exit, Failur
         out_json(&json!({ "runs": runs, "scopes": scopes }))?;
         return Ok(Exit::Settled);
     }
-    let mut rows = vec![["run", "began", "what", "ended", "exit"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["what", "run", "began (UTC)", "ended (UTC)", "exit"].map(str::to_owned).to_vec()];
     for run in &runs {
         let (ended, exit) = match &run.finish {
             Some(finish) => (finish.finished_at.strftime("%Y-%m-%d %H:%M:%S").to_string(), finish.exit.to_string()),
             None => ("going on, or killed".to_owned(), "-".to_owned()),
         };
         let began = run.start.started_at.strftime("%Y-%m-%d %H:%M:%S").to_string();
-        rows.push(vec![run.id.to_string(), began, run.start.identity.clone(), ended, exit]);
+        rows.push(vec![run.start.identity.clone(), run.id.to_string(), began, ended, exit]);
     }
     let mut text = aligned(&rows);
     text.push('\n');

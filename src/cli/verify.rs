@@ -30,7 +30,7 @@ pub(super) async fn verified(
     let retry = RetryPolicy::default();
     target_name(&connection.sink, &connection.budgets, retry, &connection.address)
         .await
-        .map_err(|error| setup::start_failure(&error))?;
+        .map_err(|error| setup::start_failure(&error, &connection.address))?;
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
     Ok(verify(steps, connection.sink, connection.budgets, retry, spill.to_owned(), stop).await)

@@ -137,6 +137,7 @@ fn a_program_that_is_killed_at_random_moments_ends_as_an_undisturbed_one() {
         assert!(snapshot == expected, "round {round}, after {killed} kills: the API ends in another state");
         kills += killed;
     }
+    eprintln!("{kills} kills");
     assert!(kills > 0, "nothing was killed: the run is too short for this test");
 }
 
@@ -144,7 +145,7 @@ fn a_program_that_is_killed_at_random_moments_ends_as_an_undisturbed_one() {
 fn kills_and_faults_together_change_nothing_either() {
     let (expected, took) = undisturbed();
     let mut rng = Rng::with_seed(seed_of("kills and faults"));
-    for round in 0..rounds(2) {
+    for round in 0..rounds(1) {
         let mut faults = Faults::default();
         faults.slow_delay = Duration::from_millis(50);
         for kind in [

@@ -185,6 +185,7 @@ pub const FILTERS: &[(&str, &str)] = &[
     (r" +time\n", " time\n"),
     (r#""duration_s": [0-9.e-]+"#, r#""duration_s": "[DURATION]""#),
     (r"process \d+", "process [PID]"),
+    (r"(?m) +$", ""),
     (r"demo-\d+", "demo-[PID]"),
 ];
 

@@ -41,9 +41,8 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
         report::counted(u64::from(args.customers), "customer"),
         folder.display()
     ));
-    write(&folder, &args).map_err(|error| Failure {
-        message: format!("the demo can't write into {}", folder.display()),
-        ..Failure::of(Exit::Config, &error)
+    write(&folder, &args).map_err(|error| {
+        Failure::because(Exit::Config, format!("the demo can't write into {}", folder.display()), &error)
     })?;
 
     let scale = if args.real_limits { 1.0 } else { RATE_SCALE };
@@ -75,10 +74,8 @@ fn folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
         Some(folder) => folder.to_owned(),
         None => std::env::temp_dir().join(format!("stigg-import-demo-{}", std::process::id())),
     };
-    fs::create_dir_all(&folder).map_err(|error| Failure {
-        message: format!("can't make {}", folder.display()),
-        ..Failure::of(Exit::Config, &error)
-    })?;
+    fs::create_dir_all(&folder)
+        .map_err(|error| Failure::because(Exit::Config, format!("can't make {}", folder.display()), &error))?;
     Ok(folder)
 }
 
@@ -161,7 +158,11 @@ fn show(
         }
         let _ = write!(
             text,
-            "\nnext:\n  stigg-import rejects list --ledger {}\n  stigg-import sandbox --port 8080    then\n  \
+            "\nnext:\n  \
+             # why they did not fit\n  \
+             stigg-import rejects list --ledger {}\n  \
+             # the same once more, with an API that stays\n  \
+             stigg-import sandbox --port 8080 &\n  \
              stigg-import run {} --target http://127.0.0.1:8080/graphql\n",
             ledger.display(),
             pipeline.display()

@@ -27,7 +27,7 @@ fn a_mapping_that_holds_and_fits_is_said_in_two_lines() {
     --- stdout
     customers.toml: holds, 2 examples pass
     customers: customers.csv: uncompressed, UTF-8 (assumed), delimiter comma, quote ", LF, 3 columns
-    customers: 3 columns; of the first 3 rows 0 would be rejected
+    customers: the first 3 rows fit
 
     --- stderr
     "#);
@@ -42,7 +42,7 @@ fn rows_that_would_be_rejected_are_shown() {
     --- stdout
     customers.toml: holds, and has no examples
     customers: customers.csv: uncompressed, UTF-8 (assumed), delimiter comma, quote ", LF, 3 columns
-    customers: 3 columns; of the first 5 rows 1 would be rejected
+    customers: of the first 5 rows 1 would be rejected
       customers.csv:4, record 3: email "not-an-email": is not an e-mail address
 
     --- stderr
@@ -76,11 +76,14 @@ fn a_column_that_is_not_there_is_named_with_the_one_that_is_meant() {
     --- stdout
 
     --- stderr
-    error: the mapping of step `customers` does not fit its source
+    error: the mapping of step `customers` does not fit its source: 1 problem
+
     customers.toml:5:9: the source has no column `E-Mail`
       5 | email = "E-Mail"
         |         ^^^^^^^^
       hint: did you mean `email`?
+
+    hint: nothing was sent; mend what is shown and run the same command again
     "#);
 }
 
@@ -96,7 +99,7 @@ fn a_pipeline_is_checked_with_all_its_mappings() {
     --- stdout
     customers.toml: holds, and has no examples
     customers: customers.csv: uncompressed, UTF-8 (assumed), delimiter comma, quote ", LF, 3 columns
-    customers: 3 columns; of the first 3 rows 0 would be rejected
+    customers: the first 3 rows fit
 
     --- stderr
     "#);

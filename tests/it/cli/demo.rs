@@ -40,8 +40,10 @@ fn a_person_reads_what_happened_and_what_to_do_next() {
       demo/.stigg-import/rejects/1-usage.jsonl
 
     next:
+      # why they did not fit
       stigg-import rejects list --ledger demo/.stigg-import/ledger.db
-      stigg-import sandbox --port 8080    then
+      # the same once more, with an API that stays
+      stigg-import sandbox --port 8080 &
       stigg-import run demo/pipeline.toml --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
@@ -71,5 +73,6 @@ fn a_folder_that_can_not_be_made_is_said() {
 
     --- stderr
     error: can't make file/demo
+      because Not a directory (os error 20)
     "#);
 }

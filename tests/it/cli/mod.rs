@@ -5,6 +5,7 @@ mod demo;
 mod interrupted;
 mod rejects;
 mod run;
+mod sandbox;
 mod secrets;
 mod trouble;
 mod words;

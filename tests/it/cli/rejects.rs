@@ -15,7 +15,9 @@ fn rejects_are_listed_corrected_and_sent_again() {
               customers.csv:4, record 3 "not-an-email"
 
     --- stderr
-    hint: stigg-import rejects export --out fix.csv writes them as a CSV to correct; then stigg-import rejects retry --csv fix.csv
+    hint: correct them in a CSV, and send that
+      stigg-import rejects export --out fix.csv
+      stigg-import rejects retry --csv fix.csv
     "#);
     assert_ran!(folder.run("rejects export"), @r#"
     exit 0

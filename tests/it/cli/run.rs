@@ -227,8 +227,8 @@ fn status_tells_of_the_runs_and_of_what_is_known() {
     assert_ran!(folder.run("status"), @r#"
     exit 0
     --- stdout
-    run                began            what                ended  exit
-    1    [TIME]  customers.toml  [TIME]     3
+    what            run          began (UTC)          ended (UTC)  exit
+    customers.toml    1  [TIME]  [TIME]     3
 
     http://127.0.0.1:[PORT]/graphql [UUID]: 4 customer records known
 
@@ -267,7 +267,7 @@ fn the_pipeline_file_names_steps_and_target_and_its_paths_count_from_its_folder(
 fn max_rejects_ends_a_run_over_the_wrong_file() {
     let (api, folder) = (Api::open(), customers());
     assert_ran!(folder.run_to(&api, &format!("{RUN} --max-rejects 0")), @r#"
-    exit 4
+    exit 3
     --- stdout
     step       rows  records  accepted  unchanged  rejected  open time
     customers     5        5         0          0         1     4 [DURATION]
@@ -276,7 +276,8 @@ fn max_rejects_ends_a_run_over_the_wrong_file() {
 
     --- stderr
     error: the run stopped early: too many rejects: 1, and 0 are allowed
-    hint: run the same command again; it goes on where this one stopped
+    rejected rows are in .stigg-import/rejects/1-customers.jsonl
+    hint: stigg-import rejects list --run 1 shows why; mend the mapping or the rows, or allow more with --max-rejects
     "#);
     super::a_good_run_follows(&folder, &api);
 }

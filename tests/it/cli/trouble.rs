@@ -20,24 +20,29 @@ fn all_problems_of_a_mapping_are_told_at_once() {
     --- stdout
 
     --- stderr
-    error: the mapping doesn't hold
+    error: the mapping doesn't hold: 4 problems
+
     customers.toml:2:1: a mapping has no key `when`
       2 | when = 'x'
         | ^^^^
       hint: its keys are entity, description, where, group, aggregate, fields, record, checks, reject, lookups, csv, example, $schema
+
     customers.toml:5:1: the record has no field `customerID`
       5 | customerID = "id"
         | ^^^^^^^^^^
       hint: did you mean `customerId`?
+
     customers.toml:6:29: a value has no key `tme`
       6 | email = { column = "email", tme = "iso" }
         |                             ^^^
       hint: did you mean `time`?
+
     customers.toml:7:8: `name` is a column's name, not a number
       7 | name = 5
         |        ^
       hint: to send the same value always, write { const = 5 }
-    hint: nothing was sent
+
+    hint: nothing was sent; mend what is shown and run the same command again
     "#);
     assert_ran!(folder.run_to(&api, &format!("{RUN} --json")), @r#"
     exit 5
@@ -46,31 +51,66 @@ fn all_problems_of_a_mapping_are_told_at_once() {
       "ok": false,
       "exit": 5,
       "error": {
-        "message": "the mapping doesn't hold\ncustomers.toml:2:1: a mapping has no key `when`\n  2 | when = 'x'\n    | ^^^^\n  hint: its keys are entity, description, where, group, aggregate, fields, record, checks, reject, lookups, csv, example, $schema\ncustomers.toml:5:1: the record has no field `customerID`\n  5 | customerID = \"id\"\n    | ^^^^^^^^^^\n  hint: did you mean `customerId`?\ncustomers.toml:6:29: a value has no key `tme`\n  6 | email = { column = \"email\", tme = \"iso\" }\n    |                             ^^^\n  hint: did you mean `time`?\ncustomers.toml:7:8: `name` is a column's name, not a number\n  7 | name = 5\n    |        ^\n  hint: to send the same value always, write { const = 5 }",
+        "message": "the mapping doesn't hold: 4 problems",
         "causes": [],
-        "hint": "nothing was sent"
+        "hint": "nothing was sent; mend what is shown and run the same command again",
+        "problems": [
+          {
+            "file": "customers.toml",
+            "line": 2,
+            "column": 1,
+            "message": "a mapping has no key `when`",
+            "hint": "its keys are entity, description, where, group, aggregate, fields, record, checks, reject, lookups, csv, example, $schema"
+          },
+          {
+            "file": "customers.toml",
+            "line": 5,
+            "column": 1,
+            "message": "the record has no field `customerID`",
+            "hint": "did you mean `customerId`?"
+          },
+          {
+            "file": "customers.toml",
+            "line": 6,
+            "column": 29,
+            "message": "a value has no key `tme`",
+            "hint": "did you mean `time`?"
+          },
+          {
+            "file": "customers.toml",
+            "line": 7,
+            "column": 8,
+            "message": "`name` is a column's name, not a number",
+            "hint": "to send the same value always, write { const = 5 }"
+          }
+        ]
       }
     }
 
     --- stderr
-    error: the mapping doesn't hold
+    error: the mapping doesn't hold: 4 problems
+
     customers.toml:2:1: a mapping has no key `when`
       2 | when = 'x'
         | ^^^^
       hint: its keys are entity, description, where, group, aggregate, fields, record, checks, reject, lookups, csv, example, $schema
+
     customers.toml:5:1: the record has no field `customerID`
       5 | customerID = "id"
         | ^^^^^^^^^^
       hint: did you mean `customerId`?
+
     customers.toml:6:29: a value has no key `tme`
       6 | email = { column = "email", tme = "iso" }
         |                             ^^^
       hint: did you mean `time`?
+
     customers.toml:7:8: `name` is a column's name, not a number
       7 | name = 5
         |        ^
       hint: to send the same value always, write { const = 5 }
-    hint: nothing was sent
+
+    hint: nothing was sent; mend what is shown and run the same command again
     "#);
     assert_eq!(api.sandbox.stats().requests, 0);
     a_good_run_follows(&folder, &api);
@@ -85,20 +125,24 @@ fn a_mapping_that_does_not_fit_the_header_names_every_column_that_is_missing() {
     --- stdout
 
     --- stderr
-    error: the mapping of step `customers` does not fit its source
+    error: the mapping of step `customers` does not fit its source: 3 problems
+
     customers.toml:4:14: the source has no column `id`
       4 | customerId = "id"
         |              ^^^^
       hint: did you mean `Id `?
+
     customers.toml:5:9: the source has no column `email`
       5 | email = "email"
         |         ^^^^^^^
       hint: did you mean `e-mail`?
+
     customers.toml:6:8: the source has no column `name`
       6 | name = "name"
         |        ^^^^^^
       hint: its columns are Id , e-mail, full name
-    hint: nothing was sent
+
+    hint: nothing was sent; mend what is shown and run the same command again
     "#);
     assert_eq!(api.sandbox.stats().requests, 0);
     a_good_run_follows(&folder, &api);
@@ -117,30 +161,37 @@ fn all_problems_of_a_pipeline_and_its_mappings_are_told_at_once() {
     --- stdout
 
     --- stderr
-    error: the pipeline doesn't hold
+    error: the pipeline doesn't hold: 6 problems
+
     pipeline.toml:3:1: keys do not belong into a file that is shared
       3 | key = "secret"
         | ^^^
       hint: put the key into the environment variable STIGG_API_KEY
+
     pipeline.toml:10:1: the step has no `source`
       10 | [[step]]
          | ^^^^^^^^
       hint: for example source = { csv = "exports/customers*.csv" }
+
     pipeline.toml:11:8: there are two steps `one`
       11 | name = "one"
          |        ^^^^^
+
     pipeline.toml:12:11: can't read nowhere.toml: No such file or directory (os error 2)
       12 | mapping = "nowhere.toml"
          |           ^^^^^^^^^^^^^^
+
     pipeline.toml:13:1: a step has no key `sorce`
       13 | sorce = { csv = "x" }
          | ^^^^^
       hint: did you mean `source`?
+
     bad.toml:4:1: the record has no field `customer_id`
       4 | customer_id = "id"
         | ^^^^^^^^^^^
       hint: did you mean `customerId`?
-    hint: nothing was sent
+
+    hint: nothing was sent; mend what is shown and run the same command again
     "#);
     assert_eq!(api.sandbox.stats().requests, 0);
 }
@@ -188,7 +239,7 @@ fn files_that_are_not_there_are_named() {
 
     --- stderr
     error: step `customers` has no source
-      because .: is a directory; name its files, or a pattern like `./*.csv`
+      because .: is a directory; name its files, or a pattern like `./*`
     hint: nothing was sent; mend the source and run the same command again
     "#);
     assert_eq!(api.sandbox.stats().requests, 0);
@@ -260,9 +311,9 @@ fn a_wrong_key_is_said_before_anything_is_sent() {
     --- stdout
 
     --- stderr
-    error: the target can't be used
+    error: http://127.0.0.1:[PORT]/graphql refuses the key
       because the API does not accept the key: Unauthenticated (trace [UUID])
-    hint: check the key in STIGG_API_KEY: the full access key of the target environment; nothing was sent
+    hint: put the full access key of the target environment into STIGG_API_KEY; nothing was sent
     "#);
     assert_ran!(folder.finish(folder.command(&words).env("STIGG_API_KEY", "two\nlines")), @r#"
     exit 5
@@ -315,7 +366,7 @@ fn targets_that_can_not_be_used_are_said_before_anything_is_read_or_sent() {
 
     --- stderr
     error: the target would send the key unencrypted to api.example.com; http is only taken to this machine (127.0.0.0/8, ::1, localhost)
-    hint: for example https://api.stigg.io/graphql; nothing was sent
+    hint: give --target an address like https://api.stigg.io/graphql; nothing was sent
     "#);
     assert_ran!(folder.run(&format!("{RUN} --target api.example.com")), @r#"
     exit 5
@@ -323,7 +374,7 @@ fn targets_that_can_not_be_used_are_said_before_anything_is_read_or_sent() {
 
     --- stderr
     error: the target is not a URL: relative URL without a base
-    hint: for example https://api.stigg.io/graphql; nothing was sent
+    hint: give --target an address like https://api.stigg.io/graphql; nothing was sent
     "#);
     assert_ran!(folder.run(&format!("{RUN} --target ftp://127.0.0.1/")), @r#"
     exit 5
@@ -331,7 +382,7 @@ fn targets_that_can_not_be_used_are_said_before_anything_is_read_or_sent() {
 
     --- stderr
     error: the target is neither https nor http but ftp
-    hint: for example https://api.stigg.io/graphql; nothing was sent
+    hint: give --target an address like https://api.stigg.io/graphql; nothing was sent
     "#);
     assert!(!folder.path(".stigg-import").exists());
 }
@@ -345,10 +396,8 @@ fn a_host_that_does_not_answer_is_named() {
     --- stdout
 
     --- stderr
-    error: the target can't be used
+    error: can't use the target http://127.0.0.1:[PORT]/graphql
       because the API could not be reached
-      because error sending request
-      because client error (Connect)
       because tcp connect error
       because Connection refused (os error 111)
     hint: check --target and the network, then run the same command again; nothing was sent
@@ -365,7 +414,7 @@ fn a_target_that_is_another_server_is_told_apart() {
     --- stdout
 
     --- stderr
-    error: the target can't be used
+    error: can't use the target http://127.0.0.1:[PORT]/graphql
       because no API answers at this address: status 404
     hint: check --target and the network, then run the same command again; nothing was sent
     "#);
@@ -375,7 +424,7 @@ fn a_target_that_is_another_server_is_told_apart() {
     --- stdout
 
     --- stderr
-    error: the target can't be used
+    error: can't use the target http://127.0.0.1:[PORT]/graphql
       because it is not known whether the request was applied
       because the answer could not be read: the body is not JSON, at line 1 column 1
     hint: check --target and the network, then run the same command again; nothing was sent
@@ -385,7 +434,7 @@ fn a_target_that_is_another_server_is_told_apart() {
     --- stdout
 
     --- stderr
-    error: the target can't be used
+    error: can't use the target http://127.0.0.1:[PORT]/api
       because no API answers at this address: status 404
     hint: check --target and the network, then run the same command again; nothing was sent
     "#);
@@ -428,7 +477,9 @@ fn what_only_the_api_knows_is_refused_record_by_record() {
               subscriptions.csv:4, record 3 "sub_3": NotImported: CustomerNotFound: Customer cus_99 not found
 
     --- stderr
-    hint: stigg-import rejects export --out fix.csv writes them as a CSV to correct; then stigg-import rejects retry --csv fix.csv
+    hint: correct them in a CSV, and send that
+      stigg-import rejects export --out fix.csv
+      stigg-import rejects retry --csv fix.csv
     "#);
     let have: Vec<String> = api.sandbox.snapshot().subscriptions.into_keys().collect();
     assert_eq!(have, ["sub_1", "sub_4"]);
@@ -525,6 +576,7 @@ fn a_disk_that_fills_up_ends_the_run_and_nothing_is_lost() {
     --- stderr
     [TIME]  WARN the last rejects could not be written path=.stigg-import/rejects/1-customers.jsonl error=File too large (os error 27)
     error: the run stopped early: the ledger can't be written: can't write the rejects file .stigg-import/rejects/1-customers.jsonl: no space is left (File too large (os error 27))
+    rejected rows are in .stigg-import/rejects/1-customers.jsonl
     hint: make room or mend the rights, then run the same command again; nothing is lost
     "#);
     let again = folder.run_to(&api, &format!("{RUN} --json")).exits(3);

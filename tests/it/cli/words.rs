@@ -46,7 +46,7 @@ fn help_of_the_program() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -67,7 +67,7 @@ fn help_of_the_program() {
       0  all settled
       1  a bug
       2  wrong arguments
-      3  some rows were rejected, everything else is settled
+      3  some rows were rejected or refused
       4  some batches are still open: run the same command again
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
@@ -119,7 +119,7 @@ fn help_of_the_program() {
       0  all settled
       1  a bug
       2  wrong arguments
-      3  some rows were rejected, everything else is settled
+      3  some rows were rejected or refused
       4  some batches are still open: run the same command again
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
@@ -173,7 +173,7 @@ fn help_of_the_program() {
       0  all settled
       1  a bug
       2  wrong arguments
-      3  some rows were rejected, everything else is settled
+      3  some rows were rejected or refused
       4  some batches are still open: run the same command again
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
@@ -228,7 +228,7 @@ fn help_of_run() {
 
           --ledger <PATH>
               The ledger's file
-              
+
               [default: .stigg-import/ledger.db]
 
           --max-rejects <N|N%>
@@ -249,7 +249,7 @@ fn help_of_run() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -259,8 +259,7 @@ fn help_of_run() {
       stigg-import run pipeline.toml
       stigg-import run --mapping mappings/stripe/customers.toml --csv 'exports/customers*.csv.gz'
       psql -c "COPY (…) TO STDOUT CSV HEADER" | stigg-import run --mapping customers.toml --csv -
-      stigg-import run --mapping customers.toml --csv customers.csv --target
-      http://127.0.0.1:[PORT]/graphql
+      stigg-import run pipeline.toml --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     "#);
@@ -271,7 +270,10 @@ fn help_of_plan_and_verify() {
     assert_ran!(Folder::new().run("plan --help"), @r#"
     exit 0
     --- stdout
-    Say what `run` would do; sends nothing
+    Says what `run` with the same words would do, in records; sends nothing and writes nothing.
+
+    Records are compared with what the ledger knows to be delivered: to create, to change, unchanged,
+    rejected. The time is that of the requests at the rate limit.
 
     Usage: stigg-import plan [OPTIONS] [PIPELINE.toml]
 
@@ -307,7 +309,7 @@ fn help_of_plan_and_verify() {
 
           --ledger <PATH>
               The ledger's file
-              
+
               [default: .stigg-import/ledger.db]
 
           --json
@@ -325,7 +327,7 @@ fn help_of_plan_and_verify() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -340,7 +342,10 @@ fn help_of_plan_and_verify() {
     assert_ran!(Folder::new().run("verify --help"), @r#"
     exit 0
     --- stdout
-    Read back from the API and say what differs from the source
+    Reads back from the API every record that the source has, and says what is missing or differs.
+
+    Ends with 0 if Stigg has everything as the source has it, and with 3 if something is missing or
+    differs. Rejected rows are not looked for.
 
     Usage: stigg-import verify [OPTIONS] [PIPELINE.toml]
 
@@ -389,7 +394,7 @@ fn help_of_plan_and_verify() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -408,7 +413,11 @@ fn help_of_check() {
     assert_ran!(Folder::new().run("check --help"), @r#"
     exit 0
     --- stdout
-    Do the files hold? Runs a mapping's examples and maps the first rows
+    Checks mapping and pipeline files: do they hold, do the mapping's examples pass, are the columns
+    there, and do the first rows fit? Sends nothing.
+
+    Ends with 0 if everything is fine, with 3 if some of the rows would be rejected, and with 5
+    otherwise.
 
     Usage: stigg-import check [OPTIONS] [FILE]...
 
@@ -425,7 +434,7 @@ fn help_of_check() {
 
           --rows <N>
               How many rows are tried
-              
+
               [default: 1000]
 
           --json
@@ -443,7 +452,7 @@ fn help_of_check() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -474,7 +483,7 @@ fn help_of_demo_and_sandbox() {
     Options:
           --customers <N>
               How many customers the export has
-              
+
               [default: 1000]
 
           --dir <FOLDER>
@@ -486,7 +495,7 @@ fn help_of_demo_and_sandbox() {
 
           --seed <N>
               The export's seed
-              
+
               [default: 1]
 
           --json
@@ -504,7 +513,7 @@ fn help_of_demo_and_sandbox() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -527,7 +536,7 @@ fn help_of_demo_and_sandbox() {
     Options:
           --port <PORT>
               The port on 127.0.0.1; 0 takes a free one and prints it
-              
+
               [default: 8080]
 
           --catalog <FILE>
@@ -538,7 +547,7 @@ fn help_of_demo_and_sandbox() {
 
           --rate-scale <N>
               Multiply the published rate limits
-              
+
               [default: 1]
 
           --no-limits
@@ -546,22 +555,22 @@ fn help_of_demo_and_sandbox() {
 
           --latency-ms <MS>
               How long each answer takes
-              
+
               [default: 0]
 
           --key <KEY>
               Accept only this key; may be repeated [default: any]
 
           --fault <KIND=P>
-              A fault and its probability (lost_answer=0.05); may be repeated
+              A fault and its probability (lost-answer=0.05); may be repeated
 
           --unknown <NAME=CHOICE>
-              How to behave where the API's documents are silent (customer_batch=keep_good_rows); may be
+              How to behave where the API's documents are silent (customer-batch=good-kept); may be
               repeated
 
           --seed <N>
               Seed of the random faults
-              
+
               [default: 1]
 
           --json
@@ -579,7 +588,7 @@ fn help_of_demo_and_sandbox() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -587,8 +596,8 @@ fn help_of_demo_and_sandbox() {
 
     Examples:
       stigg-import sandbox --port 8080
-      stigg-import sandbox --port 8080 --rate-scale 10 --latency-ms 120 --fault lost_answer=0.05
-      stigg-import sandbox --port 8080 --catalog catalog.json --unknown customer_batch=keep_good_rows
+      stigg-import sandbox --port 8080 --rate-scale 10 --latency-ms 120 --fault lost-answer=0.05
+      stigg-import sandbox --port 8080 --catalog catalog.json --unknown customer-batch=good-kept
 
     --- stderr
     "#);
@@ -606,12 +615,12 @@ fn help_of_status_and_rejects() {
     Options:
           --ledger <PATH>
               The ledger's file
-              
+
               [default: .stigg-import/ledger.db]
 
           --runs <N>
               How many runs
-              
+
               [default: 10]
 
           --json
@@ -629,7 +638,7 @@ fn help_of_status_and_rejects() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -670,7 +679,7 @@ fn help_of_status_and_rejects() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -688,7 +697,7 @@ fn help_of_status_and_rejects() {
     Options:
           --ledger <PATH>
               The ledger's file
-              
+
               [default: .stigg-import/ledger.db]
 
           --run <RUN>
@@ -712,7 +721,7 @@ fn help_of_status_and_rejects() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -730,7 +739,7 @@ fn help_of_status_and_rejects() {
     Options:
           --ledger <PATH>
               The ledger's file
-              
+
               [default: .stigg-import/ledger.db]
 
           --run <RUN>
@@ -757,7 +766,7 @@ fn help_of_status_and_rejects() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -775,7 +784,7 @@ fn help_of_status_and_rejects() {
     Options:
           --ledger <PATH>
               The ledger's file
-              
+
               [default: .stigg-import/ledger.db]
 
           --run <RUN>
@@ -812,7 +821,7 @@ fn help_of_status_and_rejects() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -855,7 +864,7 @@ fn help_of_schema_completions_and_man() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -876,7 +885,7 @@ fn help_of_schema_completions_and_man() {
     Arguments:
       <SHELL>
               The shell
-              
+
               [possible values: bash, elvish, fish, powershell, zsh]
 
     Options:
@@ -895,7 +904,7 @@ fn help_of_schema_completions_and_man() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
@@ -929,7 +938,7 @@ fn help_of_schema_completions_and_man() {
               Possible values:
               - text: A line for people
               - json: A JSON object a line
-              
+
               [default: text]
 
       -h, --help
