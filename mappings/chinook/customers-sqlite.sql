@@ -1,5 +1,4 @@
--- One row for each customer: id, name, e-mail.
-select CustomerId as customer_id, FirstName || ' ' || LastName as name, Email as email, Company as company,
-       Country as country
+-- One row for each customer, in the columns that `customers.toml` reads.
+select CustomerId, FirstName, LastName, Email, Company, Country
 from Customer
 order by CustomerId

@@ -1,6 +1,5 @@
--- One row for each track that was bought: how many, by whom and when.
-select InvoiceLineId as usage_id, Invoice.InvoiceId as invoice_id, CustomerId as customer_id, Quantity as quantity,
-       InvoiceDate as occurred_at
+-- One row for each track that was bought, in the columns that `usage.toml` reads.
+select InvoiceLineId, CustomerId, InvoiceDate, Quantity
 from InvoiceLine
 join Invoice on Invoice.InvoiceId = InvoiceLine.InvoiceId
 order by InvoiceLineId

@@ -20,9 +20,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         stigg-import plan  --mapping M --csv F    what would be sent?\n  \
         stigg-import run   --mapping M --csv F    send it\n\n\
         The key of the target environment is read from STIGG_API_KEY (or STIGG_SERVER_API_KEY).\n\n\
-        Exit codes: 0 all settled, 1 a bug, 2 wrong arguments, 3 some rows rejected, 4 some batches still open\n\
-        (run again), 5 config or mapping doesn't hold (nothing sent), 6 the source failed part-way,\n\
-        7 credentials refused, 8 the ledger can't be written, 9 another run holds the ledger."
+        Exit codes:\n  \
+        0  all settled\n  \
+        1  a bug\n  \
+        2  wrong arguments\n  \
+        3  some rows were rejected, everything else is settled\n  \
+        4  some batches are still open: run the same command again\n  \
+        5  config, mapping or target doesn't hold: nothing was sent\n  \
+        6  the source failed part-way\n  \
+        7  credentials refused\n  \
+        8  the ledger can't be written\n  \
+        9  another run holds the ledger"
 )]
 pub struct Cli {
     /// What to do.
@@ -179,11 +187,14 @@ pub struct Target {
     pub burst: Option<u32>,
 }
 
+/// Where the ledger is, if nothing is said.
+pub const LEDGER: &str = ".stigg-import/ledger.db";
+
 /// Where the ledger is.
 #[derive(Debug, Clone, Args)]
 pub struct LedgerAt {
     /// The ledger's file
-    #[arg(long, value_name = "PATH", default_value = ".stigg-import/ledger.db")]
+    #[arg(long, value_name = "PATH", default_value = LEDGER)]
     pub ledger: PathBuf,
 }
 

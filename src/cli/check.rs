@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
-use super::plan::what_is_wrong;
-use super::report::{counted, grouped};
+use super::report::{counted, grouped, what_is_wrong};
 use super::{out, out_json, setup};
 use crate::clock::SystemClock;
 use crate::config;

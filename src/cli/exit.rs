@@ -46,7 +46,7 @@ impl Exit {
             Some(Stopped::CredentialsRefused(_)) => return Self::Credentials,
             Some(Stopped::RequestMalformed(_)) => return Self::Bug,
             Some(Stopped::SourceBroke(_)) => return Self::Source,
-            Some(Stopped::Interrupted | Stopped::NotTheApi(_)) => return Self::Open,
+            Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::Outage(_)) => return Self::Open,
             Some(Stopped::TooManyRejects(_)) | None => {}
         }
         if summary.total(|step| step.open) > 0 {

@@ -21,7 +21,7 @@ pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> 
         work.max_rejects = Some(bound);
     }
     let finished = import(work, &args.target, &args.ledger.ledger, talk).await?;
-    show(&finished, talk)
+    show(&finished, &args.ledger.ledger, talk)
 }
 
 /// Runs `work` and writes its end into the ledger.
@@ -51,6 +51,7 @@ pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, tal
         stop,
         retry: RetryPolicy::default(),
         max_rejects: work.max_rejects,
+        batch_records_max: None,
     })
     .await;
     let finished = match finished {
@@ -81,7 +82,7 @@ async fn settle(mut finished: Finished, ledger: &dyn Ledger) -> Result<Finished,
 }
 
 /// Prints what happened; returns the exit code.
-pub(super) fn show(finished: &Finished, talk: &Talk) -> Result<Exit, Failure> {
+pub(super) fn show(finished: &Finished, ledger: &Path, talk: &Talk) -> Result<Exit, Failure> {
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
     if talk.json {
         out_json(&finished.summary)?;
@@ -91,20 +92,21 @@ pub(super) fn show(finished: &Finished, talk: &Talk) -> Result<Exit, Failure> {
     if let Some(stopped) = &finished.stopped {
         say(&format!("error: the run stopped early: {stopped}"));
     }
-    if let Some(hint) = hint(exit, finished, talk) {
+    if let Some(hint) = hint(exit, finished, ledger, talk) {
         say(&hint);
     }
     Ok(exit)
 }
 
 /// What to do next.
-fn hint(exit: Exit, finished: &Finished, talk: &Talk) -> Option<String> {
+fn hint(exit: Exit, finished: &Finished, ledger: &Path, talk: &Talk) -> Option<String> {
     let rejects = (!finished.rejects.is_empty() && !talk.quiet).then(|| {
         let files: Vec<String> = finished.rejects.iter().map(|path: &PathBuf| path.display().to_string()).collect();
         format!(
-            "rejected rows are in {}\nhint: stigg-import rejects list --run {} shows why",
+            "rejected rows are in {}\nhint: stigg-import rejects list --run {}{} shows why",
             files.join(", "),
-            finished.summary.run
+            finished.summary.run,
+            setup::ledger_option(ledger)
         )
     });
     match exit {

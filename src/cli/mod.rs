@@ -16,6 +16,7 @@ mod setup;
 mod status;
 mod verify;
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -95,14 +96,21 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 /// Prints data. A reader that has gone (`| head`) is no error.
 fn out(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.write_all(plain(text).as_bytes());
     let _ = stdout.flush();
 }
 
 /// Prints talk.
 fn say(text: &str) {
     let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "{text}");
+    let _ = writeln!(stderr, "{}", plain(text));
+}
+
+/// Text without control characters but line breaks and tabs: what a row or an answer says must not
+/// steer the terminal.
+fn plain(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 fn shown(failure: &Failure) -> ExitCode {

@@ -35,6 +35,11 @@ pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure>
     show(&planned, talk)
 }
 
+/// Shorter than a second is not worth a number.
+fn time_to_send(seconds: f64) -> String {
+    if seconds < 1.0 { "a second".to_owned() } else { report::duration(seconds) }
+}
+
 fn show(planned: &Planned, talk: &Talk) -> Result<Exit, Failure> {
     let steps: Vec<StepSummary> = planned.steps.iter().map(|step| step.summary.clone()).collect();
     let duration_s = steps.iter().map(|step| step.duration_s).sum();
@@ -89,7 +94,7 @@ fn show(planned: &Planned, talk: &Talk) -> Result<Exit, Failure> {
                 step.summary.name,
                 report::counted(records, "record"),
                 report::counted(step.requests, "request"),
-                report::duration(seconds)
+                time_to_send(seconds)
             ),
             (_, None) => writeln!(
                 text,
@@ -100,7 +105,7 @@ fn show(planned: &Planned, talk: &Talk) -> Result<Exit, Failure> {
             ),
         };
         for reject in step.samples.iter().take(5) {
-            let _ = writeln!(text, "  would reject {}: {}", reject.place, what_is_wrong(reject));
+            let _ = writeln!(text, "  would reject {}: {}", reject.place, report::what_is_wrong(reject));
         }
         if step.summary.rejected > 5 {
             let _ = writeln!(text, "  … and {} more", report::grouped(step.summary.rejected - 5));
@@ -108,17 +113,4 @@ fn show(planned: &Planned, talk: &Talk) -> Result<Exit, Failure> {
     }
     out(&text);
     Ok(exit)
-}
-
-/// `field "value" reason`.
-pub(super) fn what_is_wrong(reject: &crate::record::Reject) -> String {
-    let mut text = String::new();
-    if let Some(field) = &reject.field {
-        let _ = write!(text, "{field} ");
-    }
-    if let Some(value) = &reject.value {
-        let _ = write!(text, "{value:?} ");
-    }
-    text.push_str(&reject.reason);
-    text
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
-use super::report::{counted, grouped};
+use super::report::{counted, grouped, quoted};
 use super::setup::{self, Work};
 use super::{import, out, out_json, say};
 use crate::config;
@@ -86,11 +86,16 @@ fn list(of: &args::RejectsOf, talk: &Talk) -> Result<Exit, Failure> {
         );
         for group in &listing.groups {
             let who = if group.failed { "refused by the API: " } else { "" };
-            let field = group.field.as_ref().map(|field| format!("{field} ")).unwrap_or_default();
+            let field = group.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
             let _ = writeln!(text, "{:>8}  {who}{field}{}", grouped(group.count), group.reason);
             for sample in &group.samples {
-                let value = sample.value.as_ref().map(|value| format!(" {value:?}")).unwrap_or_default();
-                let _ = writeln!(text, "          {}{value}: {}", sample.place, sample.reason);
+                let value = sample.value.as_deref().map(|value| format!(" {}", quoted(value))).unwrap_or_default();
+                // The group's reason has `…` where those of its rejects differ, or may differ.
+                let reason = match sample.reason == group.reason {
+                    true => String::new(),
+                    false => format!(": {}", sample.reason),
+                };
+                let _ = writeln!(text, "          {}{value}{reason}", sample.place);
             }
         }
         if listing.others > 0 {
@@ -103,9 +108,12 @@ fn list(of: &args::RejectsOf, talk: &Talk) -> Result<Exit, Failure> {
     }
     out(&text);
     if !talk.quiet {
-        say(
-            "hint: stigg-import rejects export --out fix.csv, correct it, then stigg-import rejects retry --csv fix.csv",
-        );
+        let step = if listed.len() > 1 { " --step STEP" } else { "" };
+        let ledger = setup::ledger_option(&of.ledger.ledger);
+        say(&format!(
+            "hint: stigg-import rejects export{step} --out fix.csv{ledger} writes them as a CSV to correct; \
+             then stigg-import rejects retry{step} --csv fix.csv{ledger}"
+        ));
     }
     Ok(Exit::Settled)
 }
@@ -158,7 +166,9 @@ fn export(args: &args::RejectsExport, talk: &Talk) -> Result<Exit, Failure> {
     if !talk.quiet {
         say(&said(&exported));
         if let Some(file) = &args.out {
-            say(&format!("hint: correct it, then stigg-import rejects retry --csv {}", file.display()));
+            let step = args.of.step.as_ref().map(|step| format!(" --step {step}")).unwrap_or_default();
+            let ledger = setup::ledger_option(&args.of.ledger.ledger);
+            say(&format!("hint: correct it, then stigg-import rejects retry{step} --csv {}{ledger}", file.display()));
         }
     }
     Ok(Exit::Settled)
@@ -228,7 +238,7 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
     };
     let finished = import::import(work, &target, ledger, talk).await?;
     drop(removed);
-    import::show(&finished, talk)
+    import::show(&finished, ledger, talk)
 }
 
 /// What the run was asked to do.

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::entity::KEY_SEPARATOR;
 use crate::pipeline::{StepSummary, Summary};
+use crate::record::Reject;
 
 /// A number with thousands separators: `1,234,567`.
 pub fn grouped(number: u64) -> String {
@@ -33,6 +35,30 @@ pub fn duration(seconds: f64) -> String {
         format!("{} min {} s", whole / 60, whole % 60)
     } else {
         format!("{} h {} min", whole / 3600, whole % 3600 / 60)
+    }
+}
+
+/// Most characters of a value that are shown; the rejects file has the whole row.
+const VALUE_CHARS_MAX: usize = 60;
+
+/// A value in quotes, on one line: a key's parts with blanks between them, a long value cut.
+pub fn quoted(value: &str) -> String {
+    let text = value.trim_end_matches(KEY_SEPARATOR).replace(KEY_SEPARATOR, " ");
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((at, _)) => {
+            format!("{:?} and {} more", &text[..at], counted(text[at..].chars().count() as u64, "character"))
+        }
+        None => format!("{text:?}"),
+    }
+}
+
+/// `field "value": reason`, without what there is not.
+pub fn what_is_wrong(reject: &Reject) -> String {
+    let mut words: Vec<String> = reject.field.iter().map(ToString::to_string).collect();
+    words.extend(reject.value.as_deref().map(quoted));
+    match words.is_empty() {
+        true => reject.reason.to_string(),
+        false => format!("{}: {}", words.join(" "), reject.reason),
     }
 }
 
@@ -150,6 +176,13 @@ mod tests {
         assert_eq!(duration(42.0), "42 s");
         assert_eq!(duration(200.0), "3 min 20 s");
         assert_eq!(duration(7500.0), "2 h 5 min");
+    }
+
+    #[test]
+    fn a_value_is_shown_on_one_line_and_not_whole() {
+        assert_eq!(quoted("cus_1\u{1f}feature-seats\u{1f}"), "\"cus_1 feature-seats\"");
+        assert_eq!(quoted("two\nlines \u{1b}[31m"), "\"two\\nlines \\u{1b}[31m\"");
+        assert_eq!(quoted(&"é".repeat(61)), format!("\"{}\" and 1 character more", "é".repeat(60)));
     }
 
     #[test]

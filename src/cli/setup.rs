@@ -197,6 +197,11 @@ pub(super) async fn ledger_to_read(path: &Path) -> Result<Option<Arc<dyn Ledger>
     }
 }
 
+/// ` --ledger PATH` for a hint, where it is not the default.
+pub(super) fn ledger_option(ledger: &Path) -> String {
+    if ledger == Path::new(args::LEDGER) { String::new() } else { format!(" --ledger {}", ledger.display()) }
+}
+
 /// The folder of temporary files that belongs to a ledger.
 pub(super) fn spill_dir(ledger: &Path) -> PathBuf {
     folder(ledger).to_owned()

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
-use super::report::{aligned, grouped};
+use super::report::{aligned, counted, grouped};
 use super::{out, out_json, setup};
 use crate::ledger::RunInfo;
 
@@ -60,13 +60,13 @@ pub(super) async fn main(args: args::Status, talk: &Talk) -> Result<Exit, Failur
         open += counts.open_batches;
         let _ = writeln!(
             text,
-            "{}: {} {} records known{}",
+            "{}: {} known{}",
             scope.target,
-            grouped(counts.known_records),
-            scope.entity.name(),
+            counted(counts.known_records, &format!("{} record", scope.entity.name())),
             match counts.open_batches {
                 0 => String::new(),
-                _ => format!(", {} open in {} batches", grouped(counts.open_records), grouped(counts.open_batches)),
+                1 => format!(", {} open in 1 batch", grouped(counts.open_records)),
+                more => format!(", {} open in {} batches", grouped(counts.open_records), grouped(more)),
             }
         );
     }

@@ -54,7 +54,9 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
         Some(Stopped::SourceBroke(_)) => Exit::Source,
         Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => Exit::Ledger,
         Some(Stopped::RequestMalformed(_)) => Exit::Bug,
-        Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::TooManyRejects(_)) => Exit::Open,
+        Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::TooManyRejects(_) | Stopped::Outage(_)) => {
+            Exit::Open
+        }
         None if unread > 0 => Exit::Open,
         None if !holds => Exit::Rejects,
         None => Exit::Settled,

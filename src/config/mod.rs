@@ -2,6 +2,8 @@
 
 mod pipeline_file;
 mod schema;
+mod source;
 
-pub use pipeline_file::{ConfigError, PipelineFile, csv_options, input_of, load, parse, quote_of};
+pub use pipeline_file::{ConfigError, PipelineFile, load, parse};
 pub use schema::json_schema;
+pub use source::{csv_options, input_of, quote_of};

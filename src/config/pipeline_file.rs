@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::source;
 use crate::document::{Document, Named, Span};
 use crate::mapping::{self, LoadError, MappingFile};
 use crate::pipeline::{MaxRejects, SourceSpec, StepSpec};
 use crate::problem::{Problem, Problems};
 use crate::sink::Operation;
-use crate::source::{CsvOptions, Input, Quote};
+use crate::source::Input;
 
 /// Most bytes of a pipeline file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -161,7 +162,7 @@ impl Reader<'_> {
                 }
             }
             let mapping = self.needed(table, "mapping", &span).and_then(|mapping| self.mapping(&mapping));
-            let source = self.source(table, &span, mapping.as_deref());
+            let source = source::read(&mut self.document, self.base_dir, table, &span, mapping.as_deref());
             if let (Some(name), Some(mapping), Some(source)) = (name, mapping, source) {
                 steps.push(StepSpec { name: name.text, mapping, source });
             }
@@ -193,79 +194,14 @@ impl Reader<'_> {
             }
         }
     }
-
-    fn source(&mut self, step: &DeTable<'_>, span: &Span, mapping: Option<&MappingFile>) -> Option<SourceSpec> {
-        if !step.contains_key("source") {
-            let hint = "for example source = { csv = \"exports/customers*.csv\" }";
-            self.document.hinted(span.clone(), "the step has no `source`", hint);
-        }
-        let table = self.document.table(step, "source")?;
-        self.document.known_keys(table, &["csv", "delimiter", "quote", "encoding"], "a source");
-        if !table.contains_key("csv") {
-            let hint = "for example source = { csv = \"exports/customers*.csv\" }";
-            self.document.hinted(span.clone(), "the source has no `csv`", hint);
-        }
-        let inputs = self.document.strings(table, "csv")?;
-        let mut options = mapping.map(csv_options).unwrap_or_default();
-        if let Some(delimiter) = self.document.character(table, "delimiter") {
-            match u8::try_from(delimiter) {
-                Ok(byte) if byte.is_ascii() => options.delimiter = Some(byte),
-                _ => self.document.problem(span.clone(), "a delimiter is one ASCII character"),
-            }
-        }
-        if let Some(quote) = self.document.string(table, "quote") {
-            match quote_of(&quote.text) {
-                Some(known) => options.quote = known,
-                None => self.document.problem(quote.span, "a quote is one ASCII character, or none"),
-            }
-        }
-        if let Some(encoding) = self.document.string(table, "encoding") {
-            options.encoding = Some(encoding.text);
-        }
-        let inputs = inputs
-            .iter()
-            .map(|input| match input_of(&input.text) {
-                Input::Path(path) => Input::Path(self.base_dir.join(path)),
-                Input::Glob(pattern) => Input::Glob(self.base_dir.join(pattern).to_string_lossy().into_owned()),
-                Input::Stdin => Input::Stdin,
-            })
-            .collect();
-        Some(SourceSpec::Csv { inputs, options })
-    }
-}
-
-/// A source as people write it: a file, a pattern, or `-`.
-pub fn input_of(text: &str) -> Input {
-    match text.parse() {
-        Ok(input) => input,
-        Err(never) => match never {},
-    }
 }
 
 fn reads_stdin(source: &SourceSpec) -> bool {
     match source {
-        SourceSpec::Csv { inputs, .. } => inputs.iter().any(|input| matches!(input, Input::Stdin)),
-    }
-}
-
-/// What a mapping says about its CSV files.
-pub fn csv_options(mapping: &MappingFile) -> CsvOptions {
-    let hints = mapping.csv();
-    let ascii = |c: char| u8::try_from(c).ok().filter(u8::is_ascii);
-    CsvOptions {
-        delimiter: hints.delimiter.and_then(ascii),
-        quote: hints.quote.and_then(ascii).map_or(Quote::Detect, Quote::Byte),
-        encoding: hints.encoding.clone(),
-        ..CsvOptions::default()
-    }
-}
-
-/// A quote as people write it: one character, or `none`.
-pub fn quote_of(text: &str) -> Option<Quote> {
-    match text.as_bytes() {
-        [byte] if byte.is_ascii() => Some(Quote::Byte(*byte)),
-        b"none" => Some(Quote::None),
-        _ => None,
+        SourceSpec::Csv { inputs, .. } | SourceSpec::Json { inputs, .. } => {
+            inputs.iter().any(|input| matches!(input, Input::Stdin))
+        }
+        SourceSpec::Sql { .. } => false,
     }
 }
 
@@ -301,7 +237,7 @@ mod tests {
         assert_eq!(file.max_rejects, Some(MaxRejects::Share(0.05)));
         let names: Vec<&str> = file.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, ["customers", "usage"]);
-        let SourceSpec::Csv { inputs, options } = &file.steps[0].source;
+        let SourceSpec::Csv { inputs, options } = &file.steps[0].source else { panic!("the first step reads CSV") };
         assert_eq!(options.delimiter, Some(b';'));
         assert_eq!(inputs[0], Input::Path(root.join("a.csv")), "paths count from the pipeline's folder");
         assert!(matches!(&inputs[1], Input::Glob(pattern) if pattern.ends_with("exports/*.csv.gz")));

@@ -51,26 +51,63 @@ pub fn json_schema() -> Value {
                     "properties": {
                         "name": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" },
                         "mapping": { "type": "string", "description": "a mapping file, from this file's folder" },
-                        "source": {
-                            "type": "object",
-                            "additionalProperties": false,
-                            "required": ["csv"],
-                            "properties": {
-                                "csv": {
-                                    "description": "a file, a pattern, or - for standard input; or a list of them",
-                                    "anyOf": [
-                                        { "type": "string" },
-                                        { "type": "array", "items": { "type": "string" }, "minItems": 1 }
-                                    ]
-                                },
-                                "delimiter": { "type": "string", "minLength": 1, "maxLength": 1 },
-                                "quote": { "type": "string", "description": "one character, or none" },
-                                "encoding": { "type": "string", "examples": ["utf-8", "utf-16le", "windows-1252"] }
-                            }
-                        }
+                        "source": source()
                     }
                 }
             }
         }
+    })
+}
+
+fn source() -> Value {
+    let files = json!({
+        "description": "a file, a pattern, or - for standard input; or a list of them",
+        "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }]
+    });
+    let encoding = json!({ "type": "string", "examples": ["utf-8", "utf-16le", "windows-1252"] });
+    let database = |kind: &str, about: &str| {
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": [kind],
+            "oneOf": [{ "required": ["query"] }, { "required": ["table"] }],
+            "properties": {
+                kind: { "type": "string", "description": about },
+                "query": { "type": "string" },
+                "table": { "type": "string" },
+                "key": { "type": "string", "description": "a unique column; rows are read in pages by it" }
+            }
+        })
+    };
+    let url = "the database's URL; ${NAME} is an environment variable, and passwords belong into one";
+    json!({
+        "oneOf": [
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["csv"],
+                "properties": {
+                    "csv": files,
+                    "delimiter": { "type": "string", "minLength": 1, "maxLength": 1 },
+                    "quote": { "type": "string", "description": "one character, or none" },
+                    "encoding": encoding
+                }
+            },
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["json"],
+                "properties": {
+                    "json": files,
+                    "array": { "type": "string", "description": "the array that holds the records, in an object" },
+                    "each": { "type": "string", "description": "one row for each entry of this object or array" },
+                    "encoding": encoding
+                }
+            },
+            database("postgres", url),
+            database("mysql", url),
+            database("mariadb", url),
+            database("sqlite", "the database's file")
+        ]
     })
 }

@@ -77,6 +77,11 @@ pub(super) fn usage(json: &[u8], found: Option<f64>) -> Vec<Difference> {
     vec![Difference { field: "value".to_owned(), sent: value.to_string(), found: found.map(|found| found.to_string()) }]
 }
 
+/// Whether a record carries the time of its last change, by which the API skips it where it has a newer one.
+pub(super) fn carries_updated_at(json: &[u8]) -> bool {
+    Sent::of(json).0.contains_key("updatedAt")
+}
+
 struct Sent(Map<String, Value>);
 
 impl Sent {

@@ -15,6 +15,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 
 use super::events::{Event, Observer};
+use super::outage::Outage;
 use super::reading::Reading;
 use super::refused::{self, Part, Refusal};
 use super::stop::Stopped;
@@ -25,6 +26,9 @@ use crate::sink::{self, Concurrency, Disposition, Health, Operation, SinkError, 
 
 /// Tries after which a batch that the API itself reports as failed, again and again, is sent in parts.
 const POISON_TRIES: u32 = 3;
+
+/// Longest wait for another import to end, where the API does not say how long: the next one shall not start late.
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Most batches that are written and not yet settled, and most bytes of their JSON. Asynchronous
 /// imports are followed while others are sent, so this is not the concurrency; it bounds memory:
@@ -42,6 +46,7 @@ pub(super) struct Delivery {
     pub run: RunId,
     pub step: String,
     pub scope: Scope,
+    pub outage: Outage,
 }
 
 impl Delivery {
@@ -55,7 +60,7 @@ impl Delivery {
                 biased;
                 Some(bytes) = unsettled.next(), if !unsettled.is_empty() => unsettled_bytes -= bytes,
                 next = batches.recv(), if more && room => match next {
-                    Some(batch) if self.reading.stop.is_raised() => {
+                    Some(batch) if self.reading.stop.ends_sending() => {
                         self.reading.progress.open.add(batch.items.len() as u64);
                     }
                     Some(batch) => {
@@ -81,8 +86,10 @@ impl Delivery {
             }
         };
         self.reading.progress.batches.add(1);
-        let outcomes = self.find_outcomes(&batch, id).await;
+        let mut outcomes = self.find_outcomes(&batch, id).await;
         if let Err(why) = self.settle(&batch, id, &outcomes).await {
+            // To the ledger they are open, and it is what the next run goes by.
+            outcomes.fill(Outcome::Open { reason: why.clone() });
             self.reading.stop.raise(Stopped::LedgerCannotWrite(why));
         }
         for outcome in &outcomes {
@@ -131,10 +138,11 @@ impl Delivery {
     async fn find_outcomes(&self, batch: &Batch, id: BatchId) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.items.len()];
         let mut parts = VecDeque::from([Part::whole(batch)]);
+        let mut waited_for_ready = false;
         while let Some(part) = parts.pop_front() {
             let sent = if part.indices.len() == batch.items.len() { None } else { Some(batch.subset(&part.indices)) };
             let sent = sent.as_ref().unwrap_or(batch);
-            match self.send(sent, id).await {
+            match self.send(sent, id, &mut waited_for_ready).await {
                 Sent::Settled(settled) => {
                     for (index, outcome) in part.indices.iter().zip(settled) {
                         outcomes[*index] = Some(outcome);
@@ -165,23 +173,24 @@ impl Delivery {
     }
 
     /// Sends one request until it has an answer, or patience ends.
-    async fn send(&self, batch: &Batch, id: BatchId) -> Sent {
+    async fn send(&self, batch: &Batch, id: BatchId, waited_for_ready: &mut bool) -> Sent {
         let operation = Operation::of(batch.entity);
         let mut tries = Tries::default();
         let open = |reason: String| Sent::Settled(vec![Outcome::Open { reason }; batch.items.len()]);
         loop {
             let error = match self.submit(batch, operation).await {
-                Ok(Submission::Applied { unanswered, .. }) => return Sent::Settled(answered(batch, &unanswered)),
-                Ok(Submission::Started { task }) => {
+                Some(Ok(Submission::Applied { unanswered, .. })) => return Sent::Settled(answered(batch, &unanswered)),
+                Some(Ok(Submission::Started { task })) => {
                     return Sent::Settled(self.follow(batch, id, task.as_deref()).await);
                 }
-                Err(error) => error,
+                Some(Err(error)) => error,
+                None => return open("the run stopped before it was sent".to_owned()),
             };
             let why = error.with_causes();
             let pause = match error.disposition() {
                 // One poisonous record can make the API fail each time: the others shall get through.
                 Disposition::ReadBack { .. }
-                    if tries.faults >= POISON_TRIES
+                    if tries.faults + 1 >= POISON_TRIES
                         && batch.items.len() > 1
                         && matches!(error, SinkError::Unknown { cause: UnknownCause::Api { .. }, .. }) =>
                 {
@@ -189,9 +198,9 @@ impl Delivery {
                 }
                 // Nothing is doubled by sending again: imports replace what is there.
                 Disposition::Resend { after } | Disposition::ReadBack { after } => after,
-                Disposition::ResendOnceReady if !tries.waited_for_ready => {
-                    // An imported subscription may not be visible yet: once more, later.
-                    tries.waited_for_ready = true;
+                Disposition::ResendOnceReady if !*waited_for_ready => {
+                    // An imported subscription may not be visible yet: once more, later. Not for each part again.
+                    *waited_for_ready = true;
                     Some(self.reading.retry.wait(4, fastrand::f64()))
                 }
                 Disposition::ResendOnceReady | Disposition::Split | Disposition::ReadBackAndSplit => {
@@ -206,7 +215,7 @@ impl Delivery {
                     return open(why);
                 }
             };
-            if self.reading.stop.is_raised()
+            if self.reading.stop.ends_sending()
                 || !self.wait_for_next_try(operation, &error, &mut tries, pause, &why).await
             {
                 return open(format!("{why} (after {} tries)", tries.faults + tries.throttles));
@@ -215,9 +224,17 @@ impl Delivery {
         }
     }
 
-    async fn submit(&self, batch: &Batch, operation: Operation) -> Result<Submission, SinkError> {
-        let mut slot = self.concurrency.acquire().await;
-        let permit = self.reading.budgets.acquire(operation).await;
+    /// Sends once; none where the run was stopped before the request could leave.
+    async fn submit(&self, batch: &Batch, operation: Operation) -> Option<Result<Submission, SinkError>> {
+        let leave = async {
+            let slot = self.concurrency.acquire().await;
+            (slot, self.reading.budgets.acquire(operation).await)
+        };
+        let (mut slot, permit) = tokio::select! {
+            biased;
+            () = self.reading.stop.sending_ended() => return None,
+            leave = leave => leave,
+        };
         self.reading.progress.requests.add(1);
         slot.leave();
         let answer = self.reading.sink.submit(batch, permit).await;
@@ -225,10 +242,15 @@ impl Delivery {
             Err(error) if error.is_overload() => Health::Overloaded,
             Ok(_) | Err(_) => Health::Good,
         });
-        answer
+        match answer.as_ref().err().map(Trouble::of) {
+            Some(Trouble::NoAnswer) => {}
+            Some(Trouble::AskedToWait { .. } | Trouble::Answered) | None => self.outage.answered(),
+        }
+        Some(answer)
     }
 
-    /// Whether there is a next try. "Slow down" is no fault: it pauses everybody, and is counted apart.
+    /// Whether there is a next try. "Slow down" and "another import is under way" are no faults: they pause everybody,
+    /// and are counted apart.
     async fn wait_for_next_try(
         &self,
         operation: Operation,
@@ -237,19 +259,27 @@ impl Delivery {
         asked: Option<Duration>,
         why: &str,
     ) -> bool {
-        if matches!(error, SinkError::Throttled { .. }) {
+        let retry = &self.reading.retry;
+        let trouble = Trouble::of(error);
+        if let Trouble::AskedToWait { longest } = trouble {
             tries.throttles += 1;
             self.reading.progress.throttled.add(1);
-            let pause = asked.unwrap_or_else(|| self.reading.retry.wait(tries.throttles + 1, fastrand::f64()));
+            let pause = asked.unwrap_or_else(|| retry.wait(tries.throttles + 1, fastrand::f64()).min(longest));
             self.reading.budgets.pause(operation, pause);
             self.observer.event(&Event::Throttled { pause });
-            return tries.throttles <= self.reading.retry.throttles_max;
+            return tries.throttles <= retry.throttles_max;
         }
         tries.faults += 1;
-        if tries.faults >= self.reading.retry.tries_max {
+        if matches!(trouble, Trouble::NoAnswer)
+            && let Some(lasted) = self.outage.fault(retry)
+        {
+            self.reading.stop.raise(Stopped::Outage(format!("nothing for {} s; the last: {why}", lasted.as_secs())));
             return false;
         }
-        let wait = asked.unwrap_or_else(|| self.reading.retry.wait(tries.faults, fastrand::f64()));
+        if tries.faults >= retry.tries_max {
+            return false;
+        }
+        let wait = asked.unwrap_or_else(|| retry.wait(tries.faults, fastrand::f64()));
         self.observer.event(&Event::Resending { next_try: tries.faults + 1, wait, why: why.to_owned() });
         self.reading.stop.wait(wait).await
     }
@@ -269,7 +299,34 @@ fn answered(batch: &Batch, unanswered: &[usize]) -> Vec<Outcome> {
 struct Tries {
     faults: u32,
     throttles: u32,
-    waited_for_ready: bool,
+}
+
+/// What an error says of the API.
+enum Trouble {
+    /// It is there, and wants us to wait; this is the longest wait of our own choice.
+    AskedToWait { longest: Duration },
+    /// It is not there, or fails.
+    NoAnswer,
+    /// It is there.
+    Answered,
+}
+
+impl Trouble {
+    fn of(error: &SinkError) -> Self {
+        match error {
+            SinkError::Throttled { .. } => Self::AskedToWait { longest: Duration::MAX },
+            SinkError::Busy { .. } => Self::AskedToWait { longest: BUSY_WAIT_MAX },
+            SinkError::NotSent { .. } | SinkError::Unknown { .. } => Self::NoAnswer,
+            SinkError::Refused { .. }
+            | SinkError::TooLarge
+            | SinkError::WholeImport { .. }
+            | SinkError::NotReady { .. }
+            | SinkError::Unauthorized { .. }
+            | SinkError::Forbidden { .. }
+            | SinkError::Malformed { .. }
+            | SinkError::NotTheApi { .. } => Self::Answered,
+        }
+    }
 }
 
 /// What came of a request.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deliver::Delivery;
+use super::refused::holds_word;
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::sink::{Operation, ReadSubscription, TaskState, TaskStatus};
 
@@ -35,14 +36,16 @@ impl Delivery {
                 task_readable = false;
             }
             look_ms = (look_ms * 2).min(LOOK_MS.1);
+            let mut task_runs = false;
             if task_readable && ended.is_none() {
                 match self.look_at_task(task.unwrap_or_default()).await {
                     Look::Running { progress } => {
+                        task_runs = true;
                         if waiting.progressed(progress) {
                             moved = Instant::now();
                         }
                         if moved.elapsed() < Duration::from_millis(self.reading.retry.stalled_ms)
-                            && !self.reading.stop.is_raised()
+                            && !self.reading.stop.ends_sending()
                         {
                             continue;
                         }
@@ -64,25 +67,28 @@ impl Delivery {
             if waiting.missing() == 0 {
                 return waiting.into_outcomes(|_| unreachable_missing());
             }
-            if let Err(why) = read
-                && self.reading.stop.is_raised()
-            {
-                return waiting.into_outcomes(|_| Outcome::Open { reason: why.clone() });
-            }
-            if self.reading.stop.is_raised() {
-                return waiting.into_outcomes(|_| Outcome::Open {
-                    reason: "stopped before the import's end was seen".to_owned(),
-                });
+            let stalled = moved.elapsed() >= Duration::from_millis(self.reading.retry.stalled_ms);
+            let left_open = match read {
+                _ if self.reading.stop.ends_sending() => Some("stopped before the import's end was seen".to_owned()),
+                // What could not be looked up is not missing.
+                Err(why) if stalled => Some(format!("the API took the import, and can't be asked about it: {why}")),
+                // It may still come.
+                Ok(()) if stalled && task_runs => Some("the import is under way, and nothing moves".to_owned()),
+                Err(_) => continue,
+                Ok(()) => None,
+            };
+            if let Some(reason) = left_open {
+                return waiting.into_outcomes(|_| Outcome::Open { reason: reason.clone() });
             }
             match &ended {
-                // The task itself says of each missing record that it was not taken: waiting is no use.
-                Some((_, end)) if waiting.keys_missing().all(|key| end.own_words(key).is_some()) => {
+                // The task itself names each missing record as not taken: waiting is no use.
+                Some((_, end)) if waiting.keys_missing().all(|key| end.names(key)) => {
                     return waiting.into_outcomes(|missing| end.reason(missing));
                 }
                 Some((at, end)) if at.elapsed() >= Duration::from_millis(self.reading.retry.visible_ms) => {
                     return waiting.into_outcomes(|missing| end.reason(missing));
                 }
-                None if moved.elapsed() >= Duration::from_millis(self.reading.retry.stalled_ms) => {
+                None if stalled => {
                     return waiting.into_outcomes(|missing| missing.never_seen(self.reading.retry.stalled_ms));
                 }
                 Some(_) | None => {}
@@ -90,7 +96,7 @@ impl Delivery {
         }
     }
 
-    async fn look_at_task(&self, task: &str) -> Look {
+    pub(super) async fn look_at_task(&self, task: &str) -> Look {
         match self.reading.again(Operation::ImportTasks, |permit| self.reading.sink.task(task, permit)).await {
             Ok(TaskState::Running { progress }) => Look::Running { progress },
             Ok(TaskState::Finished { status, errors }) => Look::Ended(TaskEnd { status, errors }),
@@ -110,37 +116,52 @@ impl Delivery {
         for (index, id) in open.iter().zip(ids) {
             if let Some(subscription) = found.get(id) {
                 let differences = super::compare::subscription(batch.json_of(&batch.items[*index]), subscription);
-                waiting.saw(*index, differences.first().map(ToString::to_string));
+                let json = batch.json_of(&batch.items[*index]);
+                let differs = differences.first().map(|first| Differs {
+                    how: first.to_string(),
+                    newer_wins: super::compare::carries_updated_at(json),
+                });
+                waiting.saw(*index, differs);
             }
         }
         Ok(())
     }
 }
 
-enum Look {
+/// What a look at a task showed.
+pub(super) enum Look {
     Running { progress: u8 },
     Ended(TaskEnd),
     NotListed,
     Unreadable,
 }
 
-struct TaskEnd {
+pub(super) struct TaskEnd {
     status: TaskStatus,
     errors: Vec<(String, String)>,
 }
 
 impl TaskEnd {
-    /// The task's own word for a record, where it names it.
+    /// Whether it names a record as not taken. An id in its words proves nothing: a customer may have the same.
+    fn names(&self, key: &str) -> bool {
+        self.errors.iter().any(|(id, _)| id == key)
+    }
+
+    /// The task's own words for a record, or those that hold its id.
     fn own_words(&self, key: &str) -> Option<&str> {
-        let own = self.errors.iter().find(|(id, error)| id == key || error.contains(key));
+        let named = self.errors.iter().find(|(id, _)| id == key);
+        let own = named.or_else(|| self.errors.iter().find(|(_, error)| holds_word(error, key)));
         own.map(|(_, error)| error.as_str())
     }
 
     /// Why a record is not there: the task's own word for it, where it has one.
     fn reason(&self, missing: &Missing) -> Outcome {
+        if !self.names(&missing.key) && missing.has_newer() {
+            return Outcome::Accepted;
+        }
         let message = match (self.own_words(&missing.key), &missing.differs, &self.errors[..]) {
             (Some(error), _, _) => error.to_owned(),
-            (None, Some(differs), _) => format!("the API has the subscription with other content: {differs}"),
+            (None, Some(Differs { how, .. }), _) => format!("the API has the subscription with other content: {how}"),
             (None, None, []) => format!("the import ended ({:?}) without it, and gave no reason", self.status),
             (None, None, errors) => {
                 let mut words: Vec<&str> = errors.iter().map(|(_, error)| error.as_str()).collect();
@@ -157,16 +178,32 @@ impl TaskEnd {
     }
 }
 
-/// A record that could not be read back.
+/// How a record that was read back is not as it was sent.
+#[derive(Clone)]
+struct Differs {
+    how: String,
+    /// Whether it was sent with `updatedAt`: the API skips it, silently, where it has a newer one.
+    newer_wins: bool,
+}
+
+/// A record that could not be read back as it was sent.
 struct Missing {
     key: String,
-    differs: Option<String>,
+    differs: Option<Differs>,
 }
 
 impl Missing {
+    /// Whether the API may have kept a newer one, which is what the mapping asked for.
+    fn has_newer(&self) -> bool {
+        self.differs.as_ref().is_some_and(|differs| differs.newer_wins)
+    }
+
     fn never_seen(&self, stalled_ms: u64) -> Outcome {
+        if self.has_newer() {
+            return Outcome::Accepted;
+        }
         let what = match &self.differs {
-            Some(differs) => format!("the API has the subscription with other content: {differs}"),
+            Some(Differs { how, .. }) => format!("the API has the subscription with other content: {how}"),
             None => "the API took the import and the subscription is not there".to_owned(),
         };
         Outcome::Failed {
@@ -181,7 +218,7 @@ struct Waiting {
     keys: Vec<String>,
     /// Positions that were not read back as sent yet.
     open: BTreeSet<usize>,
-    differs: HashMap<usize, String>,
+    differs: HashMap<usize, Differs>,
     progress: Option<u8>,
 }
 
@@ -207,7 +244,7 @@ impl Waiting {
         self.progress.replace(progress) != Some(progress)
     }
 
-    fn saw(&mut self, index: usize, differs: Option<String>) {
+    fn saw(&mut self, index: usize, differs: Option<Differs>) {
         match differs {
             None => {
                 self.differs.remove(&index);

@@ -10,6 +10,7 @@ mod diff;
 mod events;
 mod follow;
 mod max_rejects;
+mod outage;
 mod plan;
 mod prepare;
 mod reading;

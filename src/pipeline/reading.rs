@@ -1,6 +1,7 @@
 //! Reading back from the API: page by page, within the read budgets, again after faults.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::retry::RetryPolicy;
 use super::stop::Stop;
@@ -9,6 +10,9 @@ use crate::sink::{
     Budgets, Disposition, Operation, Page, Permit, READ_IDS_MAX, ReadCustomer, ReadSubscription, ReadUsage, Sink,
     SinkError,
 };
+
+/// How long a run that was stopped waits for the permit of a read.
+const LAST_PERMIT: Duration = Duration::from_secs(2);
 
 /// What reading needs. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +70,12 @@ impl Reading {
         self.again(Operation::EntitlementsState, |permit| self.sink.read_usage(customer_id, resource_id, permit)).await
     }
 
+    /// Ends when a stopped run has waited long enough for its last look: a pause may last a quarter of an hour.
+    async fn last_permit(&self) {
+        self.stop.sending_ended().await;
+        tokio::time::sleep(LAST_PERMIT).await;
+    }
+
     /// Asks again after faults: a read changes nothing.
     pub(super) async fn again<T, F>(&self, operation: Operation, ask: impl Fn(Permit) -> F) -> Result<T, SinkError>
     where
@@ -73,7 +83,11 @@ impl Reading {
     {
         let (mut faults, mut throttles) = (0, 0);
         loop {
-            let permit = self.budgets.acquire(operation).await;
+            let permit = tokio::select! {
+                biased;
+                permit = self.budgets.acquire(operation) => permit,
+                () = self.last_permit() => return Err(SinkError::Throttled { retry_after: None }),
+            };
             self.progress.reads.add(1);
             let error = match ask(permit).await {
                 Ok(answer) => return Ok(answer),
@@ -90,7 +104,7 @@ impl Reading {
                 throttles += 1;
                 self.progress.throttled.add(1);
                 self.budgets.pause(operation, after.unwrap_or_else(|| self.retry.wait(throttles + 1, fastrand::f64())));
-                if throttles > self.retry.throttles_max || self.stop.is_raised() {
+                if throttles > self.retry.throttles_max || self.stop.ends_sending() {
                     return Err(error);
                 }
             } else {

@@ -111,7 +111,7 @@ fn is_named(batch: &Batch, item: &Item, refusal: &Refusal) -> bool {
 }
 
 /// Whether `text` holds `word` with no id character around it.
-fn holds_word(text: &str, word: &str) -> bool {
+pub(super) fn holds_word(text: &str, word: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '|');
     !word.is_empty()
         && text.match_indices(word).any(|(at, _)| {

@@ -4,21 +4,46 @@
 //! again whatever their content. What is left afterwards is no longer in the source.
 
 use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::deliver::Delivery;
 use super::events::Event;
+use super::follow::Look;
 use crate::entity::Entity;
 use crate::ledger::{LedgerError, OpenBatch};
 
+/// Wait between two looks at an import of an earlier run.
+const LOOK_AT_EARLIER: Duration = Duration::from_secs(2);
+
 impl Delivery {
-    /// Says that there are open batches.
+    /// Says that there are open batches, and outlasts what the API still does for them.
     pub(super) async fn announce_open(&self) -> Result<(), LedgerError> {
         let open = self.ledger.open_batches(&self.scope).await?;
         if !open.is_empty() {
             let records = open.iter().map(|batch| batch.items.len()).sum();
             self.observer.event(&Event::Resuming { batches: open.len(), records });
         }
+        for task in open.iter().filter_map(|batch| batch.task.as_deref()) {
+            self.outlast(task).await;
+        }
         Ok(())
+    }
+
+    /// Waits while an import of an earlier run is at work: what it has yet to write would come over newer content that
+    /// is sent now. One that does not move is not waited for.
+    async fn outlast(&self, task: &str) {
+        let (mut moved, mut last) = (Instant::now(), None);
+        while let Look::Running { progress } = self.look_at_task(task).await {
+            if last.replace(progress) != Some(progress) {
+                moved = Instant::now();
+            }
+            let stalled = moved.elapsed() >= Duration::from_millis(self.reading.retry.stalled_ms);
+            if stalled || !self.reading.stop.wait(LOOK_AT_EARLIER).await {
+                return;
+            }
+        }
     }
 
     /// Closes them, after a run that read the whole source and settled everything: each of their

@@ -11,8 +11,10 @@ pub struct RetryPolicy {
     pub wait_ms_max: u64,
     /// Most tries of one request after faults; "slow down" does not count as a fault.
     pub tries_max: u32,
-    /// Most answers "slow down" to one request before it is left to the next run.
+    /// Most answers "slow down" or "another import is under way" to one request before it is left to the next run.
     pub throttles_max: u32,
+    /// How long nothing may be answered before the run ends and leaves the rest to the next one.
+    pub outage_ms: u64,
     /// How long an asynchronous import may show no progress before what is missing counts as refused.
     pub stalled_ms: u64,
     /// How long after the end of an asynchronous import its records may stay invisible.
@@ -28,6 +30,7 @@ impl Default for RetryPolicy {
             wait_ms_max: 30_000,
             tries_max: 8,
             throttles_max: 60,
+            outage_ms: 180_000,
             stalled_ms: 120_000,
             visible_ms: 30_000,
         }

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::deliver::Delivery;
 use super::diff::Diff;
 use super::events::{Event, Observer};
 use super::max_rejects::MaxRejects;
+use super::outage::Outage;
 use super::prepare::Preparation;
 use super::reading::Reading;
 use super::retry::RetryPolicy;
@@ -62,6 +64,8 @@ pub struct Job {
     pub retry: RetryPolicy,
     /// When to give up on a source.
     pub max_rejects: Option<MaxRejects>,
+    /// Most records in a request; none: as many as the API takes.
+    pub batch_records_max: Option<usize>,
 }
 
 /// A run that is over.
@@ -138,7 +142,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         rejects: Vec::new(),
     };
     let concurrency = Arc::new(Concurrency::new(ConcurrencyBounds::default()));
-    let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, .. } = job;
+    let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, batch_records_max, .. } = job;
     for step in steps {
         if stop.is_raised() || finished.summary.total(|step| step.open) > 0 {
             break;
@@ -160,8 +164,14 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             stop: stop.clone(),
             retry,
             max_rejects,
+            batch_records_max,
         };
-        finished.summary.steps.push(step.run().await?);
+        match step.run().await {
+            Ok(summary) => finished.summary.steps.push(summary),
+            Err(error) if finished.summary.steps.is_empty() => return Err(error.into()),
+            // Earlier steps were sent, and their account is owed.
+            Err(error) => stop.raise(Stopped::LedgerCannotWrite(super::with_causes(&error))),
+        }
         let writer = writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         finished.rejects.extend(writer.path().map(std::path::Path::to_owned));
     }
@@ -187,9 +197,11 @@ struct StepRun {
     stop: Arc<Stop>,
     retry: RetryPolicy,
     max_rejects: Option<MaxRejects>,
+    batch_records_max: Option<usize>,
 }
 
 impl StepRun {
+    /// Fails only before anything is sent.
     async fn run(self) -> Result<StepSummary, LedgerError> {
         let began = Instant::now();
         let (name, entity) = (self.step.name.clone(), self.step.entity);
@@ -202,10 +214,14 @@ impl StepRun {
         });
         let index = self.ledger.load_index(&self.scope).await?;
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES_MAX);
+        let mut limits = BatchLimits::of(entity);
+        if let Some(records_max) = self.batch_records_max {
+            limits.records_max = records_max.clamp(1, limits.records_max);
+        }
         let preparation = Preparation {
             rows: self.step.rows,
             mapper: Mapper::new(self.step.plan.clone(), self.spill.clone()),
-            diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity))),
+            diff: Diff::new(index, Builder::new(entity, limits)),
             progress: self.progress.clone(),
             rejects: Some(self.writer.clone()),
             max_rejects: self.max_rejects,
@@ -227,20 +243,25 @@ impl StepRun {
             run: self.run,
             step: name.clone(),
             scope: self.scope.clone(),
+            outage: Outage::default(),
         };
         delivery.announce_open().await?;
         // A task of its own: rows are read and mapped on one core while batches are sent on another.
-        let preparing = tokio::spawn(preparation.prepare(sender));
+        // In a set, which ends it when this future is dropped: nobody shall read and write rejects for a run that is gone.
+        let mut preparing = JoinSet::new();
+        preparing.spawn(preparation.prepare(sender));
         delivery.deliver(receiver).await;
-        let prepared = match preparing.await {
+        let prepared = match preparing.join_next().await.expect("the set holds a task") {
             Ok(prepared) => prepared,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         if prepared.complete && self.progress.open.get() == 0 {
-            delivery.close_open().await?;
+            delivery.close_open().await.unwrap_or_else(|error| delivery.ledger_failed(&error));
         }
-        if self.stop.why().is_none() {
-            self.ledger.compact(Compaction::WhenWorthIt).await?;
+        if self.stop.why().is_none()
+            && let Err(error) = self.ledger.compact(Compaction::WhenWorthIt).await
+        {
+            delivery.ledger_failed(&error);
         }
         let duration_s = began.elapsed().as_secs_f64();
         let mut summary = StepSummary::new(&name, entity, prepared.records, &self.progress, duration_s);

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::entity::Entity;
 use crate::mapping::{self, MappingFile, Plan};
 use crate::problem::Problems;
-use crate::source::{self, CsvOptions, Input, Rows, SourceError};
+use crate::source::{self, CsvOptions, Input, JsonOptions, Rows, SourceError, SqlOptions};
 
 /// What a step reads and how it maps it.
 #[derive(Debug)]
@@ -29,6 +29,21 @@ pub enum SourceSpec {
         /// How they are written.
         options: CsvOptions,
     },
+    /// JSON text: records on lines, in an array, or in an array of an object. The mapping's columns
+    /// are names or paths in each record.
+    Json {
+        /// Files, patterns, or standard input, read in this order.
+        inputs: Vec<Input>,
+        /// How they are written.
+        options: JsonOptions,
+    },
+    /// A query or table of a database.
+    Sql {
+        /// What places call it.
+        name: String,
+        /// Where it is and how it is read.
+        options: Box<SqlOptions>,
+    },
 }
 
 /// A step whose source is open and whose mapping fits its columns.
@@ -41,6 +56,22 @@ pub struct OpenStep {
 }
 
 impl OpenStep {
+    /// A step of rows that are open already, whatever gave them.
+    ///
+    /// # Errors
+    ///
+    /// All that the rows' columns lack for the mapping.
+    pub fn new(name: &str, mapping: &MappingFile, rows: Rows, clock: &dyn Clock) -> Result<Self, Problems> {
+        let plan = mapping::compile(mapping, rows.columns(), clock)?;
+        Ok(Self {
+            name: name.to_owned(),
+            entity: mapping.entity(),
+            mapping_name: mapping.name().to_owned(),
+            rows,
+            plan: Arc::new(plan),
+        })
+    }
+
     /// The step's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -95,17 +126,16 @@ pub async fn open_steps(steps: &[StepSpec], clock: &dyn Clock) -> Result<Vec<Ope
     for step in steps {
         let rows = match &step.source {
             SourceSpec::Csv { inputs, options } => source::open_csv(inputs, options).await,
+            SourceSpec::Json { inputs, options } => {
+                let wanted: Vec<String> = step.mapping.columns_used().into_iter().map(|column| column.name).collect();
+                source::open_json(inputs, options, &wanted).await
+            }
+            SourceSpec::Sql { name, options } => source::open_sql(name, options).await,
         }
         .map_err(|source| OpenStepError::Source { step: step.name.clone(), source })?;
-        let plan = mapping::compile(&step.mapping, rows.columns(), clock)
+        let open = OpenStep::new(&step.name, &step.mapping, rows, clock)
             .map_err(|problems| OpenStepError::Mapping { step: step.name.clone(), problems })?;
-        opened.push(OpenStep {
-            name: step.name.clone(),
-            entity: step.mapping.entity(),
-            mapping_name: step.mapping.name().to_owned(),
-            rows,
-            plan: Arc::new(plan),
-        });
+        opened.push(open);
     }
     Ok(opened)
 }

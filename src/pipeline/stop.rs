@@ -23,6 +23,8 @@ pub enum Stopped {
     TooManyRejects(String),
     /// Temporary files of the mapping can't be written.
     SpillFailed(String),
+    /// The API has not answered for so long that the rest is left to the next run.
+    Outage(String),
 }
 
 impl std::fmt::Display for Stopped {
@@ -36,6 +38,24 @@ impl std::fmt::Display for Stopped {
             Self::NotTheApi(why) => write!(f, "the target is not the API: {why}"),
             Self::TooManyRejects(why) => write!(f, "too many rejects: {why}"),
             Self::SpillFailed(why) => write!(f, "temporary files can't be written: {why}"),
+            Self::Outage(why) => write!(f, "the API does not answer: {why}"),
+        }
+    }
+}
+
+impl Stopped {
+    /// Whether what was read before is still sent: only a source's end is no reason not to.
+    fn sends_on(&self) -> bool {
+        match self {
+            Self::SourceBroke(_) => true,
+            Self::Interrupted
+            | Self::CredentialsRefused(_)
+            | Self::LedgerCannotWrite(_)
+            | Self::RequestMalformed(_)
+            | Self::NotTheApi(_)
+            | Self::TooManyRejects(_)
+            | Self::SpillFailed(_)
+            | Self::Outage(_) => false,
         }
     }
 }
@@ -43,21 +63,26 @@ impl std::fmt::Display for Stopped {
 /// A flag that everybody watches. The first reason stays.
 #[derive(Debug, Default)]
 pub struct Stop {
-    token: CancellationToken,
+    reading: CancellationToken,
+    sending: CancellationToken,
     why: OnceLock<Stopped>,
 }
 
 impl Stop {
-    /// Raises the flag.
+    /// Raises the flag: nothing more is read and, unless the source broke, nothing more is sent.
     pub fn raise(&self, why: Stopped) {
+        let sends_on = why.sends_on();
         // A later reason follows from the first; losing it is wanted.
         let _ = self.why.set(why);
-        self.token.cancel();
+        self.reading.cancel();
+        if !sends_on {
+            self.sending.cancel();
+        }
     }
 
     /// Whether it is raised.
     pub fn is_raised(&self) -> bool {
-        self.token.is_cancelled()
+        self.reading.is_cancelled()
     }
 
     /// Why it is raised.
@@ -67,14 +92,24 @@ impl Stop {
 
     /// Waits until it is raised.
     pub async fn raised(&self) {
-        self.token.cancelled().await;
+        self.reading.cancelled().await;
     }
 
-    /// Waits, but not beyond the flag. Whether the whole time passed.
+    /// Whether nothing more may be sent. What is in flight is settled all the same.
+    pub fn ends_sending(&self) -> bool {
+        self.sending.is_cancelled()
+    }
+
+    /// Waits until nothing more may be sent.
+    pub async fn sending_ended(&self) {
+        self.sending.cancelled().await;
+    }
+
+    /// Waits, but not beyond the moment when nothing more may be sent. Whether the whole time passed.
     pub async fn wait(&self, time: std::time::Duration) -> bool {
         tokio::select! {
             biased;
-            () = self.token.cancelled() => false,
+            () = self.sending.cancelled() => false,
             () = tokio::time::sleep(time) => true,
         }
     }
@@ -92,5 +127,16 @@ mod tests {
         stop.raise(Stopped::SourceBroke("later".into()));
         assert_eq!(stop.why(), Some(&Stopped::Interrupted));
         assert!(!stop.wait(std::time::Duration::from_secs(5)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_source_ends_the_reading_only() {
+        let stop = Stop::default();
+        stop.raise(Stopped::SourceBroke("disk".into()));
+        assert!(stop.is_raised() && !stop.ends_sending());
+        assert!(stop.wait(std::time::Duration::from_secs(5)).await);
+        stop.raise(Stopped::Interrupted);
+        assert!(stop.ends_sending() && !stop.wait(std::time::Duration::from_secs(5)).await);
+        assert_eq!(stop.why(), Some(&Stopped::SourceBroke("disk".into())));
     }
 }

@@ -67,6 +67,10 @@ pub(super) struct Filling {
 }
 
 impl Filling {
+    pub(super) fn new(source: Arc<str>, columns: Arc<[Box<str>]>) -> Self {
+        Self { batch: RowBatch::new(source, columns), record: 0, bad_bytes: 0 }
+    }
+
     /// Adds a row that can't be read, as the record that was just counted.
     #[cold]
     pub(super) fn bad(&mut self, line: u64, reason: String, cells: Vec<String>) {
@@ -170,7 +174,7 @@ impl<F: Format> Plan<F> {
                 batches: &batches,
                 progress: &progress,
                 before_bytes: progress.bytes_read.load(Ordering::Relaxed),
-                filling: Filling { batch: RowBatch::new(source.clone(), columns.clone()), record: 0, bad_bytes: 0 },
+                filling: Filling::new(source.clone(), columns.clone()),
             };
             match reading.input(planned) {
                 Ok(()) => {}

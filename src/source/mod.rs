@@ -74,6 +74,24 @@ struct Progress {
 }
 
 impl Rows {
+    /// Rows that are in memory already, given without a thread; `broke` comes after them. For programs that have
+    /// rows of their own, and for tests with paused time: to them a thread is nobody to wait for.
+    pub fn in_memory(columns: Arc<[Box<str>]>, batches: Vec<Arc<RowBatch>>, broke: Option<SourceError>) -> Self {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for batch in &batches {
+            if names.last() != Some(batch.source()) {
+                names.push(batch.source().clone());
+            }
+        }
+        let (sender, messages) = mpsc::channel(batches.len() + 1);
+        let last = broke.map_or(Message::End, Message::Failed);
+        for message in batches.into_iter().map(Message::Batch).chain([last]) {
+            // The channel has room for all, and its receiver is here.
+            let _ = sender.try_send(message);
+        }
+        Self { columns, names, described: Vec::new(), progress: Arc::default(), messages, done: false }
+    }
+
     /// Column names, in the order of every row's cells: that of the first input. Known before the
     /// first row.
     pub fn columns(&self) -> &Arc<[Box<str>]> {

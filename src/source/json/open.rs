@@ -56,7 +56,11 @@ pub(super) fn open(
 }
 
 /// Goes into the array; gives the keys on the way.
-fn into_array(window: &mut Window<Bytes>, array: Option<&str>, is_key: bool) -> Result<Vec<String>, OpenProblem> {
+pub(super) fn into_array(
+    window: &mut Window<Bytes>,
+    array: Option<&str>,
+    is_key: bool,
+) -> Result<Vec<String>, OpenProblem> {
     let problem = |halt| match halt {
         Halt::Io(error) => OpenProblem::io(error),
         Halt::CutOff => OpenProblem::NotJson("it ends before its records".to_owned()),

@@ -14,14 +14,11 @@ use super::*;
 use crate::record::BadRow;
 use crate::source::{Described, Limits, Written};
 
-/// Record, line and cells.
-type TakenRow = (u64, u64, Vec<Option<String>>);
-
 /// All that a source gave.
 #[derive(Debug, Default)]
 struct Outcome {
     described: Vec<Described>,
-    rows: Vec<TakenRow>,
+    rows: Vec<(u64, u64, Vec<Option<String>>)>,
     bad: Vec<BadRow>,
     error: Option<SourceError>,
 }
@@ -52,11 +49,6 @@ impl Outcome {
             Written::Json { form, array } => (*form, array.as_deref()),
             Written::Csv { .. } => panic!("it is JSON"),
         }
-    }
-
-    /// What has to be the same however the bytes come.
-    fn essence(&self) -> (&[TakenRow], &[BadRow], String) {
-        (&self.rows, &self.bad, self.error())
     }
 }
 

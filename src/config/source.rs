@@ -1,0 +1,223 @@
+//! The `source` of a step: which kind, where, and how it is written.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use toml::de::DeTable;
+
+use crate::document::{Document, Named, Span};
+use crate::mapping::MappingFile;
+use crate::pipeline::SourceSpec;
+use crate::source::{CsvOptions, Input, JsonOptions, Quote, SqlOptions, SqlQuery};
+
+/// Keys that say which kind of source it is, and the keys that go with each.
+const KINDS: [(&str, &[&str]); 6] = [
+    ("csv", &["delimiter", "quote", "encoding"]),
+    ("json", &["array", "each", "encoding"]),
+    ("postgres", SQL_KEYS),
+    ("mysql", SQL_KEYS),
+    ("mariadb", SQL_KEYS),
+    ("sqlite", SQL_KEYS),
+];
+
+const SQL_KEYS: &[&str] = &["query", "table", "key"];
+
+const EXAMPLE: &str = "for example source = { csv = \"exports/customers*.csv\" }";
+
+/// Reads a step's source; notes what is wrong with it.
+pub(super) fn read(
+    document: &mut Document<'_>,
+    base_dir: &Path,
+    step: &DeTable<'_>,
+    span: &Span,
+    mapping: Option<&MappingFile>,
+) -> Option<SourceSpec> {
+    if !step.contains_key("source") {
+        document.hinted(span.clone(), "the step has no `source`", EXAMPLE);
+    }
+    let table = document.table(step, "source")?;
+    let named: Vec<_> = KINDS.iter().filter(|(kind, _)| table.contains_key(*kind)).collect();
+    let [(kind, keys)] = named[..] else {
+        let kinds = KINDS.map(|(kind, _)| kind);
+        if named.is_empty() {
+            let all: Vec<&str> =
+                kinds.into_iter().chain(KINDS.iter().flat_map(|(_, keys)| keys.iter().copied())).collect();
+            document.known_keys(table, &all, "a source");
+            document.hinted(span.clone(), format!("the source has none of {}", kinds.join(", ")), EXAMPLE);
+        } else {
+            document.problem(span.clone(), format!("a source is one of {}", kinds.join(", ")));
+        }
+        return None;
+    };
+    let known: Vec<&str> = std::iter::once(*kind).chain(keys.iter().copied()).collect();
+    document.known_keys(table, &known, &format!("a {kind} source"));
+    match *kind {
+        "csv" => csv(document, base_dir, table, span, mapping),
+        "json" => json(document, base_dir, table),
+        kind => sql(document, base_dir, table, span, kind),
+    }
+}
+
+fn csv(
+    document: &mut Document<'_>,
+    base_dir: &Path,
+    table: &DeTable<'_>,
+    span: &Span,
+    mapping: Option<&MappingFile>,
+) -> Option<SourceSpec> {
+    let inputs = inputs(document.strings(table, "csv")?, base_dir);
+    let mut options = mapping.map(csv_options).unwrap_or_default();
+    if let Some(delimiter) = document.character(table, "delimiter") {
+        match u8::try_from(delimiter) {
+            Ok(byte) if byte.is_ascii() => options.delimiter = Some(byte),
+            _ => document.problem(span.clone(), "a delimiter is one ASCII character"),
+        }
+    }
+    if let Some(quote) = document.string(table, "quote") {
+        match quote_of(&quote.text) {
+            Some(known) => options.quote = known,
+            None => document.problem(quote.span, "a quote is one ASCII character, or none"),
+        }
+    }
+    if let Some(encoding) = document.string(table, "encoding") {
+        options.encoding = Some(encoding.text);
+    }
+    Some(SourceSpec::Csv { inputs, options })
+}
+
+fn json(document: &mut Document<'_>, base_dir: &Path, table: &DeTable<'_>) -> Option<SourceSpec> {
+    let inputs = inputs(document.strings(table, "json")?, base_dir);
+    let mut text = |key| document.string(table, key).map(|named| named.text);
+    let options =
+        JsonOptions { array: text("array"), each: text("each"), encoding: text("encoding"), ..JsonOptions::default() };
+    Some(SourceSpec::Json { inputs, options })
+}
+
+fn sql(
+    document: &mut Document<'_>,
+    base_dir: &Path,
+    table: &DeTable<'_>,
+    span: &Span,
+    kind: &str,
+) -> Option<SourceSpec> {
+    let url = document.string(table, kind)?;
+    let url = match (kind, expanded(&url.text)) {
+        (_, Err(variable)) => {
+            let message = format!("the environment variable {variable} is not set");
+            document.hinted(url.span, message, "set it to the database's URL");
+            return None;
+        }
+        // A file's path is as good as a URL, and counts from the pipeline's folder.
+        ("sqlite", Ok(path)) if !path.expose_secret().starts_with("sqlite:") => {
+            let path = base_dir.join(path.expose_secret());
+            SecretString::from(format!("sqlite:{}", path.display()))
+        }
+        (_, Ok(expanded)) => {
+            if has_password(&url.text) {
+                let hint = "put the URL into an environment variable and write \"${BILLING_DB_URL}\"";
+                document.hinted(url.span, "passwords do not belong into a file that is shared", hint);
+                return None;
+            }
+            expanded
+        }
+    };
+    let query = match (document.string(table, "query"), document.string(table, "table")) {
+        (Some(query), None) => SqlQuery::Query(query.text),
+        (None, Some(name)) => SqlQuery::Table(name.text),
+        (None, None) => {
+            let hint = "say query = \"select …\" or table = \"customers\"";
+            document.hinted(span.clone(), "the source has neither a `query` nor a `table`", hint);
+            return None;
+        }
+        (Some(_), Some(_)) => {
+            document.problem(span.clone(), "a source has a `query` or a `table`, not both");
+            return None;
+        }
+    };
+    let name = match &query {
+        SqlQuery::Query(_) => format!("{kind} query"),
+        SqlQuery::Table(table) => format!("{kind} table {table}"),
+    };
+    let mut options = SqlOptions::new(url, query);
+    options.key = document.string(table, "key").map(|key| key.text);
+    Some(SourceSpec::Sql { name, options: Box::new(options) })
+}
+
+/// Replaces `${NAME}` by the environment variable's value, or names the first that is not set.
+fn expanded(text: &str) -> Result<SecretString, String> {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let Some(length) = rest[start..].find('}') else { break };
+        result.push_str(&rest[..start]);
+        let name = &rest[start + 2..start + length];
+        result.push_str(&std::env::var(name).map_err(|_| name.to_owned())?);
+        rest = &rest[start + length + 1..];
+    }
+    result.push_str(rest);
+    Ok(SecretString::from(result))
+}
+
+/// Whether a URL as it is written (variables not replaced) holds a password.
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    user.split_once(':').is_some_and(|(_, password)| !password.is_empty() && !password.contains("${"))
+}
+
+fn inputs(texts: Vec<Named>, base_dir: &Path) -> Vec<Input> {
+    let from_base = |text: &Named| match input_of(&text.text) {
+        Input::Path(path) => Input::Path(base_dir.join(path)),
+        Input::Glob(pattern) => Input::Glob(base_dir.join(pattern).to_string_lossy().into_owned()),
+        Input::Stdin => Input::Stdin,
+    };
+    texts.iter().map(from_base).collect()
+}
+
+/// A source as people write it: a file, a pattern, or `-`.
+pub fn input_of(text: &str) -> Input {
+    match text.parse() {
+        Ok(input) => input,
+        Err(never) => match never {},
+    }
+}
+
+/// What a mapping says about its CSV files.
+pub fn csv_options(mapping: &MappingFile) -> CsvOptions {
+    let hints = mapping.csv();
+    let ascii = |c: char| u8::try_from(c).ok().filter(u8::is_ascii);
+    CsvOptions {
+        delimiter: hints.delimiter.and_then(ascii),
+        quote: hints.quote.and_then(ascii).map_or(Quote::Detect, Quote::Byte),
+        encoding: hints.encoding.clone(),
+        ..CsvOptions::default()
+    }
+}
+
+/// A quote as people write it: one character, or `none`.
+pub fn quote_of(text: &str) -> Option<Quote> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() => Some(Quote::Byte(*byte)),
+        b"none" => Some(Quote::None),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_the_file_is_seen_and_a_variable_is_none() {
+        assert!(has_password("postgres://ada:secret@db.example.com/billing"));
+        assert!(!has_password("postgres://ada:${DB_PASSWORD}@db.example.com/billing"));
+        assert!(!has_password("postgres://ada@db.example.com/billing?x=a:b@c"));
+        assert!(!has_password("${BILLING_DB_URL}"));
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named() {
+        assert_eq!(expanded("a${STIGG_IMPORT_NO_SUCH_VARIABLE}b").unwrap_err(), "STIGG_IMPORT_NO_SUCH_VARIABLE");
+        assert_eq!(expanded("a${").expect("it has no variable").expose_secret(), "a${");
+    }
+}

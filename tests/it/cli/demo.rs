@@ -1,0 +1,75 @@
+use serde_json::json;
+
+use crate::program::{Folder, assert_ran};
+
+#[test]
+fn the_summary_balances_and_everything_is_read_back() {
+    let folder = Folder::new();
+    let ran = folder.run("demo --customers 200 --dir demo --json").exits(3);
+    assert_eq!(ran.stderr, "", "{ran}");
+    let summary = ran.json();
+    let places = ["filtered", "rejected", "unchanged", "accepted", "failed", "open"];
+    for step in summary["steps"].as_array().unwrap() {
+        let sum: u64 = places.iter().map(|place| step[*place].as_u64().unwrap()).sum();
+        assert_eq!(step["records"], sum, "{ran}");
+    }
+    assert_eq!((ran.total("open"), &summary["exit"], &summary["ok"]), (0, &json!(3), &json!(false)));
+    assert!(ran.total("accepted") > 500 && ran.total("rejected") > 0 && ran.total("failed") > 0, "{ran}");
+    assert_eq!(summary["verified"]["ok"], true, "{ran}");
+    for name in ["pipeline.toml", "customers.csv", "mappings/stripe/plans.csv", ".stigg-import/rejects/1-usage.jsonl"] {
+        assert!(folder.path("demo").join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_person_reads_what_happened_and_what_to_do_next() {
+    assert_ran!(Folder::new().run("demo --customers 100 --dir demo"), @r#"
+    exit 3
+    --- stdout
+    step           rows  records  accepted  unchanged  rejected  refused time
+    customers       101      101        99          1         1        0 [DURATION]
+    subscriptions    99       99        97          0         2        0 [DURATION]
+    usage           593      215       212          0         2        1 [DURATION]
+
+    every record is accounted for: 415 = 408 accepted + 1 unchanged + 5 rejected + 1 refused by the API
+    read back from the API: 408 of 408 accepted records are there, as the export has them
+
+    the rows that did not fit, each with its place and reason:
+      demo/.stigg-import/rejects/1-customers.jsonl
+      demo/.stigg-import/rejects/1-subscriptions.jsonl
+      demo/.stigg-import/rejects/1-usage.jsonl
+
+    next:
+      stigg-import rejects list --ledger demo/.stigg-import/ledger.db
+      stigg-import sandbox --port 8080    then
+      stigg-import run demo/pipeline.toml --target http://127.0.0.1:[PORT]/graphql
+
+    --- stderr
+    writing a Stripe-style export of 100 customers into demo
+    the embedded Stigg API listens at http://127.0.0.1:[PORT]/graphql
+    importing customers, subscriptions and usage
+    "#);
+}
+
+#[test]
+fn a_demo_can_be_shown_again_in_the_same_folder() {
+    let folder = Folder::new();
+    let first = folder.run("demo --customers 20 --dir demo --json");
+    let second = folder.run("demo --customers 20 --dir demo --json");
+    assert_eq!(first.exit, second.exit, "{second}");
+    assert_eq!(first.total("accepted"), second.total("accepted"));
+    assert!(first.total("accepted") > 0, "{first}");
+}
+
+#[test]
+fn a_folder_that_can_not_be_made_is_said() {
+    let folder = Folder::new();
+    folder.write("file", "");
+    assert_ran!(folder.run("demo --dir file/demo"), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: can't make file/demo
+    "#);
+}

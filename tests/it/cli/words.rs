@@ -1,0 +1,1080 @@
+use serde_json::Value;
+
+use crate::program::{Folder, assert_ran};
+
+#[test]
+fn help_of_the_program() {
+    let folder = Folder::new();
+    assert_ran!(folder.run("--help"), @r#"
+    exit 0
+    --- stdout
+    Moves a business's billing data into Stigg, and keeps it in step.
+
+    Streams customers, subscriptions and usage out of billing exports, maps them by a declarative file
+    to Stigg's import schemas, and delivers them in bulk within the API's rate limits. It remembers what
+    was delivered: the same command is a first import, a resume after a crash, and a nightly sync.
+
+    Usage: stigg-import [OPTIONS] <COMMAND>
+
+    Commands:
+      demo         Show the main job in a minute: no account, no network
+      run          Import, resume, or send what changed: always the same command
+      plan         Say what `run` would do; sends nothing
+      check        Do the files hold? Runs a mapping's examples and maps the first rows
+      verify       Read back from the API and say what differs from the source
+      status       Show the runs of this folder, and what is still open
+      rejects      List, export or retry the rows that were rejected or refused
+      sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
+      schema       Print the JSON Schema of a file format, for editors
+      completions  Print a completion script for a shell
+      man          Print the manual page
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Start here:
+      stigg-import demo                         see the main job work, no account needed
+      stigg-import check --mapping M --csv F    does the mapping fit the export?
+      stigg-import plan  --mapping M --csv F    what would be sent?
+      stigg-import run   --mapping M --csv F    send it
+
+    The key of the target environment is read from STIGG_API_KEY (or STIGG_SERVER_API_KEY).
+
+    Exit codes:
+      0  all settled
+      1  a bug
+      2  wrong arguments
+      3  some rows were rejected, everything else is settled
+      4  some batches are still open: run the same command again
+      5  config, mapping or target doesn't hold: nothing was sent
+      6  the source failed part-way
+      7  credentials refused
+      8  the ledger can't be written
+      9  another run holds the ledger
+
+    --- stderr
+    "#);
+    assert_ran!(folder.run("-h"), @r#"
+    exit 0
+    --- stdout
+    Moves a business's billing data into Stigg, and keeps it in step.
+
+    Usage: stigg-import [OPTIONS] <COMMAND>
+
+    Commands:
+      demo         Show the main job in a minute: no account, no network
+      run          Import, resume, or send what changed: always the same command
+      plan         Say what `run` would do; sends nothing
+      check        Do the files hold? Runs a mapping's examples and maps the first rows
+      verify       Read back from the API and say what differs from the source
+      status       Show the runs of this folder, and what is still open
+      rejects      List, export or retry the rows that were rejected or refused
+      sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
+      schema       Print the JSON Schema of a file format, for editors
+      completions  Print a completion script for a shell
+      man          Print the manual page
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+          --json               Print one JSON object to standard output instead of text
+      -q, --quiet              Say nothing but errors and the result
+      -v, --verbose...         Say more; twice for every request
+          --log-format <FORM>  Form of the log lines on standard error [default: text] [possible values:
+                               text, json]
+      -h, --help               Print help (see more with '--help')
+      -V, --version            Print version
+
+    Start here:
+      stigg-import demo                         see the main job work, no account needed
+      stigg-import check --mapping M --csv F    does the mapping fit the export?
+      stigg-import plan  --mapping M --csv F    what would be sent?
+      stigg-import run   --mapping M --csv F    send it
+
+    The key of the target environment is read from STIGG_API_KEY (or STIGG_SERVER_API_KEY).
+
+    Exit codes:
+      0  all settled
+      1  a bug
+      2  wrong arguments
+      3  some rows were rejected, everything else is settled
+      4  some batches are still open: run the same command again
+      5  config, mapping or target doesn't hold: nothing was sent
+      6  the source failed part-way
+      7  credentials refused
+      8  the ledger can't be written
+      9  another run holds the ledger
+
+    --- stderr
+    "#);
+    assert_ran!(folder.run(""), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    Moves a business's billing data into Stigg, and keeps it in step.
+
+    Usage: stigg-import [OPTIONS] <COMMAND>
+
+    Commands:
+      demo         Show the main job in a minute: no account, no network
+      run          Import, resume, or send what changed: always the same command
+      plan         Say what `run` would do; sends nothing
+      check        Do the files hold? Runs a mapping's examples and maps the first rows
+      verify       Read back from the API and say what differs from the source
+      status       Show the runs of this folder, and what is still open
+      rejects      List, export or retry the rows that were rejected or refused
+      sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
+      schema       Print the JSON Schema of a file format, for editors
+      completions  Print a completion script for a shell
+      man          Print the manual page
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+          --json               Print one JSON object to standard output instead of text
+      -q, --quiet              Say nothing but errors and the result
+      -v, --verbose...         Say more; twice for every request
+          --log-format <FORM>  Form of the log lines on standard error [default: text] [possible values:
+                               text, json]
+      -h, --help               Print help (see more with '--help')
+      -V, --version            Print version
+
+    Start here:
+      stigg-import demo                         see the main job work, no account needed
+      stigg-import check --mapping M --csv F    does the mapping fit the export?
+      stigg-import plan  --mapping M --csv F    what would be sent?
+      stigg-import run   --mapping M --csv F    send it
+
+    The key of the target environment is read from STIGG_API_KEY (or STIGG_SERVER_API_KEY).
+
+    Exit codes:
+      0  all settled
+      1  a bug
+      2  wrong arguments
+      3  some rows were rejected, everything else is settled
+      4  some batches are still open: run the same command again
+      5  config, mapping or target doesn't hold: nothing was sent
+      6  the source failed part-way
+      7  credentials refused
+      8  the ledger can't be written
+      9  another run holds the ledger
+    "#);
+}
+
+#[test]
+fn help_of_run() {
+    assert_ran!(Folder::new().run("run --help"), @r#"
+    exit 0
+    --- stdout
+    Imports what is new or changed.
+
+    The first run sends everything. A run after a crash or an interrupt goes on where it stopped. A run
+    over an unchanged export sends nothing. Rows that do not fit go to the rejects file and never stop
+    the run.
+
+    Usage: stigg-import run [OPTIONS] [PIPELINE.toml]
+
+    Arguments:
+      [PIPELINE.toml]
+              A pipeline file (several steps), instead of --mapping and --csv
+
+    Options:
+      -m, --mapping <FILE>
+              The mapping file
+
+          --csv <FILE>
+              A CSV file, a pattern ('exports/*.csv.gz'), or - for standard input; may be repeated
+
+          --delimiter <CHAR>
+              The CSV's delimiter, where it is not found out by itself: , ; | or tab
+
+          --quote <CHAR>
+              The CSV's quote character, or none
+
+          --encoding <LABEL>
+              The CSV's encoding, where it is not found out by itself: utf-8, utf-16le, windows-1252, …
+
+          --target <URL>
+              The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+
+          --rate-scale <N>
+              Multiply the published rate limits, for a key with higher ones (or a sandbox with
+              --rate-scale)
+
+          --burst <N>
+              Let this many requests go at once before pacing starts; only for short jobs
+
+          --ledger <PATH>
+              The ledger's file
+              
+              [default: .stigg-import/ledger.db]
+
+          --max-rejects <N|N%>
+              Stop after this many rejects, or this share of the rows (5 %)
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import run pipeline.toml
+      stigg-import run --mapping mappings/stripe/customers.toml --csv 'exports/customers*.csv.gz'
+      psql -c "COPY (…) TO STDOUT CSV HEADER" | stigg-import run --mapping customers.toml --csv -
+      stigg-import run --mapping customers.toml --csv customers.csv --target
+      http://127.0.0.1:[PORT]/graphql
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn help_of_plan_and_verify() {
+    assert_ran!(Folder::new().run("plan --help"), @r#"
+    exit 0
+    --- stdout
+    Say what `run` would do; sends nothing
+
+    Usage: stigg-import plan [OPTIONS] [PIPELINE.toml]
+
+    Arguments:
+      [PIPELINE.toml]
+              A pipeline file (several steps), instead of --mapping and --csv
+
+    Options:
+      -m, --mapping <FILE>
+              The mapping file
+
+          --csv <FILE>
+              A CSV file, a pattern ('exports/*.csv.gz'), or - for standard input; may be repeated
+
+          --delimiter <CHAR>
+              The CSV's delimiter, where it is not found out by itself: , ; | or tab
+
+          --quote <CHAR>
+              The CSV's quote character, or none
+
+          --encoding <LABEL>
+              The CSV's encoding, where it is not found out by itself: utf-8, utf-16le, windows-1252, …
+
+          --target <URL>
+              The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+
+          --rate-scale <N>
+              Multiply the published rate limits, for a key with higher ones (or a sandbox with
+              --rate-scale)
+
+          --burst <N>
+              Let this many requests go at once before pacing starts; only for short jobs
+
+          --ledger <PATH>
+              The ledger's file
+              
+              [default: .stigg-import/ledger.db]
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import plan pipeline.toml
+      stigg-import plan --mapping customers.toml --csv customers.csv --json
+
+    --- stderr
+    "#);
+    assert_ran!(Folder::new().run("verify --help"), @r#"
+    exit 0
+    --- stdout
+    Read back from the API and say what differs from the source
+
+    Usage: stigg-import verify [OPTIONS] [PIPELINE.toml]
+
+    Arguments:
+      [PIPELINE.toml]
+              A pipeline file (several steps), instead of --mapping and --csv
+
+    Options:
+      -m, --mapping <FILE>
+              The mapping file
+
+          --csv <FILE>
+              A CSV file, a pattern ('exports/*.csv.gz'), or - for standard input; may be repeated
+
+          --delimiter <CHAR>
+              The CSV's delimiter, where it is not found out by itself: , ; | or tab
+
+          --quote <CHAR>
+              The CSV's quote character, or none
+
+          --encoding <LABEL>
+              The CSV's encoding, where it is not found out by itself: utf-8, utf-16le, windows-1252, …
+
+          --target <URL>
+              The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+
+          --rate-scale <N>
+              Multiply the published rate limits, for a key with higher ones (or a sandbox with
+              --rate-scale)
+
+          --burst <N>
+              Let this many requests go at once before pacing starts; only for short jobs
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import verify pipeline.toml
+      stigg-import verify --mapping customers.toml --csv customers.csv
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn help_of_check() {
+    assert_ran!(Folder::new().run("check --help"), @r#"
+    exit 0
+    --- stdout
+    Do the files hold? Runs a mapping's examples and maps the first rows
+
+    Usage: stigg-import check [OPTIONS] [FILE]...
+
+    Arguments:
+      [FILE]...
+              Mapping or pipeline files
+
+    Options:
+      -m, --mapping <FILE>
+              The mapping file
+
+          --csv <FILE>
+              A CSV file whose header and first rows are tried
+
+          --rows <N>
+              How many rows are tried
+              
+              [default: 1000]
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import check mappings/stripe/customers.toml
+      stigg-import check --mapping customers.toml --csv customers.csv
+      stigg-import check pipeline.toml
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn help_of_demo_and_sandbox() {
+    assert_ran!(Folder::new().run("demo --help"), @r#"
+    exit 0
+    --- stdout
+    Shows the main job in a minute: no account, no network.
+
+    Writes a Stripe-style export with some dirty rows, starts the embedded API, imports customers,
+    subscriptions and usage into it with the mappings that ship, reads everything back, and says what
+    happened.
+
+    Usage: stigg-import demo [OPTIONS]
+
+    Options:
+          --customers <N>
+              How many customers the export has
+              
+              [default: 1000]
+
+          --dir <FOLDER>
+              The folder for the export, the ledger and the rejects [default: a new temporary one]
+
+          --real-limits
+              Keep to the published rate limits (by default the embedded API is a thousand times as
+              generous)
+
+          --seed <N>
+              The export's seed
+              
+              [default: 1]
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import demo
+      stigg-import demo --json
+      stigg-import demo --customers 5000 --dir my-demo
+
+    --- stderr
+    "#);
+    assert_ran!(Folder::new().run("sandbox --help"), @r#"
+    exit 0
+    --- stdout
+    Run the embedded Stigg API on a port, with rate limits, latency and faults
+
+    Usage: stigg-import sandbox [OPTIONS]
+
+    Options:
+          --port <PORT>
+              The port on 127.0.0.1; 0 takes a free one and prints it
+              
+              [default: 8080]
+
+          --catalog <FILE>
+              Plans, features, add-ons and credit currencies (JSON); without it any id is known
+
+          --data <FILE>
+              Keep the data in this file: read at start if it is there, written at the end
+
+          --rate-scale <N>
+              Multiply the published rate limits
+              
+              [default: 1]
+
+          --no-limits
+              Don't limit the rate
+
+          --latency-ms <MS>
+              How long each answer takes
+              
+              [default: 0]
+
+          --key <KEY>
+              Accept only this key; may be repeated [default: any]
+
+          --fault <KIND=P>
+              A fault and its probability (lost_answer=0.05); may be repeated
+
+          --unknown <NAME=CHOICE>
+              How to behave where the API's documents are silent (customer_batch=keep_good_rows); may be
+              repeated
+
+          --seed <N>
+              Seed of the random faults
+              
+              [default: 1]
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import sandbox --port 8080
+      stigg-import sandbox --port 8080 --rate-scale 10 --latency-ms 120 --fault lost_answer=0.05
+      stigg-import sandbox --port 8080 --catalog catalog.json --unknown customer_batch=keep_good_rows
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn help_of_status_and_rejects() {
+    assert_ran!(Folder::new().run("status --help"), @r#"
+    exit 0
+    --- stdout
+    Show the runs of this folder, and what is still open
+
+    Usage: stigg-import status [OPTIONS]
+
+    Options:
+          --ledger <PATH>
+              The ledger's file
+              
+              [default: .stigg-import/ledger.db]
+
+          --runs <N>
+              How many runs
+              
+              [default: 10]
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import status
+      stigg-import status --json
+
+    --- stderr
+    "#);
+    assert_ran!(Folder::new().run("rejects --help"), @r#"
+    exit 0
+    --- stdout
+    List, export or retry the rows that were rejected or refused
+
+    Usage: stigg-import rejects [OPTIONS] <COMMAND>
+
+    Commands:
+      list    What was rejected, by reason, with samples
+      export  Write the rejected rows as a CSV that can be corrected and run again
+      retry   Run a corrected CSV (or the rejected rows as they are) through the same mapping again
+      help    Print this message or the help of the given subcommand(s)
+
+    Options:
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    --- stderr
+    "#);
+    assert_ran!(Folder::new().run("rejects list --help"), @r#"
+    exit 0
+    --- stdout
+    What was rejected, by reason, with samples
+
+    Usage: stigg-import rejects list [OPTIONS]
+
+    Options:
+          --ledger <PATH>
+              The ledger's file
+              
+              [default: .stigg-import/ledger.db]
+
+          --run <RUN>
+              The run [default: the last that rejected something]
+
+          --step <NAME>
+              Only this step
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    --- stderr
+    "#);
+    assert_ran!(Folder::new().run("rejects export --help"), @r#"
+    exit 0
+    --- stdout
+    Write the rejected rows as a CSV that can be corrected and run again
+
+    Usage: stigg-import rejects export [OPTIONS]
+
+    Options:
+          --ledger <PATH>
+              The ledger's file
+              
+              [default: .stigg-import/ledger.db]
+
+          --run <RUN>
+              The run [default: the last that rejected something]
+
+          --step <NAME>
+              Only this step
+
+      -o, --out <FILE>
+              Where to write [default: standard output]
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    --- stderr
+    "#);
+    assert_ran!(Folder::new().run("rejects retry --help"), @r#"
+    exit 0
+    --- stdout
+    Run a corrected CSV (or the rejected rows as they are) through the same mapping again
+
+    Usage: stigg-import rejects retry [OPTIONS]
+
+    Options:
+          --ledger <PATH>
+              The ledger's file
+              
+              [default: .stigg-import/ledger.db]
+
+          --run <RUN>
+              The run [default: the last that rejected something]
+
+          --step <NAME>
+              Only this step
+
+          --csv <FILE>
+              The corrected CSV [default: the rejected rows as they were]
+
+          --target <URL>
+              The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+
+          --rate-scale <N>
+              Multiply the published rate limits, for a key with higher ones (or a sandbox with
+              --rate-scale)
+
+          --burst <N>
+              Let this many requests go at once before pacing starts; only for short jobs
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn help_of_schema_completions_and_man() {
+    assert_ran!(Folder::new().run("schema --help"), @r#"
+    exit 0
+    --- stdout
+    Print the JSON Schema of a file format, for editors
+
+    Usage: stigg-import schema [OPTIONS] <OF>
+
+    Arguments:
+      <OF>
+              Which file format
+
+              Possible values:
+              - mapping:  Mapping files
+              - pipeline: Pipeline files
+
+    Options:
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Example:
+      stigg-import schema mapping > mapping.schema.json
+
+    --- stderr
+    "#);
+    assert_ran!(Folder::new().run("completions --help"), @r#"
+    exit 0
+    --- stdout
+    Print a completion script for a shell
+
+    Usage: stigg-import completions [OPTIONS] <SHELL>
+
+    Arguments:
+      <SHELL>
+              The shell
+              
+              [possible values: bash, elvish, fish, powershell, zsh]
+
+    Options:
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Example:
+      stigg-import completions bash > /etc/bash_completion.d/stigg-import
+
+    --- stderr
+    "#);
+    assert_ran!(Folder::new().run("man --help"), @r#"
+    exit 0
+    --- stdout
+    Print the manual page
+
+    Usage: stigg-import man [OPTIONS]
+
+    Options:
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Example:
+      stigg-import man > stigg-import.1
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn version_is_data() {
+    let ran = Folder::new().run("--version").exits(0);
+    assert_eq!(ran.stdout, concat!("stigg-import ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn wrong_words_end_with_2_and_say_which() {
+    let folder = Folder::new();
+    assert_ran!(folder.run("rum"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: unrecognized subcommand 'rum'
+
+      tip: a similar subcommand exists: 'run'
+
+    Usage: stigg-import [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    "#);
+    assert_ran!(folder.run("run"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: neither a pipeline file nor a mapping is given
+    hint: stigg-import run pipeline.toml, or stigg-import run --mapping M --csv F
+    "#);
+    assert_ran!(folder.run("run --mapping m.toml"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: the following required arguments were not provided:
+      --csv <FILE>
+
+    Usage: stigg-import run --mapping <FILE> --csv <FILE> [PIPELINE.toml]
+
+    For more information, try '--help'.
+    "#);
+    assert_ran!(folder.run("run p.toml --mapping m.toml --csv c.csv"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: the argument '[PIPELINE.toml]' cannot be used with:
+      --mapping <FILE>
+      --csv <FILE>
+
+    Usage: stigg-import run <PIPELINE.toml>
+
+    For more information, try '--help'.
+    "#);
+    assert_ran!(folder.run("run p.toml --rate-scale 0"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: invalid value '0' for '--rate-scale <N>': not a number above zero
+
+    For more information, try '--help'.
+    "#);
+    assert_ran!(folder.run("check"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: there is nothing to check
+    hint: name mapping or pipeline files, or --mapping M --csv F
+    "#);
+    assert_ran!(folder.run("sandbox --port 0 --fault lost_answer=0.1"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: there is no setting "lost_answer"; there are: rate-limited, server-error-before, server-error-after, lost-answer, reset-before, slow, truncated, silent, silent-after, bad-gateway, bad-gateway-after, not-json, unauthenticated, slow-ms, unauthenticated-after
+    "#);
+}
+
+#[test]
+fn wrong_values_end_with_2_before_anything_is_read_or_sent() {
+    let folder = super::clean();
+    assert_ran!(folder.run("run --mapping customers.toml --csv customers.csv --max-rejects some"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: `some` is neither a number of rejects (100) nor a share of the rows (5%)
+    "#);
+    assert_ran!(folder.run("run --mapping customers.toml --csv customers.csv --delimiter ::"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: `::` is no delimiter
+    hint: one ASCII character, or tab
+    "#);
+    assert_ran!(folder.run("run --mapping customers.toml --csv customers.csv --quote quote"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: `quote` is no quote character
+    hint: one ASCII character, or none
+    "#);
+    assert!(!folder.path(".stigg-import").exists());
+}
+
+#[test]
+fn completions_exist_for_every_shell() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = folder.run(&format!("completions {shell}")).exits(0);
+        assert!(ran.stdout.contains("rejects") && ran.stdout.contains("rate-scale"), "{ran}");
+        assert_eq!(ran.stderr, "");
+    }
+}
+
+#[test]
+fn the_manual_page_is_one() {
+    let ran = Folder::new().run("man").exits(0);
+    assert!(ran.stdout.contains(".TH stigg-import 1"), "{ran}");
+}
+
+#[test]
+fn schemas_are_json_schemas() {
+    for of in ["mapping", "pipeline"] {
+        let schema: Value = Folder::new().run(&format!("schema {of}")).exits(0).json();
+        assert!(schema["$schema"].as_str().is_some_and(|dialect| dialect.contains("json-schema.org")), "{schema}");
+        assert_eq!(schema["type"], "object", "{schema}");
+        assert!(schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()), "{schema}");
+    }
+}

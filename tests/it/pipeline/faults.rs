@@ -1,0 +1,358 @@
+//! Random trouble: whatever happens, the runs together end where one undisturbed run ends.
+//!
+//! Each case is made from one seed: data with defects, an API with random behaviour and faults, and runs that are
+//! killed or interrupted at random moments and started again until they are done. `STIGG_IMPORT_FAULT_CASES=N` runs
+//! more cases, `STIGG_IMPORT_FAULT_SEED=S` one of them again.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use stigg_import::ledger::{Access, Durability, Ledger, SqliteLedger};
+use stigg_import::pipeline::{Finished, Stopped, run};
+use stigg_import::sandbox::{FaultKind, Faults, LimiterKind, Pace, Settings, Snapshot, Unknowns};
+
+use super::data::{self, BAD_EMAIL, Data};
+use super::ledger::hold_time;
+use super::unknowns::SWITCHES;
+use super::world::{World, clock, rejects_text, settings};
+
+/// Cases of a normal run of the tests: some ten seconds.
+const CASES: u64 = 40;
+
+/// Runs that are killed or interrupted, at most; after them only the API's faults go on.
+const DISTURBED_RUNS_MAX: usize = 6;
+
+/// Runs after which a case counts as one that never ends.
+const RUNS_MAX: usize = 80;
+
+/// What happens to a run.
+#[derive(Debug, Clone)]
+enum Fate {
+    /// Nothing.
+    Lives,
+    /// No call of ledger or network returns after this many.
+    KilledAfterCalls(i64),
+    /// Killed after this time.
+    KilledAfter(Duration),
+    /// Interrupted after this time.
+    InterruptedAfter(Duration),
+}
+
+#[derive(Debug)]
+struct Case {
+    seed: u64,
+    customers: usize,
+    subscriptions: usize,
+    usage: usize,
+    batch_records_max: Option<usize>,
+    sqlite: bool,
+    unknowns: Vec<String>,
+    faults: Vec<(FaultKind, f64)>,
+    limiter: LimiterKind,
+    latency: Duration,
+    jitter: Duration,
+    pace: Pace,
+    usage_needs_subscription: bool,
+    fates: Vec<Fate>,
+    /// Which version of the data each disturbed run has; the others have version 0.
+    versions: Vec<u8>,
+    rest: Duration,
+}
+
+fn millis(rng: &mut Rng, most: u64) -> Duration {
+    // As often short as long.
+    Duration::from_millis(rng.u64(0..=rng.clone().u64(0..=most)))
+}
+
+impl Case {
+    fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let rng = &mut rng;
+        let mut unknowns = Vec::new();
+        for (switch, choices) in SWITCHES {
+            if rng.f64() < 0.3 {
+                let choice = match *switch {
+                    "read-delay-ms" => rng.u64(0..8000).to_string(),
+                    _ => choices[rng.usize(..choices.len())].to_owned(),
+                };
+                unknowns.push(format!("{switch}={choice}"));
+            }
+        }
+        let mut faults = Vec::new();
+        let worst = [0.0, 0.02, 0.1, 0.3][rng.usize(..4)];
+        if worst > 0.0 {
+            for kind in FaultKind::ALL {
+                if rng.f64() < 0.4 {
+                    let share = if kind == FaultKind::Unauthenticated { 0.1 } else { 0.5 };
+                    faults.push((kind, worst * share * rng.f64()));
+                }
+            }
+        }
+        let limiters = [
+            LimiterKind::FixedWindow,
+            LimiterKind::SlidingLog,
+            LimiterKind::SlidingCounter,
+            // A process that starts anew begins with a permit, so that room is needed for one of each start.
+            LimiterKind::TokenBucket { capacity: 20 },
+        ];
+        let fates: Vec<Fate> = (0..rng.usize(0..=DISTURBED_RUNS_MAX))
+            .map(|_| match rng.usize(..5) {
+                0 => Fate::Lives,
+                1 | 2 => Fate::KilledAfterCalls(rng.i64(1..=rng.clone().i64(2..=120))),
+                3 => Fate::KilledAfter(millis(rng, 120_000)),
+                _ => Fate::InterruptedAfter(millis(rng, 60_000)),
+            })
+            .collect();
+        let changing = rng.bool();
+        let versions = fates.iter().map(|_| if changing { rng.u8(..2) } else { 0 }).collect();
+        Self {
+            seed,
+            customers: rng.usize(1..40),
+            subscriptions: rng.usize(0..30),
+            usage: rng.usize(0..60),
+            batch_records_max: [None, Some(1 + rng.usize(..4)), Some(1 + rng.usize(..20))][rng.usize(..3)],
+            sqlite: rng.f64() < 0.2,
+            unknowns,
+            faults,
+            limiter: limiters[rng.usize(..limiters.len())],
+            latency: millis(rng, 3000),
+            jitter: millis(rng, 1000),
+            pace: Pace {
+                start_delay: millis(rng, 8000),
+                step: Duration::from_millis(1) + millis(rng, 2000),
+                rows_per_step: 1 + rng.usize(..20),
+            },
+            usage_needs_subscription: rng.f64() < 0.3,
+            fates,
+            versions,
+            rest: millis(rng, 90_000),
+        }
+    }
+
+    /// Three exports with defects of every kind: refused by us, refused by the API, repeated, contradicting. Version 1
+    /// has other content in about half of the rows.
+    fn steps(&self, version: u8) -> Vec<Data> {
+        let mut changed = Rng::with_seed(self.seed ^ 0xc4a6);
+        let mut changes = move || if changed.bool() { version } else { 0 };
+        let mut rng = Rng::with_seed(self.seed ^ 0xda7a);
+        let rng = &mut rng;
+        let mut customers = String::from("id,name,email\n");
+        for i in 0..self.customers {
+            let email = match rng.usize(..12) {
+                0 => BAD_EMAIL.to_owned(),
+                1 => "none".to_owned(),
+                _ => format!("c{i}@example.com"),
+            };
+            let row = format!("cus-{i},Customer {i}.{},{email}\n", changes());
+            customers.push_str(&row);
+            match rng.usize(..15) {
+                0 => customers.push_str(&row),
+                1 => customers.push_str(&row.replace("Customer", "Another")),
+                _ => {}
+            }
+        }
+        let mut subscriptions = String::from("id,customer,plan,note\n");
+        for i in 0..self.subscriptions {
+            let plan = if rng.usize(..10) == 0 { "plan-unknown" } else { "plan-free" };
+            // Some belong to customers that do not exist.
+            let customer = rng.usize(..self.customers + 2);
+            let _ = writeln!(subscriptions, "sub-{i},cus-{customer},{plan},{}.{}", rng.u8(..), changes());
+        }
+        let mut usage = String::from("customer,feature,value\n");
+        for _ in 0..self.usage {
+            let feature = ["feature-calls", "feature-calls", "feature-seats", "feature-unknown"]
+                [if rng.usize(..15) == 0 { 3 } else { rng.usize(..3) }];
+            let customer = rng.usize(..self.customers + 1);
+            let _ = writeln!(usage, "cus-{customer},{feature},{}.{}", rng.u32(..1000), changes());
+        }
+        vec![
+            Data::new("customers", data::CUSTOMERS, customers),
+            Data::new("subscriptions", data::SUBSCRIPTIONS, subscriptions),
+            Data::new("usage", data::USAGE, usage),
+        ]
+    }
+
+    fn settings(&self) -> Settings {
+        let mut unknowns = Unknowns::default();
+        for setting in &self.unknowns {
+            unknowns.set(setting).expect("a choice");
+        }
+        let mut faults: Faults = "slow-ms=2000".parse().expect("a fault setting");
+        for (kind, probability) in &self.faults {
+            faults = faults.with(*kind, *probability);
+        }
+        Settings {
+            unknowns,
+            faults,
+            limiter: self.limiter,
+            latency: self.latency,
+            latency_jitter: self.jitter,
+            import_pace: self.pace,
+            usage_needs_subscription: Some(self.usage_needs_subscription),
+            seed: self.seed,
+            ..settings()
+        }
+    }
+
+    /// The end state of one run without trouble, and the keys of what the API refuses.
+    async fn undisturbed(&self) -> (Snapshot, BTreeSet<String>) {
+        let calm = Settings {
+            faults: Faults::default(),
+            latency: Duration::ZERO,
+            latency_jitter: Duration::ZERO,
+            ..self.settings()
+        };
+        let world = World::new(calm);
+        let finished = world.run(&self.steps(0)).await;
+        assert!(is_done(&finished), "an undisturbed run is done: {finished:#?}");
+        (world.snapshot(), failed_keys(&finished))
+    }
+
+    async fn world(&self, folder: &Path) -> World {
+        let mut world = match self.sqlite {
+            true => World::over(self.settings(), sqlite(folder).await, true),
+            false => World::new(self.settings()),
+        };
+        world.batch_records_max = self.batch_records_max;
+        world
+    }
+
+    async fn check(&self) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (expected, refused) = self.undisturbed().await;
+        let world = self.world(folder.path()).await;
+        let steps = self.steps(0);
+        let mut last = None;
+        for number in 0..RUNS_MAX {
+            let fate = self.fates.get(number).unwrap_or(&Fate::Lives);
+            let version = self.versions.get(number).copied().unwrap_or(0);
+            let finished = live(&world, &self.steps(version), fate).await;
+            if let Some(finished) = finished
+                && is_done(&finished)
+                && version == 0
+            {
+                last = Some(finished);
+                break;
+            }
+            if self.sqlite {
+                let held = hold_time();
+                world.ledger.close().await.expect("the ledger closes");
+                drop(held);
+                world.ledger.reopen(sqlite(folder.path()).await);
+            }
+            tokio::time::sleep(self.rest).await;
+            if self.versions.get(number + 1).copied().unwrap_or(0) != version {
+                // An import whose task was not noted before a kill can't be outlasted: the API gets time for it.
+                tokio::time::sleep(Duration::from_secs(300)).await;
+            }
+        }
+        let last = last.expect("it is done some day");
+        // Nothing is lost, nothing is done twice: also when what a killed run began has ended.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(world.snapshot(), expected, "the state of one undisturbed run");
+        assert_eq!(failed_keys(&last), refused, "only what the API refuses has failed");
+        // An accepted record is not sent again.
+        let again = loop {
+            if let Some(again) = live(&world, &steps, &Fate::Lives).await {
+                break again;
+            }
+        };
+        for (step, before) in again.summary.steps.iter().zip(&last.summary.steps) {
+            assert_eq!(step.unchanged, before.unchanged + before.accepted, "sent again: {step:#?} after {before:#?}");
+            assert_eq!(step.accepted, 0, "{step:#?}");
+        }
+        // Nothing left outside of the budget.
+        if !self.unknowns.iter().any(|setting| setting == "bulk-entity-limit=counted") {
+            assert_eq!(world.rate_limited(), 0, "the API's own limiter refused a request");
+        }
+    }
+}
+
+/// Whether every step ran, and settled everything.
+fn is_done(finished: &Finished) -> bool {
+    finished.stopped.is_none() && finished.summary.steps.len() == 3 && finished.summary.total(|step| step.open) == 0
+}
+
+/// The keys of the records that the API refused.
+fn failed_keys(finished: &Finished) -> BTreeSet<String> {
+    let text = rejects_text(finished);
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON"));
+    lines
+        .filter(|line| line["kind"] == "failed")
+        .map(|line| line["key"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+async fn sqlite(folder: &Path) -> Arc<dyn Ledger> {
+    let held = hold_time();
+    let path = folder.join("ledger.db");
+    let ledger = SqliteLedger::open(&path, Access::Write, Durability::default(), Arc::new(clock())).await;
+    drop(held);
+    Arc::new(ledger.expect("the ledger opens"))
+}
+
+/// One run; none where it was killed, or could not begin.
+async fn live(world: &World, steps: &[Data], fate: &Fate) -> Option<Finished> {
+    let job = world.job(steps).await;
+    let stop = job.stop.clone();
+    let forever = Duration::from_secs(1 << 30);
+    let (kill, interrupt) = match fate {
+        Fate::Lives => (forever, forever),
+        Fate::KilledAfterCalls(calls) => {
+            world.fuse.light(*calls);
+            (forever, forever)
+        }
+        Fate::KilledAfter(time) => (*time, forever),
+        Fate::InterruptedAfter(time) => (forever, *time),
+    };
+    let interrupting = async {
+        tokio::time::sleep(interrupt).await;
+        stop.raise(Stopped::Interrupted);
+        std::future::pending::<()>().await;
+    };
+    let finished = tokio::select! {
+        biased;
+        () = world.fuse.burnt() => None,
+        () = tokio::time::sleep(kill) => None,
+        () = interrupting => None,
+        // A refused key or an outage at the start is nothing but a later start.
+        finished = run(job) => finished.ok(),
+    };
+    world.fuse.put_out();
+    let broken = world.wire.broken();
+    assert!(broken.is_empty(), "{broken:#?}");
+    if let Some(finished) = &finished {
+        assert_eq!(finished.summary.unbalanced(), Vec::<&str>::new(), "{:#?}", finished.summary);
+    }
+    finished
+}
+
+fn run_case(seed: u64) {
+    let case = Case::of(seed);
+    let checked = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(case.check());
+    }));
+    assert!(
+        checked.is_ok(),
+        "a case failed, see above: {case:#?}\n\nreplay it with\n  \
+         STIGG_IMPORT_FAULT_SEED={seed} cargo test --test it faults:: -- --nocapture\n"
+    );
+}
+
+#[test]
+fn random_trouble_ends_where_an_undisturbed_run_ends() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    if let Some(seed) = number("STIGG_IMPORT_FAULT_SEED") {
+        return run_case(seed);
+    }
+    let first = fastrand::u64(..1 << 40);
+    for case in 0..number("STIGG_IMPORT_FAULT_CASES").unwrap_or(CASES) {
+        run_case(first + case);
+    }
+}

@@ -1,0 +1,255 @@
+//! A ledger that is looked over its shoulder, and that fails on demand.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use futures::future::BoxFuture;
+use stigg_import::batch::{Batch, BatchId, Outcome};
+use stigg_import::ledger::{
+    Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, OpenBatch, RunFinish, RunId, RunInfo, RunStart,
+    Scope, WriteFailure,
+};
+use stigg_import::record::{Fingerprint, KeyHash};
+
+use super::world::Fuse;
+
+/// A ledger, and what the present run has open in it.
+pub(super) struct Watched {
+    inner: Mutex<Arc<dyn Ledger>>,
+    fuse: Arc<Fuse>,
+    open: Mutex<HashMap<BatchId, Vec<Option<Fingerprint>>>>,
+    opened: Mutex<Vec<BatchId>>,
+    /// Calls of `open` and of `settle` that succeed before all of them fail.
+    opens_left: AtomicU32,
+    settles_left: AtomicU32,
+    /// Whether the ledger works on threads of its own, which tokio's paused clock does not wait for.
+    threaded: bool,
+}
+
+/// Time stands still while this is held: tokio's paused clock only moves when no blocking task runs.
+pub(super) fn hold_time() -> mpsc::Sender<()> {
+    let (held, release) = mpsc::channel();
+    tokio::task::spawn_blocking(move || {
+        let _: Result<(), mpsc::RecvError> = release.recv();
+    });
+    held
+}
+
+impl Watched {
+    pub(super) fn new(inner: Arc<dyn Ledger>, threaded: bool, fuse: Arc<Fuse>) -> Self {
+        Self {
+            inner: Mutex::new(inner),
+            fuse,
+            open: Mutex::default(),
+            opened: Mutex::default(),
+            opens_left: AtomicU32::new(u32::MAX),
+            settles_left: AtomicU32::new(u32::MAX),
+            threaded,
+        }
+    }
+
+    /// Whether a record of this content is open in a batch of the present run.
+    pub(super) fn is_open(&self, content: Fingerprint) -> bool {
+        self.open.lock().unwrap().values().flatten().any(|open| *open == Some(content))
+    }
+
+    /// How many batches were opened so far.
+    pub(super) fn opened(&self) -> usize {
+        self.opened.lock().unwrap().len()
+    }
+
+    /// Every `open` after the next `n` fails.
+    pub(super) fn fail_open_after(&self, n: u32) {
+        self.opens_left.store(n, Ordering::Relaxed);
+    }
+
+    /// Every `settle` after the next `n` fails.
+    pub(super) fn fail_settle_after(&self, n: u32) {
+        self.settles_left.store(n, Ordering::Relaxed);
+    }
+
+    /// Works from now on over another handle of the same ledger, as a new process would.
+    pub(super) fn reopen(&self, inner: Arc<dyn Ledger>) {
+        *self.inner.lock().unwrap() = inner;
+        self.open.lock().unwrap().clear();
+    }
+
+    fn inner(&self) -> Arc<dyn Ledger> {
+        self.inner.lock().unwrap().clone()
+    }
+
+    fn hold(&self) -> Option<mpsc::Sender<()>> {
+        self.threaded.then(hold_time)
+    }
+
+    fn spend(left: &AtomicU32) -> Result<(), LedgerError> {
+        let spent = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| match left {
+            u32::MAX => Some(u32::MAX),
+            left => left.checked_sub(1),
+        });
+        spent.map(drop).map_err(|_| LedgerError::CannotWrite {
+            path: PathBuf::from("ledger.db"),
+            failure: WriteFailure::Full,
+            detail: "disk full".to_owned(),
+        })
+    }
+}
+
+impl Ledger for Watched {
+    fn begin_run(&self, start: RunStart) -> BoxFuture<'_, Result<RunId, LedgerError>> {
+        Box::pin(async move {
+            self.open.lock().unwrap().clear();
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().begin_run(start).await
+        })
+    }
+
+    fn finish_run(&self, run: RunId, finish: RunFinish) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().finish_run(run, finish).await
+        })
+    }
+
+    fn runs(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RunInfo>, LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().runs(limit).await
+        })
+    }
+
+    fn run(&self, run: RunId) -> BoxFuture<'_, Result<Option<RunInfo>, LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().run(run).await
+        })
+    }
+
+    fn scopes(&self) -> BoxFuture<'_, Result<Vec<Scope>, LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().scopes().await
+        })
+    }
+
+    fn load_index<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Index, LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().load_index(scope).await
+        })
+    }
+
+    fn open_batches<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<OpenBatch>, LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().open_batches(scope).await
+        })
+    }
+
+    fn open<'a>(
+        &'a self,
+        run: RunId,
+        step: &'a str,
+        scope: &'a Scope,
+        batches: &'a [&'a Batch],
+    ) -> BoxFuture<'a, Result<Vec<BatchId>, LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            Self::spend(&self.opens_left)?;
+            let ids = {
+                let _held = self.hold();
+                self.inner().open(run, step, scope, batches).await?
+            };
+            for (id, batch) in ids.iter().zip(batches) {
+                let contents = batch.items.iter().map(|item| Some(item.fingerprint)).collect();
+                self.open.lock().unwrap().insert(*id, contents);
+                self.opened.lock().unwrap().push(*id);
+            }
+            self.fuse.burn().await;
+            Ok(ids)
+        })
+    }
+
+    fn note_task<'a>(&'a self, batch: BatchId, task: &'a str) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().note_task(batch, task).await
+        })
+    }
+
+    fn note_attempt(&self, batch: BatchId, request_id: Option<&str>) {
+        self.inner().note_attempt(batch, request_id);
+    }
+
+    fn settle<'a>(&'a self, batch: BatchId, outcomes: &'a [Outcome]) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            Self::spend(&self.settles_left)?;
+            // Before the write: whoever sends a record while it is being settled is wrong already.
+            if let Some(contents) = self.open.lock().unwrap().get_mut(&batch) {
+                for (content, outcome) in contents.iter_mut().zip(outcomes) {
+                    if !matches!(outcome, Outcome::Open { .. }) {
+                        *content = None;
+                    }
+                }
+            }
+            {
+                let _held = self.hold();
+                self.inner().settle(batch, outcomes).await?;
+            }
+            self.fuse.burn().await;
+            Ok(())
+        })
+    }
+
+    fn forget(&self, batch: BatchId) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().forget(batch).await
+        })
+    }
+
+    fn close_superseded<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().close_superseded(scope).await
+        })
+    }
+
+    fn history<'a>(&'a self, scope: &'a Scope, key: KeyHash) -> BoxFuture<'a, Result<Vec<Event>, LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().history(scope, key).await
+        })
+    }
+
+    fn counts<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Counts, LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().counts(scope).await
+        })
+    }
+
+    fn compact(&self, when: Compaction) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().compact(when).await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().close().await
+        })
+    }
+}

@@ -1,0 +1,13 @@
+//! Whole runs against the embedded API, in process and in virtual time.
+
+mod data;
+mod deliver;
+mod faults;
+mod ledger;
+mod rerun;
+mod stop;
+mod subscriptions;
+mod unknowns;
+mod usage;
+mod wire;
+mod world;

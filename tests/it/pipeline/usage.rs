@@ -1,0 +1,104 @@
+//! Usage: refused batches, unknown customers, and subscriptions that are not there yet.
+
+use std::time::Duration;
+
+use stigg_import::sandbox::{Settings, Snapshot, UsageBatch};
+
+use super::data::{self, Data};
+use super::world::{World, accounts, rejects_text, settings};
+
+const REPORT: &str = "ReportUsageBulk";
+
+/// A world that has these many customers.
+async fn with_customers(settings: Settings, n: usize) -> World {
+    let world = World::new(settings);
+    world.run(&[data::customers(n, &[])]).await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_customers_are_read_back_and_the_others_get_through() {
+    for batch in [UsageBatch::AllOrNothing, UsageBatch::BeforeBadKept, UsageBatch::GoodKept] {
+        // Given: 250 records in three requests; three are of customers that do not exist.
+        let mut settings = settings();
+        settings.unknowns.usage_batch = batch;
+        let world = with_customers(settings, 250).await;
+        // When
+        let finished = world.run(&[data::usage(250, &[5, 17, 150])]).await;
+        // Then: two requests are refused; one read each finds all the unknown ones, one request each sends the rest.
+        assert_eq!(accounts(&finished), [[250, 0, 0, 0, 247, 3, 0]], "{batch:?}");
+        assert_eq!((world.wire.count(REPORT), world.wire.count("Customers")), (5, 2), "{batch:?}");
+        let snapshot = world.snapshot();
+        assert_eq!(snapshot.usage.len(), 247);
+        assert_eq!(snapshot.usage["cus-249"]["feature-calls"][""], 2491.0);
+        let rejects = rejects_text(&finished);
+        assert_eq!(rejects.matches("CustomerNotFound").count(), 3, "{rejects}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_feature_is_found_by_its_name() {
+    for batch in [UsageBatch::AllOrNothing, UsageBatch::BeforeBadKept, UsageBatch::GoodKept] {
+        let mut settings = settings();
+        settings.unknowns.usage_batch = batch;
+        let world = with_customers(settings, 64).await;
+        let usage = data::usage(64, &[]).replace("cus-40,feature-calls,", "cus-40,feature-none,");
+        let finished = world.run(&[usage]).await;
+        assert_eq!(accounts(&finished), [[64, 0, 0, 0, 63, 1, 0]], "{batch:?}");
+        assert_eq!(world.wire.count(REPORT), 3, "all, all but the named one, the named one");
+        assert!(rejects_text(&finished).contains("Feature feature-none not found"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_of_a_subscription_that_is_not_there_yet_is_sent_once_more() {
+    // Given: customers without subscriptions, which come a second later.
+    let world = with_customers(Settings { usage_needs_subscription: Some(true), ..settings() }, 3).await;
+    let mut later: Snapshot = world.snapshot();
+    let row: serde_json::Value = serde_json::json!({
+        "customers": later.customers.clone(),
+        "subscriptions": {
+            "sub-0": {"customerId": "cus-0", "planId": "plan-free", "pricingType": "FREE"},
+            "sub-1": {"customerId": "cus-1", "planId": "plan-free", "pricingType": "FREE"},
+            "sub-2": {"customerId": "cus-2", "planId": "plan-free", "pricingType": "FREE"},
+        },
+    });
+    later = serde_json::from_value(row).expect("a snapshot");
+    let sandbox = world.sandbox.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        sandbox.load(&later);
+    });
+    // When
+    let finished = world.run(&[data::usage(3, &[])]).await;
+    // Then
+    assert_eq!(accounts(&finished), [[3, 0, 0, 0, 3, 0, 0]]);
+    assert_eq!(world.wire.count(REPORT), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_without_a_subscription_fails_without_long_waiting() {
+    // Given: sixteen customers, none with a subscription.
+    let world = with_customers(Settings { usage_needs_subscription: Some(true), ..settings() }, 16).await;
+    // When
+    let finished = world.run(&[data::usage(16, &[])]).await;
+    // Then: the batch waits once, not each part of it.
+    assert_eq!(accounts(&finished), [[16, 0, 0, 0, 0, 16, 0]]);
+    assert!(finished.summary.steps[0].duration_s < 10.0, "{} s", finished.summary.steps[0].duration_s);
+    assert_eq!(rejects_text(&finished).matches("NoActiveSubscriptionForCustomer").count(), 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn totals_are_sent_once_and_exact() {
+    const TOTALS: &str = "entity = \"usage\"\naggregate = \"sum\"\n[fields]\ncustomerId = \"customer\"\nfeatureId = \"feature\"\nvalue = \"value\"\n";
+    let world = with_customers(settings(), 4).await;
+    let mut csv = String::from("customer,feature,value\n");
+    for n in 0..400 {
+        csv.push_str(&format!("cus-{},feature-calls,0.1\n", n % 4));
+    }
+    let steps = [Data::new("usage", TOTALS, csv)];
+    let finished = world.run(&steps).await;
+    assert_eq!(accounts(&finished), [[4, 0, 0, 0, 4, 0, 0]]);
+    assert_eq!(world.snapshot().usage["cus-3"]["feature-calls"][""], 10.0);
+    assert_eq!(accounts(&world.run(&steps).await), [[4, 0, 0, 4, 0, 0, 0]]);
+}

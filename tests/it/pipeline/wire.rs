@@ -1,0 +1,137 @@
+//! The way to the embedded API without a network, and what was seen on it.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use stigg_import::record::Fingerprint;
+use stigg_import::sandbox::{Reply, Request, Sandbox};
+use stigg_import::sink::transport::{HttpAnswer, HttpSettings, Sent, Transport, TransportError};
+use tokio::time::Instant;
+
+use super::ledger::Watched;
+use super::world::Fuse;
+
+/// One request that left.
+#[derive(Debug, Clone)]
+pub(super) struct Posted {
+    pub operation: &'static str,
+    pub at: Instant,
+    /// Records in it; none in a read.
+    pub records: usize,
+}
+
+/// Carries requests to a sandbox as a network would, and holds them against the promises.
+pub(super) struct Wire {
+    sandbox: Sandbox,
+    ledger: Arc<Watched>,
+    fuse: Arc<Fuse>,
+    posted: Mutex<Vec<Posted>>,
+    broken: Mutex<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    variables: Variables<'a>,
+}
+
+#[derive(Deserialize)]
+struct Variables<'a> {
+    #[serde(borrow, default)]
+    input: Option<BTreeMap<String, &'a RawValue>>,
+}
+
+impl Wire {
+    pub(super) fn new(sandbox: Sandbox, ledger: Arc<Watched>, fuse: Arc<Fuse>) -> Self {
+        Self { sandbox, ledger, fuse, posted: Mutex::default(), broken: Mutex::default() }
+    }
+
+    /// What was sent, in order.
+    pub(super) fn posted(&self) -> Vec<Posted> {
+        self.posted.lock().unwrap().clone()
+    }
+
+    /// How many requests of an operation left.
+    pub(super) fn count(&self, operation: &str) -> usize {
+        self.posted.lock().unwrap().iter().filter(|posted| posted.operation == operation).count()
+    }
+
+    /// Promises that a request broke.
+    pub(super) fn broken(&self) -> Vec<String> {
+        self.broken.lock().unwrap().clone()
+    }
+
+    fn look(&self, operation: &'static str, body: &[u8]) {
+        let body: Body<'_> = serde_json::from_slice(body).expect("a request is JSON");
+        let input = body.variables.input.unwrap_or_default();
+        let mut records = 0;
+        for list in ["customers", "subscriptions", "usages"] {
+            let Some(rows) = input.get(list) else { continue };
+            let rows: Vec<&RawValue> = serde_json::from_str(rows.get()).expect("a list");
+            records += rows.len();
+            for row in rows {
+                if !self.ledger.is_open(Fingerprint::of(row.get().as_bytes())) {
+                    self.say(format!("{operation} sends a record that is not open in the ledger: {row}"));
+                }
+                if list == "usages" && !row.get().contains(r#""updateBehavior":"SET""#) {
+                    self.say(format!("usage that is not SET: {row}"));
+                }
+            }
+        }
+        self.posted.lock().unwrap().push(Posted { operation, at: Instant::now(), records });
+    }
+
+    fn say(&self, broken: String) {
+        self.broken.lock().unwrap().push(broken);
+    }
+}
+
+impl Transport for Wire {
+    fn post(&self, operation: &'static str, body: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            self.look(operation, &body);
+            let request = Request {
+                api_key: Some("server-key".to_owned()),
+                operation: Some(operation.to_owned()),
+                body: body.into(),
+            };
+            // A request that has arrived is worked off, also when its sender is gone.
+            let sandbox = self.sandbox.clone();
+            let work = tokio::spawn(async move { sandbox.handle(request).await });
+            let answered = tokio::time::timeout(HttpSettings::TIMEOUT, async {
+                match work.await.expect("the sandbox holds") {
+                    Reply::Silent => pending().await,
+                    reply => reply,
+                }
+            });
+            let reply = answered.await;
+            self.fuse.burn().await;
+            match reply {
+                Ok(Reply::Answer { status, headers, body }) => {
+                    Ok(HttpAnswer { status, retry_after: pause_of(&headers), body })
+                }
+                Ok(Reply::Reset) => Err(lost("connection reset")),
+                Ok(Reply::Truncated { .. }) => Err(lost("the body ended too early")),
+                Ok(Reply::Silent) | Err(_) => Err(lost("timed out")),
+            }
+        })
+    }
+}
+
+fn lost(why: &str) -> TransportError {
+    TransportError { sent: Sent::Maybe, source: why.into() }
+}
+
+fn pause_of(headers: &[(String, String)]) -> Option<Duration> {
+    headers.iter().find_map(|(name, value)| match name.as_str() {
+        "retry-after" => Some(Duration::from_secs(value.parse().expect("whole seconds"))),
+        "retry-after-ms" => Some(Duration::from_millis(value.parse().expect("whole milliseconds"))),
+        _ => None,
+    })
+}
