@@ -60,7 +60,8 @@ async fn chinook_gives_the_same_cells_from_every_database() {
     let mut customers = Vec::new();
     let mut usage = Vec::new();
     for (name, url) in &sources {
-        for (entity, key, seen) in [("customers", "CustomerId", &mut customers), ("usage", "InvoiceLineId", &mut usage)] {
+        for (entity, key, seen) in [("customers", "CustomerId", &mut customers), ("usage", "InvoiceLineId", &mut usage)]
+        {
             let sql = mapping(&format!("{entity}-{name}.sql"));
             let streamed = read(&query(url, &sql)).await;
             let paged = SqlOptions { key: Some(key.to_owned()), page_rows: 100, ..query(url, &sql) };
