@@ -88,6 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stop: Arc::new(Stop::default()),
         retry: RetryPolicy::default(),
         max_rejects: None,
+        batch_records_max: None,
     })
     .await?;
 

@@ -11,7 +11,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -71,20 +71,22 @@ pub enum Tense {
     Planned,
 }
 
+/// One of a step's counts.
+type Counted = fn(&StepSummary) -> u64;
+/// A column of the table: title and count.
+type Column = (&'static str, Counted);
+
 /// A table of the steps, and below it what the sum says.
 pub fn summary(summary: &Summary, tense: Tense) -> String {
-    let mut columns: Vec<(&str, fn(&StepSummary) -> u64)> =
-        vec![("rows", |step| step.rows), ("records", |step| step.records)];
+    let mut columns: Vec<Column> = vec![("rows", |step| step.rows), ("records", |step| step.records)];
     match tense {
         Tense::Done => columns.push(("accepted", |step| step.accepted)),
-        Tense::Planned => columns.extend([
-            ("create", (|step: &StepSummary| step.created) as fn(&StepSummary) -> u64),
-            ("change", |step| step.changed),
-        ]),
+        Tense::Planned => columns
+            .extend([("create", (|step: &StepSummary| step.created) as Counted), ("change", |step| step.changed)]),
     }
     columns.push(("unchanged", |step| step.unchanged));
     columns.push(("rejected", |step| step.rejected));
-    let optional: [(&str, fn(&StepSummary) -> u64); 3] =
+    let optional: [Column; 3] =
         [("filtered", |step| step.filtered), ("refused", |step| step.failed), ("open", |step| step.open)];
     for (title, count) in optional {
         // A plan's open records are those that it would send; they have their own columns.

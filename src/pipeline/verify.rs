@@ -1,6 +1,7 @@
 //! Reads back what the API has and compares it, record by record, with what the source says now.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -186,21 +187,20 @@ impl Reader<'_> {
             let mut parts = batch.key_of(item).split(KEY_SEPARATOR);
             let (customer, feature) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
             let resource = parts.next().unwrap_or_default();
-            if !known.contains_key(&(customer, resource)) {
-                let named = (!resource.is_empty()).then_some(resource);
-                let read = match self.0.usage(customer, named).await {
-                    Ok(read) => read,
-                    // The API refuses to say anything of a customer that it does not have.
-                    Err(error) if matches!(error.disposition(), Disposition::Split) => Vec::new(),
-                    Err(error) => return Err(error),
-                };
-                known.insert(
-                    (customer, resource),
-                    read.into_iter().map(|usage| (usage.feature_id, usage.current_usage)).collect(),
-                );
-            }
-            let found = known.get(&(customer, resource)).and_then(|features| features.get(feature));
-            compared.push(found.map(|found| compare::usage(batch.json_of(item), *found)));
+            let features = match known.entry((customer, resource)) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let named = (!resource.is_empty()).then_some(resource);
+                    let read = match self.0.usage(customer, named).await {
+                        Ok(read) => read,
+                        // The API refuses to say anything of a customer that it does not have.
+                        Err(error) if matches!(error.disposition(), Disposition::Split) => Vec::new(),
+                        Err(error) => return Err(error),
+                    };
+                    entry.insert(read.into_iter().map(|usage| (usage.feature_id, usage.current_usage)).collect())
+                }
+            };
+            compared.push(features.get(feature).map(|found| compare::usage(batch.json_of(item), *found)));
         }
         Ok(compared)
     }

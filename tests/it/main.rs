@@ -1,4 +1,7 @@
 //! The integration tests, as one binary: one link, one run.
+//!
+//! They print what a failure needs to be run again (seeds), so printing is allowed here.
+#![allow(clippy::print_stderr)]
 
 mod bench_tools;
 mod cli;

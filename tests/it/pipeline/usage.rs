@@ -52,7 +52,7 @@ async fn unknown_feature_is_found_by_its_name() {
 
 #[tokio::test(start_paused = true)]
 async fn usage_of_a_subscription_that_is_not_there_yet_is_sent_once_more() {
-    // Given: customers without subscriptions, which come a second later.
+    // Given: customers without subscriptions, which come just after the first report was refused.
     let world = with_customers(Settings { usage_needs_subscription: Some(true), ..settings() }, 3).await;
     let mut later: Snapshot = world.snapshot();
     let row: serde_json::Value = serde_json::json!({
@@ -64,9 +64,13 @@ async fn usage_of_a_subscription_that_is_not_there_yet_is_sent_once_more() {
         },
     });
     later = serde_json::from_value(row).expect("a snapshot");
-    let sandbox = world.sandbox.clone();
+    let (sandbox, wire) = (world.sandbox.clone(), world.wire.clone());
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        while wire.count(REPORT) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // The request is under way when it is counted; the answer comes at once.
+        tokio::time::sleep(Duration::from_millis(10)).await;
         sandbox.load(&later);
     });
     // When
