@@ -134,27 +134,27 @@ if wanted memory; then
 fi
 
 # paced NAME MAPPING CSV RATE_SCALE [SERVER OPTIONS]: one run against a server of its own; leaves
-# "share-of-requests share-of-wall in-flight refused" in $work/NAME.paced.
+# "throughput budget in-flight refused seconds" in $work/NAME.paced: requests over the time between the first and the
+# last, and over the time from the start of the process to the last, each as a part of the limit.
 paced() {
   local name=$1 mapping=$2 csv=$3 scale=$4 per_minute=600 status=0
   shift 4
   [[ $mapping == customers ]] && per_minute=250
   start_server "$name" --rate-scale "$scale" "$@"
-  local begin_us end_us
+  local begin_us
   begin_us=$(($(date +%s%N) / 1000))
   "$product" run --mapping "$here/end_to_end/$mapping.toml" --csv "$csv" --target "http://127.0.0.1:$port/graphql" \
     --rate-scale "$scale" --ledger "$work/$name.ledger/ledger.db" --json >"$work/$name.out" 2>"$work/$name.err" &
   pids[product_$name]=$!
   wait "${pids[product_$name]}" || status=$?
   unset "pids[product_$name]"
-  end_us=$(($(date +%s%N) / 1000))
   stop_server "$name"
   ((status == 0)) || die "$name: exit $status: $(tail -n 3 "$work/$name.err")"
   local counts=$work/$name.server admitted first_us last_us
   admitted=$(number admitted "$counts")
   first_us=$(tail -n 1 "$counts" | grep -o '"first_unix_us":[0-9]*' | cut -d: -f2 | sort -n | tail -n 1)
   last_us=$(number last_unix_us "$counts")
-  awk -v n="$admitted" -v d="$((last_us - first_us))" -v w="$((end_us - begin_us))" -v l="$((per_minute * scale))" \
+  awk -v n="$admitted" -v d="$((last_us - first_us))" -v w="$((last_us - begin_us))" -v l="$((per_minute * scale))" \
     -v f="$(number in_flight_max "$counts")" -v r="$(number refused "$counts")" \
     'BEGIN { print (n - 1) / d * 6e7 / l, n / w * 6e7 / l, f, r, w / 1e6 }' >"$work/$name.paced"
 }
@@ -193,7 +193,7 @@ if wanted budget; then
   await_alongside
   for name in "${names[@]}"; do
     file=${name%%,*}
-    share=$(calc "100 * ($(column "$file" 1) < $(column "$file" 2) ? $(column "$file" 1) : $(column "$file" 2))" %.1f)
+    share=$(calc "100 * ($(column "$file" 1) < $(column "$file" 2) ? $(column "$file" 1) : $(column "$file" 2))" %.2f)
     refused=$(column "$file" 4)
     row "budget used at the published limits: $name" "$share %, $refused refused, $(calc "$(column "$file" 5)" %.0f) s" \
       "≥ 98.5 %, 0 refused" "$(holds "$share >= 98.5 && $refused == 0")"

@@ -34,23 +34,30 @@ trap 'exit 143' TERM
 csv=$(generated usage "$rows")
 start_server instructions
 
-# counted NAME COMMAND: appends "NAME instructions" to $work/counts.
+# counted NAME COMMAND...: appends "NAME instructions" to $work/counts.
 counted() {
   local name=$1 status=0
-  valgrind --tool=callgrind --callgrind-out-file="$work/$name.callgrind" "$product" "$2" \
-    --mapping "$here/end_to_end/usage.toml" --csv "$csv" --target "http://127.0.0.1:$port/graphql" \
-    --ledger "$work/$name.ledger/ledger.db" --rate-scale 1000000 --json >"$work/$name.out" 2>"$work/$name.err" || status=$?
+  shift
+  valgrind --tool=callgrind --callgrind-out-file="$work/$name.callgrind" "$@" \
+    >"$work/$name.out" 2>"$work/$name.err" || status=$?
   ((status == 0)) || die "$name: exit $status: $(tail -n 5 "$work/$name.err")"
   printf '%s %s\n' "$name" "$(sed -n 's/.*Collected : *\([0-9]*\).*/\1/p' "$work/$name.err" | tail -n 1)" >>"$work/counts"
   if [[ -n ${KEEP_CALLGRIND:-} ]]; then cp "$work/$name.callgrind" "$data/$name.callgrind"; fi
 }
 
+# product NAME COMMAND: counts one command of the product.
+product() {
+  counted "$1" "$product" "$2" --mapping "$here/end_to_end/usage.toml" --csv "$csv" \
+    --target "http://127.0.0.1:$port/graphql" --ledger "$work/$1.ledger/ledger.db" --rate-scale 1000000 --json
+}
+
 say "counting: $rows usage rows"
-counted plan plan
-counted import run
+counted floor "$tools" floor --csv "$csv" --url "http://127.0.0.1:$port/graphql"
+product plan plan
+product import run
 expect import accepted "$rows"
 mv "$work/import.ledger" "$work/again.ledger"
-counted again run
+product again run
 expect again unchanged "$rows"
 stop_server instructions
 
@@ -59,18 +66,20 @@ if ((record)); then
   {
     echo "# Instructions of the release program on $rows usage rows; see instructions.sh. $(rustc --version | cut -d' ' -f1,2)."
     echo "# plan: nothing known, nothing sent. import: all sent. again: nothing changed."
+    echo "# floor: benches/end_to_end/floor.rs on the same rows, for the ratio; it is no goal of its own."
     cat "$work/counts"
   } >"$baseline"
   cat "$baseline"
   exit 0
 fi
 
+floor=$(awk '$1 == "floor" { print $2 }' "$work/counts")
 grown=0
 while read -r name count; do
   before=$(awk -v name="$name" '$1 == name { print $2 }' "$baseline")
   [[ -n $before ]] || die "benches/instructions.txt has no count for $name; record it"
   ratio=$(calc "$count / $before" %.3f)
-  say "  $name: $(calc "$count / $rows" %.0f) instructions a row, $ratio of the baseline"
+  say "  $name: $(calc "$count / $rows" %.0f) instructions a row, $(calc "$count / $floor" %.2f) × the floor, $ratio of the baseline"
   if (($(holds "$ratio > $growth_max"))); then grown=1 && say "error: $name grew by more than 15 %"; fi
   if (($(holds "$ratio < 0.85"))); then say "  ($name got cheaper by more than 15 %: record the new baseline, so that it stays so)"; fi
 done <"$work/counts"

@@ -38,7 +38,8 @@ generated() {
 start_server() {
   local name=$1 out="$work/$1.server"
   shift
-  "$tools" server "$@" >"$out" 2>&1 &
+  : >"$out"
+  "$tools" server "$@" >>"$out" 2>&1 &
   pids[$name]=$!
   local tries
   for tries in {1..100}; do
