@@ -38,6 +38,8 @@ value = "value"
 /// An e-mail address that our check lets pass and the API refuses: two dots in a row.
 pub(super) const BAD_EMAIL: &str = "a..b@example.com";
 
+use super::ledger::hold_time;
+
 /// Rows in each batch that a source hands out: small, so that several are needed.
 const BATCH_ROWS: usize = 16;
 
@@ -69,8 +71,10 @@ impl Data {
         self
     }
 
-    /// Opens it. All rows are in memory before the run begins: a thread that reads is nobody whom paused time waits for.
+    /// Opens it. All rows are in memory before the run begins, and time stands still meanwhile: a thread that reads is
+    /// nobody whom paused time waits for.
     pub(super) async fn open(&self, clock: &dyn Clock) -> OpenStep {
+        let _held = hold_time();
         let source = Breaking { text: self.csv.clone().into_bytes(), at: 0, breaks: self.breaks };
         let options = CsvOptions { batch_rows: BATCH_ROWS, delimiter: Some(b','), ..CsvOptions::default() };
         let file = format!("{}.csv", self.name);
