@@ -30,17 +30,22 @@ const POISON_TRIES: u32 = 3;
 /// Longest wait for another import to end, where the API does not say how long: the next one shall not start late.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Most batches that are written and not yet settled, and most bytes of their JSON. Asynchronous
-/// imports are followed while others are sent, so this is not the concurrency; it bounds memory:
+/// Batches that may be written and not yet settled, whatever is in flight: asynchronous imports are followed while others
+/// are sent.
+const UNSETTLED_BATCHES: usize = 64;
+
+/// Where more than that may be in flight, batches that are written while they wait for their slot.
+const WAITING_FOR_SLOT: usize = 16;
+
+/// Most bytes of the JSON of batches that are written and not yet settled. This bounds memory, whatever the concurrency:
 /// a batch also holds the rows it came from, which are about twice its JSON.
-const UNSETTLED_BATCHES_MAX: usize = 64;
 const UNSETTLED_BYTES_MAX: usize = 6 << 20;
 
 /// What delivery needs; shared by all batches of a step.
 pub(super) struct Delivery {
     pub reading: Reading,
     pub ledger: Arc<dyn Ledger>,
-    pub concurrency: Arc<Concurrency>,
+    pub concurrency: Concurrency,
     pub observer: Arc<dyn Observer>,
     pub rejects: Arc<Mutex<RejectsWriter>>,
     pub run: RunId,
@@ -55,7 +60,8 @@ impl Delivery {
         let mut unsettled = FuturesUnordered::new();
         let (mut unsettled_bytes, mut more) = (0, true);
         while more || !unsettled.is_empty() {
-            let room = unsettled.len() < UNSETTLED_BATCHES_MAX && unsettled_bytes < UNSETTLED_BYTES_MAX;
+            let batches_max = UNSETTLED_BATCHES.max(self.concurrency.limit() + WAITING_FOR_SLOT);
+            let room = unsettled.len() < batches_max && unsettled_bytes < UNSETTLED_BYTES_MAX;
             tokio::select! {
                 biased;
                 Some(bytes) = unsettled.next(), if !unsettled.is_empty() => unsettled_bytes -= bytes,

@@ -141,7 +141,6 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         stopped: None,
         rejects: Vec::new(),
     };
-    let concurrency = Arc::new(Concurrency::new(ConcurrencyBounds::default()));
     let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, batch_records_max, .. } = job;
     for step in steps {
         if stop.is_raised() || finished.summary.total(|step| step.open) > 0 {
@@ -159,7 +158,6 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             sink: sink.clone(),
             budgets: budgets.clone(),
             ledger: ledger.clone(),
-            concurrency: concurrency.clone(),
             observer: observer.clone(),
             stop: stop.clone(),
             retry,
@@ -192,7 +190,6 @@ struct StepRun {
     sink: Arc<dyn Sink>,
     budgets: Arc<Budgets>,
     ledger: Arc<dyn Ledger>,
-    concurrency: Arc<Concurrency>,
     observer: Arc<dyn Observer>,
     stop: Arc<Stop>,
     retry: RetryPolicy,
@@ -237,7 +234,7 @@ impl StepRun {
                 stop: self.stop.clone(),
             },
             ledger: self.ledger.clone(),
-            concurrency: self.concurrency,
+            concurrency: Concurrency::new(ConcurrencyBounds::for_rate(self.budgets.per_minute(operation))),
             observer: self.observer.clone(),
             rejects: self.writer,
             run: self.run,

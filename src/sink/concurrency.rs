@@ -1,8 +1,9 @@
 //! How many requests are in flight: as many as the answers bear.
 //!
-//! Grows by one for each round of good answers while every slot is in the air and latency holds; halves on 429, server
-//! failures and timeouts, once per round. A request takes its slot first and its permit second, so that it leaves the
-//! moment that the budget gives it.
+//! A round is as many good answers as there are slots. Where every slot was in the air in it and latency held, the
+//! number doubles, and from the first sign of too much (an overload, or latency that no longer holds) it grows by one.
+//! It halves on 429, server failures and timeouts, once per round. A request takes its slot first and its permit
+//! second, so that it leaves the moment that the budget gives it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,24 @@ pub struct ConcurrencyBounds {
     pub min: usize,
     /// What it never grows above. Default 64.
     pub max: usize,
+}
+
+impl ConcurrencyBounds {
+    /// The bounds that a budget needs: a rate of R requests a second fills R × latency slots, and the budget's pace
+    /// sees to it that no more of them are used. Starts with what a latency of one second needs, 64 at most, so that a
+    /// slow API costs no time while the number grows; grows to what four seconds need, 256 at most. The default is the least,
+    /// and what is taken without a limit.
+    pub fn for_rate(per_minute: Option<f64>) -> Self {
+        const START_S: f64 = 1.0;
+        const START_MAX: usize = 64;
+        const LATENCY_MAX_S: f64 = 4.0;
+        const MAX: usize = 256;
+        let Self { start, min, max } = Self::default();
+        let per_second = per_minute.unwrap_or(0.0) / 60.0;
+        // A cast of a float keeps within the integer's bounds.
+        let slots = |latency_s: f64| (per_second * latency_s).ceil() as usize;
+        Self { start: slots(START_S).clamp(start, START_MAX), min, max: slots(LATENCY_MAX_S).clamp(max, MAX) }
+    }
 }
 
 impl Default for ConcurrencyBounds {
@@ -55,6 +74,8 @@ struct State {
     good: usize,
     /// Whether all slots were in the air at some moment of this round.
     saturated: bool,
+    /// Whether there was no sign of too much yet.
+    doubles: bool,
     /// Requests that left before this moment don't shrink it again.
     shrunk_at: Option<Instant>,
     /// The shortest latency of late.
@@ -71,8 +92,17 @@ impl Concurrency {
         let max = bounds.max.max(min);
         let limit = bounds.start.clamp(min, max);
         let bounds = ConcurrencyBounds { start: limit, min, max };
-        let state =
-            State { bounds, limit, excess: 0, in_air: 0, good: 0, saturated: false, shrunk_at: None, baseline: None };
+        let state = State {
+            bounds,
+            limit,
+            excess: 0,
+            in_air: 0,
+            good: 0,
+            saturated: false,
+            doubles: true,
+            shrunk_at: None,
+            baseline: None,
+        };
         Self { slots: Arc::new(Semaphore::new(limit)), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -97,20 +127,19 @@ impl Concurrency {
     }
 
     fn grow(&self, state: &mut State) {
-        if state.limit < state.bounds.max {
-            state.limit += 1;
-            match state.excess.checked_sub(1) {
-                Some(rest) => state.excess = rest,
-                None => self.slots.add_permits(1),
-            }
-        }
+        let by = if state.doubles { state.limit } else { 1 };
+        let more = by.min(state.bounds.max - state.limit);
+        state.limit += more;
+        let still_out = more.min(state.excess);
+        state.excess -= still_out;
+        self.slots.add_permits(more - still_out);
     }
 
     fn shrink(&self, state: &mut State) {
         let limit = (state.limit / 2).max(state.bounds.min);
         let less = state.limit - limit;
         state.limit = limit;
-        (state.good, state.saturated) = (0, false);
+        (state.good, state.saturated, state.doubles) = (0, false, false);
         state.excess += less - self.slots.forget_permits(less);
     }
 
@@ -125,14 +154,16 @@ impl Concurrency {
                 state.baseline = Some(baseline);
                 // A millisecond is noise, not load.
                 let holds = latency <= baseline * LATENCY_FACTOR + Duration::from_millis(1);
-                if holds {
-                    state.good += 1;
-                    if state.good >= state.limit {
-                        let saturated = state.saturated;
-                        (state.good, state.saturated) = (0, false);
-                        if saturated {
-                            self.grow(&mut state);
-                        }
+                if !holds {
+                    state.doubles = false;
+                    return;
+                }
+                state.good += 1;
+                if state.good >= state.limit {
+                    let saturated = state.saturated;
+                    (state.good, state.saturated) = (0, false);
+                    if saturated {
+                        self.grow(&mut state);
                     }
                 }
             }
@@ -218,6 +249,47 @@ mod tests {
         let slots = Concurrency::new(ConcurrencyBounds { start: 4, min: 1, max: 16 });
         let most = send(&slots, 1000, Duration::from_millis(100), |_| Health::Good).await;
         assert_eq!((slots.limit(), most), (16, 16));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_doubles_each_round_until_the_first_overload_and_then_grows_by_one() {
+        let slots = Concurrency::new(ConcurrencyBounds { start: 4, min: 1, max: 64 });
+        let latency = Duration::from_millis(500);
+        // Given: rounds of good answers.
+        for limit in [8, 16, 32] {
+            send(&slots, slots.limit(), latency, |_| Health::Good).await;
+            assert_eq!(slots.limit(), limit);
+        }
+        // When: one answer of the next is an overload.
+        send(&slots, 32, latency, |n| if n == 0 { Health::Overloaded } else { Health::Good }).await;
+        // Then: half of them are left, and each round adds one.
+        assert_eq!(slots.limit(), 16);
+        for limit in [17, 18, 19] {
+            send(&slots, slots.limit(), latency, |_| Health::Good).await;
+            assert_eq!(slots.limit(), limit);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_no_longer_doubles_once_latency_rose() {
+        let slots = Concurrency::new(ConcurrencyBounds { start: 4, min: 1, max: 64 });
+        send(&slots, 4, Duration::from_millis(50), |_| Health::Good).await;
+        assert_eq!(slots.limit(), 8);
+        send(&slots, 8, Duration::from_millis(200), |_| Health::Good).await;
+        assert_eq!(slots.limit(), 8, "more than three times as slow");
+        send(&slots, 8, Duration::from_millis(50), |_| Health::Good).await;
+        assert_eq!(slots.limit(), 9);
+    }
+
+    #[test]
+    fn bounds_follow_the_rate() {
+        let bounds = |start, max| ConcurrencyBounds { start, min: 1, max };
+        assert_eq!(ConcurrencyBounds::for_rate(None), ConcurrencyBounds::default());
+        // The published rates; ten times that; and more than anybody has.
+        assert_eq!(ConcurrencyBounds::for_rate(Some(250.0)), bounds(5, 64));
+        assert_eq!(ConcurrencyBounds::for_rate(Some(600.0)), bounds(10, 64));
+        assert_eq!(ConcurrencyBounds::for_rate(Some(6_000.0)), bounds(64, 256));
+        assert_eq!(ConcurrencyBounds::for_rate(Some(6e8)), bounds(64, 256));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Whole runs against the embedded API, in process and in virtual time.
 
+mod budget;
 mod data;
 mod deliver;
 mod faults;

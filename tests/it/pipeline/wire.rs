@@ -30,6 +30,8 @@ pub(super) struct Wire {
     sandbox: Sandbox,
     ledger: Arc<Watched>,
     fuse: Arc<Fuse>,
+    /// The mean time of a request's way to the API, and chance.
+    way: Mutex<(Duration, fastrand::Rng)>,
     posted: Mutex<Vec<Posted>>,
     broken: Mutex<Vec<String>>,
 }
@@ -48,7 +50,19 @@ struct Variables<'a> {
 
 impl Wire {
     pub(super) fn new(sandbox: Sandbox, ledger: Arc<Watched>, fuse: Arc<Fuse>) -> Self {
-        Self { sandbox, ledger, fuse, posted: Mutex::default(), broken: Mutex::default() }
+        let way = Mutex::new((Duration::ZERO, fastrand::Rng::with_seed(7)));
+        Self { sandbox, ledger, fuse, way, posted: Mutex::default(), broken: Mutex::default() }
+    }
+
+    /// From now on requests take half to one and a half of `mean` to the API: they arrive bunched and out of order.
+    pub(super) fn stretch(&self, mean: Duration) {
+        self.way.lock().unwrap().0 = mean;
+    }
+
+    fn way(&self) -> Duration {
+        let mut way = self.way.lock().unwrap();
+        let factor = 0.5 + way.1.f64();
+        way.0.mul_f64(factor)
     }
 
     /// What was sent, in order.
@@ -96,6 +110,10 @@ impl Transport for Wire {
         Box::pin(async move {
             self.fuse.burn().await;
             self.look(operation, &body);
+            let way = self.way();
+            if !way.is_zero() {
+                tokio::time::sleep(way).await;
+            }
             let request = Request {
                 api_key: Some("server-key".to_owned()),
                 operation: Some(operation.to_owned()),
