@@ -4,13 +4,21 @@
 use std::fmt::Write as _;
 use std::sync::PoisonError;
 
-use super::writer::{Trace, Writer};
+use super::writer::{Script, Trace, Writer};
 use crate::batch::{BatchId, Outcome};
 use crate::ledger::LedgerError;
 use crate::ledger::segment::{State, pack_keys, take_outcomes, unpack_keys};
 
 /// Most characters of a refusal's code that are kept.
 const CODE_CHARS_MAX: usize = 64;
+
+/// Settles batches that were accepted as a whole: `$4` lists them, `$5` their ids. A function in a DELETE of many rows, even
+/// `->>`, makes SQLite copy each page that it changes into a temporary file first.
+const ACCEPT: &str = "
+    INSERT INTO outcome (batch, settled_ms, task, attempts, request_id)
+      SELECT open_batch.batch, list.value ->> 1, task, list.value ->> 2, list.value ->> 3
+      FROM json_each($4) AS list JOIN open_batch ON open_batch.batch = list.value ->> 0;
+    DELETE FROM open_batch WHERE batch IN (SELECT value FROM json_each($5));";
 
 /// What became of a batch's records.
 pub(super) enum Verdict {
@@ -172,32 +180,28 @@ impl Writer {
         rest.execute(&mut self.connection).await.map(drop).map_err(|error| self.database.error(error))
     }
 
+    /// Whether a settlement only puts its batch on the list of those that were accepted as a whole.
+    pub(super) fn closes_at_once(&self, batch: BatchId, verdict: &Verdict) -> bool {
+        let whole = self.open.get(&batch.0).is_some_and(|open| open.states.is_none());
+        whole && matches!(verdict, Verdict::AllAccepted(_))
+    }
+
     /// Settles batches that were accepted as a whole, all in two statements.
-    pub(super) async fn settle_accepted(&mut self, accepted: &[(u64, i64)]) -> Result<(), LedgerError> {
+    pub(super) fn settle_accepted(&self, accepted: &[(u64, i64)], script: &mut Script) {
         if accepted.is_empty() {
-            return Ok(());
+            return;
         }
-        let mut list = String::from("[");
-        for (index, (batch, settled_ms)) in accepted.iter().enumerate() {
+        for (batch, settled_ms) in accepted {
             let trace = self.trace(*batch);
             let request_id = serde_json::to_string(&trace.request_id).expect("a text is JSON");
-            let comma = if index == 0 { "" } else { "," };
-            write!(list, "{comma}[{batch},{settled_ms},{},{request_id}]", trace.attempts).expect("a String takes it");
+            let (before, attempts) = (if script.closed.is_empty() { '[' } else { ',' }, trace.attempts);
+            write!(script.accepted, "{before}[{batch},{settled_ms},{attempts},{request_id}]")
+                .and_then(|()| write!(script.closed, "{before}{batch}"))
+                .expect("a String takes it");
         }
-        list.push(']');
-        for sql in [
-            "INSERT INTO outcome (batch, settled_ms, task, attempts, request_id)
-             SELECT open_batch.batch, list.value ->> 1, task, list.value ->> 2, list.value ->> 3
-             FROM json_each(?1) AS list JOIN open_batch ON open_batch.batch = list.value ->> 0",
-            "DELETE FROM open_batch WHERE batch IN (SELECT value ->> 0 FROM json_each(?1))",
-        ] {
-            sqlx::query(sql)
-                .bind(&list)
-                .execute(&mut self.connection)
-                .await
-                .map_err(|error| self.database.error(error))?;
-        }
-        Ok(())
+        script.accepted.push(']');
+        script.closed.push(']');
+        script.sql.push_str(ACCEPT);
     }
 
     /// The attempts of a batch; forgotten when it closes.

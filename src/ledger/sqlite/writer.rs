@@ -1,11 +1,14 @@
 //! The one connection that writes. Writes that arrive while it is busy share the next commit.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::Durability;
 use super::database::Database;
@@ -16,8 +19,19 @@ use crate::ledger::{Compacted, Compaction, LedgerError, RunFinish, RunId, RunSta
 /// Most writes in one commit: bounds what a commit holds in memory.
 const GROUP_MAX: usize = 256;
 
-/// Most rows in one INSERT. Statements of 1, 2, 4, … rows are prepared once each.
-const INSERT_ROWS_MAX: usize = 16;
+/// Where commits wait for the disk, the least time from the end of one to the next one's begin. A commit costs that wait and
+/// about ten pages, whatever is in it; back to back, a fast target would get many commits of a few writes each.
+const GAP: Duration = Duration::from_millis(3);
+
+/// Opens batches: `$1` lists them, `$2` and `$3` hold their items and keys one after the other. Any number of them in one
+/// text that is prepared once.
+const OPEN: &str = "
+    INSERT INTO batch
+      SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+             substr($2, value ->> 6, value ->> 7)
+      FROM json_each($1);
+    INSERT INTO open_batch
+      SELECT value ->> 0, NULL, substr($3, value ->> 8, value ->> 9) FROM json_each($1);";
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
@@ -91,7 +105,16 @@ impl Writer {
     /// Writes until the ledger is closed or dropped.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Op>) {
         let mut arrived = Vec::with_capacity(GROUP_MAX);
+        let mut not_before = Instant::now();
         while inbox.recv_many(&mut arrived, GROUP_MAX).await > 0 {
+            if self.durability == Durability::PowerLoss && not_before > Instant::now() {
+                sleep_until(not_before).await;
+                while arrived.len() < GROUP_MAX
+                    && let Ok(op) = inbox.try_recv()
+                {
+                    arrived.push(op);
+                }
+            }
             let mut group = Vec::with_capacity(arrived.len());
             for op in arrived.drain(..) {
                 match op {
@@ -121,6 +144,7 @@ impl Writer {
                 }
             }
             self.commit(group).await;
+            not_before = Instant::now() + GAP;
         }
         if let Err(error) = self.database.close(self.connection).await {
             tracing::warn!(%error, "the ledger was dropped and could not be closed; nothing is lost");
@@ -189,11 +213,20 @@ impl Writer {
             }
         }
         self.wait_for_disk(!opens.is_empty()).await?;
-        self.database.run(&mut self.connection, "BEGIN IMMEDIATE").await?;
-        for (at, opened) in opens_at.into_iter().zip(self.insert_batches(opens).await?) {
+        // Each call of the connection is a way to its thread and back, so a usual group is one call.
+        let mut script = Script::default();
+        if opens.iter().all(|(_, _, scope, _, _)| self.scopes.contains_key(scope)) {
+            script.sql.push_str("BEGIN IMMEDIATE;");
+        } else {
+            self.database.run(&mut self.connection, "BEGIN IMMEDIATE").await?;
+        }
+        for (at, opened) in opens_at.into_iter().zip(self.open_batches(opens, &mut script).await?) {
             if let Due::Opened(_, ids) = &mut due[at] {
                 *ids = opened;
             }
+        }
+        if !tasks.is_empty() || !settles.iter().all(|(_, batch, verdict, _)| self.closes_at_once(*batch, verdict)) {
+            self.execute(std::mem::take(&mut script)).await?;
         }
         for (at, batch, task) in tasks {
             let result = self.write_task(batch, task).await?;
@@ -204,8 +237,24 @@ impl Writer {
             let result = self.settle(batch, verdict, settled_ms, &mut accepted).await?;
             due[at].set(result);
         }
-        self.settle_accepted(&accepted).await?;
-        self.database.run(&mut self.connection, "COMMIT").await
+        self.settle_accepted(&accepted, &mut script);
+        script.sql.push_str("COMMIT");
+        self.execute(script).await
+    }
+
+    async fn execute(&mut self, script: Script) -> Result<(), LedgerError> {
+        let Script { sql, opened, items, keys, accepted, closed } = script;
+        // Constants of this module and of `settle`.
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(opened)
+            .bind(items)
+            .bind(keys)
+            .bind(accepted)
+            .bind(closed)
+            .execute(&mut self.connection)
+            .await
+            .map(drop)
+            .map_err(|error| self.database.error(error))
     }
 
     /// A commit that opens batches waits for the disk, one that only settles does not: when the
@@ -221,35 +270,39 @@ impl Writer {
         Ok(())
     }
 
-    async fn insert_batches(
+    async fn open_batches(
         &mut self,
         opens: Vec<(RunId, String, Scope, i64, Vec<Packed>)>,
+        script: &mut Script,
     ) -> Result<Vec<Vec<BatchId>>, LedgerError> {
-        let (mut opened, mut rows) = (Vec::with_capacity(opens.len()), Vec::new());
+        let mut opened = Vec::with_capacity(opens.len());
         for (run, step, scope, opened_ms, batches) in opens {
             let scope = self.scope_id(&scope).await?;
+            let step = serde_json::to_string(&step).expect("a text is JSON");
             let mut ids = Vec::with_capacity(batches.len());
-            for packed in batches {
+            for Packed { len, items, keys } in batches {
                 let id = self.next_batch;
                 self.next_batch += 1;
-                self.open.insert(id, Open { len: packed.len, states: None, refusals: Vec::new(), closed: false });
+                self.open.insert(id, Open { len, states: None, refusals: Vec::new(), closed: false });
                 ids.push(BatchId(id));
-                rows.push((id, scope, run, step.clone(), opened_ms, packed));
+                // SQLite counts bytes from one.
+                let (items_at, keys_at) = (script.items.len() + 1, script.keys.len() + 1);
+                let (items_len, keys_len) = (items.len(), keys.len());
+                let run = run.0;
+                write!(
+                    script.opened,
+                    "{}[{id},{scope},{run},{step},{opened_ms},{len},{items_at},{items_len},{keys_at},{keys_len}]",
+                    if script.opened.is_empty() { '[' } else { ',' }
+                )
+                .expect("a String takes it");
+                script.items.extend_from_slice(&items);
+                script.keys.extend_from_slice(&keys);
             }
             opened.push(ids);
         }
-        while !rows.is_empty() {
-            let count = INSERT_ROWS_MAX.min(1 << rows.len().ilog2());
-            let mut batch = sqlx::query(insert("batch", "(?, ?, ?, ?, ?, ?, ?)", count));
-            let mut open = sqlx::query(insert("open_batch", "(?, NULL, ?)", count));
-            for (id, scope, run, step, opened_ms, packed) in rows.drain(..count) {
-                let id = id.cast_signed();
-                batch = batch.bind(id).bind(scope).bind(run.0.cast_signed()).bind(step).bind(opened_ms);
-                batch = batch.bind(packed.len).bind(packed.items);
-                open = open.bind(id).bind(packed.keys);
-            }
-            batch.execute(&mut self.connection).await.map_err(|error| self.database.error(error))?;
-            open.execute(&mut self.connection).await.map_err(|error| self.database.error(error))?;
+        if !script.opened.is_empty() {
+            script.opened.push(']');
+            script.sql.push_str(OPEN);
         }
         Ok(opened)
     }
@@ -303,8 +356,19 @@ impl Due {
     }
 }
 
-/// An INSERT of several rows. Both texts are this module's own.
-fn insert(table: &str, row: &str, count: usize) -> AssertSqlSafe<String> {
-    let more = format!(", {row}").repeat(count - 1);
-    AssertSqlSafe(format!("INSERT INTO {table} VALUES {row}{more}"))
+/// Statements that are executed together, and what they are about. Parameters have names (`$1`), not numbers: sqlx counts
+/// numbers that a statement leaves out as its own.
+#[derive(Default)]
+pub(super) struct Script {
+    pub(super) sql: String,
+    /// `$1`: a JSON list of what [`OPEN`] inserts.
+    opened: String,
+    /// `$2`
+    items: Vec<u8>,
+    /// `$3`
+    keys: Vec<u8>,
+    /// `$4`: a JSON list of the batches that were accepted as a whole.
+    pub(super) accepted: String,
+    /// `$5`: a JSON list of their ids.
+    pub(super) closed: String,
 }
