@@ -89,6 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         retry: RetryPolicy::default(),
         max_rejects: None,
         batch_records_max: None,
+        prepare_on: tokio::runtime::Handle::current(),
     })
     .await?;
 

@@ -11,7 +11,7 @@ use super::setup::{self, Work};
 use super::{out, out_json, say};
 use crate::clock::SystemClock;
 use crate::ledger::{Ledger, RunFinish, RunId};
-use crate::pipeline::{Finished, Job, Journal, MaxRejects, NoBound, RetryPolicy, Stop, run};
+use crate::pipeline::{Finished, Job, Journal, MaxRejects, NoBound, PrepareThread, RetryPolicy, Stop, run};
 
 /// Runs and reports.
 pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
@@ -35,6 +35,7 @@ pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, tal
     let mut arguments = work.arguments;
     arguments["target"] = serde_json::json!(connection.address);
     arguments["rate_scale"] = serde_json::json!(target.rate_scale);
+    let thread = PrepareThread::start().map_err(|error| Failure::of(Exit::Bug, &error))?;
     let finished = run(Job {
         steps,
         sink: connection.sink,
@@ -53,6 +54,7 @@ pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, tal
         retry: RetryPolicy::default(),
         max_rejects: work.max_rejects,
         batch_records_max: None,
+        prepare_on: thread.handle(),
     })
     .await;
     let finished = match finished {

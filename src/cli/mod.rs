@@ -21,6 +21,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use tokio::runtime::Builder;
 
 pub use args::Cli;
 use args::Command;
@@ -38,7 +39,7 @@ pub fn main() -> ExitCode {
         }
     };
     log::start(&cli.talk);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
+    let runtime = match threads(&cli.command).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return shown(&Failure::of(Exit::Bug, &error)),
     };
@@ -56,9 +57,26 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Two threads are what the stages can use: one prepares rows, one sends.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4)
+/// What serves many connections has several threads. Everything else sends from this one, and reads and maps on another
+/// ([`crate::pipeline::PrepareThread`]).
+fn threads(command: &Command) -> Builder {
+    match command {
+        Command::Demo(_) | Command::Sandbox(_) => {
+            let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(workers);
+            builder
+        }
+        Command::Run(_)
+        | Command::Plan(_)
+        | Command::Check(_)
+        | Command::Verify(_)
+        | Command::Status(_)
+        | Command::Rejects(_)
+        | Command::Schema(_)
+        | Command::Completions { .. }
+        | Command::Man => Builder::new_current_thread(),
+    }
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {

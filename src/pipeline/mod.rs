@@ -21,6 +21,7 @@ mod run;
 mod step;
 mod stop;
 mod summary;
+mod thread;
 mod verify;
 
 pub use compare::Difference;
@@ -32,6 +33,7 @@ pub use run::{Finished, Job, Journal, StartError, run, target_name};
 pub use step::{OpenStep, OpenStepError, SourceSpec, StepSpec, open_steps};
 pub use stop::{Stop, Stopped};
 pub use summary::{Count, Progress, StepSummary, Summary};
+pub use thread::PrepareThread;
 pub use verify::{Verified, VerifiedStep, verify};
 
 /// Message and causes of an error in one line.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -66,6 +67,8 @@ pub struct Job {
     pub max_rejects: Option<MaxRejects>,
     /// Most records in a request; none: as many as the API takes.
     pub batch_records_max: Option<usize>,
+    /// Where rows are read and mapped: [`super::PrepareThread`], or the runtime that runs this.
+    pub prepare_on: Handle,
 }
 
 /// A run that is over.
@@ -141,7 +144,8 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         stopped: None,
         rejects: Vec::new(),
     };
-    let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, batch_records_max, .. } = job;
+    let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, .. } = job;
+    let (batch_records_max, prepare_on) = (job.batch_records_max, job.prepare_on);
     for step in steps {
         if stop.is_raised() || finished.summary.total(|step| step.open) > 0 {
             break;
@@ -163,6 +167,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             retry,
             max_rejects,
             batch_records_max,
+            prepare_on: prepare_on.clone(),
         };
         match step.run().await {
             Ok(summary) => finished.summary.steps.push(summary),
@@ -195,6 +200,7 @@ struct StepRun {
     retry: RetryPolicy,
     max_rejects: Option<MaxRejects>,
     batch_records_max: Option<usize>,
+    prepare_on: Handle,
 }
 
 impl StepRun {
@@ -246,7 +252,7 @@ impl StepRun {
         // A task of its own: rows are read and mapped on one core while batches are sent on another.
         // In a set, which ends it when this future is dropped: nobody shall read and write rejects for a run that is gone.
         let mut preparing = JoinSet::new();
-        preparing.spawn(preparation.prepare(sender));
+        preparing.spawn_on(preparation.prepare(sender), &self.prepare_on);
         delivery.deliver(receiver).await;
         let prepared = match preparing.join_next().await.expect("the set holds a task") {
             Ok(prepared) => prepared,

@@ -176,6 +176,7 @@ impl World {
             retry: RetryPolicy::default(),
             max_rejects: self.max_rejects,
             batch_records_max: self.batch_records_max,
+            prepare_on: tokio::runtime::Handle::current(),
         }
     }
 
