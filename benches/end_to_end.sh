@@ -3,7 +3,7 @@
 #
 #   benches/end_to_end.sh                 everything, about ten minutes; writes the table to docs/performance.md
 #   benches/end_to_end.sh --quick         a tenth of the rows and fewer runs; prints only
-#   benches/end_to_end.sh --only a,b      some of: import no_change scaling memory latency budget cold_start peers
+#   benches/end_to_end.sh --only a,b      some of: import no_change scaling memory latency budget subscriptions cold_start peers
 #   benches/end_to_end.sh --runs N        runs of each measurement (5)
 #   PRODUCT=path benches/end_to_end.sh    measures another build, to compare two
 #
@@ -16,7 +16,7 @@ cd "$root"
 # shellcheck source=benches/end_to_end/run.sh
 source "$here/end_to_end/run.sh"
 
-all=import,no_change,scaling,memory,latency,budget,cold_start,peers
+all=import,no_change,scaling,memory,latency,budget,subscriptions,cold_start,peers
 only=$all rows=1000000 runs=5 quick=0
 while (($#)); do
   case $1 in
@@ -198,6 +198,39 @@ if wanted budget; then
     row "budget used at the published limits: $name" "$share %, $refused refused, $(calc "$(column "$file" 5)" %.0f) s" \
       "≥ 98.5 %, 0 refused" "$(holds "$share >= 98.5 && $refused == 0")"
   done
+fi
+
+# Asynchronous imports after customers, each with its own budget, against the program's own sandbox: it has tasks, and limits for
+# reads too. A thousand subscriptions take one request to import and ten to read back.
+if wanted subscriptions; then
+  say "subscriptions after customers at the published limits"
+  ((quick)) && seconds=10 || seconds=40
+  customers=$(generated customers $((4125 * seconds))) subscriptions=$work/subscriptions.csv
+  awk -F, 'NR == 1 { print "id,customer,plan" } NR > 1 { print "sub_" substr($1, 5) "," $1 ",plan-free" }' \
+    "$customers" >"$subscriptions"
+  "$product" sandbox --port 0 --latency-ms 120 --quiet >"$work/sandbox.url" 2>"$work/sandbox.err" &
+  pids[sandbox]=$!
+  for tries in {1..100}; do [[ -s $work/sandbox.url ]] && break; sleep 0.05; done
+  [[ -s $work/sandbox.url ]] || die "the sandbox did not start after $tries tries: $(cat "$work/sandbox.err")"
+  {
+    printf '[target]\nurl = "%s"\n' "$(<"$work/sandbox.url")"
+    for entity in customers subscriptions; do
+      printf '[[step]]\nname = "%s"\nmapping = "%s"\nsource = { csv = "%s" }\n' \
+        "$entity" "$here/end_to_end/$entity.toml" "${!entity}"
+    done
+  } >"$work/both.toml"
+  STIGG_API_KEY=server-bench measured both "$product" run "$work/both.toml" --ledger "$work/both.ledger/ledger.db" --json
+  stop_server sandbox
+  # of_step KEY N: the Nth number of that key in the summary.
+  of_step() { tr -d '\n' <"$work/both.out" | grep -o "\"$1\": *[0-9.]*" | sed "s/.*: *//" | sed -n "$2p"; }
+  [[ $(of_step accepted 2) == $((4125 * seconds)) ]] || die "not every subscription was accepted: $(cat "$work/both.out")"
+  refused=$(($(of_step throttled 1) + $(of_step throttled 2)))
+  row "customers, then subscriptions, 120 ms: budgets used" \
+    "$(calc "100 * $(of_step budget_share 1)" %.1f) % and $(calc "100 * $(of_step budget_share 2)" %.1f) %, $refused refused" \
+    "0 refused" "$(holds "$refused == 0")"
+  # The first is the whole run's.
+  share=$(calc "100 * $(of_step reads 2) / ($(of_step duration_s 3) / 60 * 1500)" %.1f)
+  row "… reads of tasks and subscriptions, against the 1,500 a minute of the latter" "$share %" "none" "-"
 fi
 
 if wanted cold_start; then

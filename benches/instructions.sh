@@ -2,6 +2,9 @@
 # Counts the instructions of the release program on a small fixed input, and compares them with
 # benches/instructions.txt: a count repeats where a timer does not. Fails where one grew by more than 15 %.
 #
+# Compared is each count as a multiple of the floor's (benches/end_to_end/floor.rs), which reads and sends the same rows and was
+# built by the same compiler: another rustc or libc shifts both, a change of ours only one.
+#
 #   benches/instructions.sh             compares
 #   benches/instructions.sh --record    writes what it counts as the new baseline; say why in the commit
 #   PRODUCT=path benches/instructions.sh   counts another build
@@ -23,7 +26,11 @@ esac
 
 if ! command -v valgrind >/dev/null; then
   say "installing valgrind"
-  { apt-get update -q && apt-get install -yq valgrind; } >/dev/null || die "valgrind is needed: apt-get install valgrind"
+  as_root=()
+  ((EUID == 0)) || as_root=(sudo)
+  { "${as_root[@]}" apt-get update -q &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends valgrind; } >/dev/null ||
+    die "valgrind is needed: apt-get install valgrind"
 fi
 
 build
@@ -66,19 +73,26 @@ if ((record)); then
   {
     echo "# Instructions of the release program on $rows usage rows; see instructions.sh. $(rustc --version | cut -d' ' -f1,2)."
     echo "# plan: nothing known, nothing sent. import: all sent. again: nothing changed."
-    echo "# floor: benches/end_to_end/floor.rs on the same rows, for the ratio; it is no goal of its own."
+    echo "# floor: benches/end_to_end/floor.rs on the same rows; the others are compared as multiples of it."
     cat "$work/counts"
   } >"$baseline"
   cat "$baseline"
   exit 0
 fi
 
-floor=$(awk '$1 == "floor" { print $2 }' "$work/counts")
+[[ -f $baseline ]] || die "benches/instructions.txt is missing: benches/instructions.sh --record writes it"
+# count_of NAME FILE
+count_of() { awk -v name="$1" '$1 == name { print $2 }' "$2"; }
+floor=$(count_of floor "$work/counts") floor_before=$(count_of floor "$baseline")
+[[ -n $floor_before ]] || die "benches/instructions.txt has no count for the floor; record it"
+say "  floor: $(calc "$floor / $rows" %.0f) instructions a row, $(calc "$floor / $floor_before" %.3f) of the baseline's"
+say "  $(rustc --version | cut -d' ' -f1,2) here; $(head -n 1 "$baseline" | grep -o 'rustc [0-9.]*[0-9]') built the baseline"
 grown=0
 while read -r name count; do
-  before=$(awk -v name="$name" '$1 == name { print $2 }' "$baseline")
+  [[ $name != floor ]] || continue
+  before=$(count_of "$name" "$baseline")
   [[ -n $before ]] || die "benches/instructions.txt has no count for $name; record it"
-  ratio=$(calc "$count / $before" %.3f)
+  ratio=$(calc "($count / $floor) / ($before / $floor_before)" %.3f)
   say "  $name: $(calc "$count / $rows" %.0f) instructions a row, $(calc "$count / $floor" %.2f) × the floor, $ratio of the baseline"
   if (($(holds "$ratio > $growth_max"))); then grown=1 && say "error: $name grew by more than 15 %"; fi
   if (($(holds "$ratio < 0.85"))); then say "  ($name got cheaper by more than 15 %: record the new baseline, so that it stays so)"; fi
