@@ -61,6 +61,7 @@ where
         scopes_do_not_see_each_other,
         a_key_has_a_history,
         mistakes_are_named_and_change_nothing,
+        a_mark_belongs_to_its_scope_and_step_and_the_last_stays,
         overlapping_calls_each_get_their_own_batches,
     );
 }
@@ -113,6 +114,24 @@ async fn an_open_batch_is_known_to_the_next_run_with_its_keys(reopen: impl Async
     let mut index = ledger.load_index(&scope()).await.unwrap();
     assert_eq!(index.see(KeyHash::of("ada"), Fingerprint(1), 1), Seen::Changed, "either content may be there");
     assert_eq!(index.see(KeyHash::of("zoë\u{1f}x"), Fingerprint(3), 2), Seen::New);
+}
+
+async fn a_mark_belongs_to_its_scope_and_step_and_the_last_stays(reopen: impl AsyncFn() -> Box<dyn Ledger>) {
+    let mark = |identity: &str, value: &str| StepMark { identity: identity.to_owned(), value: value.to_owned() };
+    let ledger = reopen().await;
+    assert_eq!(ledger.mark(&scope(), "customers").await.unwrap(), None);
+
+    ledger.set_mark(&scope(), "customers", Some(&mark("a", "2026-05-01"))).await.unwrap();
+    ledger.set_mark(&scope(), "customers", Some(&mark("b", "2026-04-01"))).await.unwrap();
+    drop(ledger); // not closed: killed
+
+    let ledger = reopen().await;
+    assert_eq!(ledger.mark(&scope(), "customers").await.unwrap(), Some(mark("b", "2026-04-01")));
+    assert_eq!(ledger.mark(&scope(), "others").await.unwrap(), None);
+    let elsewhere = Scope { target: "https://other.example/graphql".to_owned(), ..scope() };
+    assert_eq!(ledger.mark(&elsewhere, "customers").await.unwrap(), None);
+    ledger.set_mark(&scope(), "customers", None).await.unwrap();
+    assert_eq!(ledger.mark(&scope(), "customers").await.unwrap(), None);
 }
 
 async fn a_partly_settled_batch_keeps_the_rest_open(reopen: impl AsyncFn() -> Box<dyn Ledger>) {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::segment::{State, take_outcomes};
 use super::{
     Compacted, Compaction, Counts, Event, Fate, Index, Ledger, LedgerError, OpenBatch, OpenItem, RunFinish, RunId,
-    RunInfo, RunStart, Scope,
+    RunInfo, RunStart, Scope, StepMark,
 };
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::{Clock, SystemClock};
@@ -27,6 +27,7 @@ struct Held {
     runs: Vec<RunInfo>,
     batches: BTreeMap<BatchId, Kept>,
     batches_opened: u64,
+    marks: BTreeMap<(Scope, String), StepMark>,
 }
 
 struct Kept {
@@ -191,7 +192,9 @@ impl Ledger for MemoryLedger {
     }
 
     fn scopes(&self) -> BoxFuture<'_, Result<Vec<Scope>, LedgerError>> {
-        let scopes: BTreeSet<Scope> = self.held().batches.values().map(|kept| kept.scope.clone()).collect();
+        let held = self.held();
+        let scopes = held.batches.values().map(|kept| &kept.scope).chain(held.marks.keys().map(|(scope, _)| scope));
+        let scopes: BTreeSet<Scope> = scopes.cloned().collect();
         done(Ok(scopes.into_iter().collect()))
     }
 
@@ -293,6 +296,24 @@ impl Ledger for MemoryLedger {
             }
         }
         done(Ok(closed))
+    }
+
+    fn mark<'a>(&'a self, scope: &'a Scope, step: &'a str) -> BoxFuture<'a, Result<Option<StepMark>, LedgerError>> {
+        done(Ok(self.held().marks.get(&(scope.clone(), step.to_owned())).cloned()))
+    }
+
+    fn set_mark<'a>(
+        &'a self,
+        scope: &'a Scope,
+        step: &'a str,
+        mark: Option<&'a StepMark>,
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        let (step, mut held) = ((scope.clone(), step.to_owned()), self.held());
+        match mark {
+            Some(mark) => drop(held.marks.insert(step, mark.clone())),
+            None => drop(held.marks.remove(&step)),
+        }
+        done(Ok(()))
     }
 
     fn history<'a>(&'a self, scope: &'a Scope, key: KeyHash) -> BoxFuture<'a, Result<Vec<Event>, LedgerError>> {

@@ -172,6 +172,15 @@ pub enum Fate {
     NeverKnown,
 }
 
+/// How far a step that reads changes only has come: everything before it is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepMark {
+    /// Names what was read and how it was mapped. Under another identity the mark means nothing.
+    pub identity: String,
+    /// A value of the source's `changed` column.
+    pub value: String,
+}
+
 /// How much a ledger knows within a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -223,7 +232,7 @@ pub trait Ledger: Send + Sync {
     /// One run; none where there is no such.
     fn run(&self, run: RunId) -> BoxFuture<'_, Result<Option<RunInfo>, LedgerError>>;
 
-    /// The scopes in which a batch was ever opened, in order.
+    /// The scopes in which a batch was ever opened or a mark was kept, in order.
     fn scopes(&self) -> BoxFuture<'_, Result<Vec<Scope>, LedgerError>>;
 
     /// What the API is known to have, by key; keys of open batches are in doubt already.
@@ -279,6 +288,18 @@ pub trait Ledger: Send + Sync {
     /// Closes what later batches have replaced: each open record whose key was settled in a batch
     /// that was opened later. Returns how many batches no longer are open.
     fn close_superseded<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<u64, LedgerError>>;
+
+    /// The mark of a step; none where it never had one.
+    fn mark<'a>(&'a self, scope: &'a Scope, step: &'a str) -> BoxFuture<'a, Result<Option<StepMark>, LedgerError>>;
+
+    /// Replaces a step's mark, or forgets it. It never outlives a settlement that came before it: a crash loses
+    /// the mark first, and then rows are only read again.
+    fn set_mark<'a>(
+        &'a self,
+        scope: &'a Scope,
+        step: &'a str,
+        mark: Option<&'a StepMark>,
+    ) -> BoxFuture<'a, Result<(), LedgerError>>;
 
     /// The batches that held a key, oldest first. Compaction leaves the one that delivered the
     /// present content, and refusals of the latest run.

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::FixedClock;
-use crate::ledger::MemoryLedger;
 use crate::ledger::conformance::{self, batch, scope, start};
+use crate::ledger::{MemoryLedger, StepMark};
 
 fn clock() -> Arc<FixedClock> {
     Arc::new(FixedClock::at(Timestamp::from_millisecond(1_777_000_000_000).unwrap()))
@@ -313,8 +313,37 @@ async fn a_file_that_is_not_ours_is_refused_and_not_changed() {
     sqlx::query("PRAGMA user_version = 7").execute(&mut newer).await.unwrap();
     sqlx::Connection::close(newer).await.unwrap();
     for access in [Access::Write, Access::Read] {
-        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 1, .. }));
+        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 2, .. }));
     }
+}
+
+#[tokio::test]
+async fn a_file_of_format_1_is_read_as_it_is_and_brought_up_by_a_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::raw_sql(include_str!("format_1.sql")).execute(&mut old).await.unwrap();
+    sqlx::query("INSERT INTO run (identity, started_ms, arguments) VALUES ('p', 0, '{}')")
+        .execute(&mut old)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO scope (target, entity) VALUES (?, 'customer')")
+        .bind(scope().target)
+        .execute(&mut old)
+        .await
+        .unwrap();
+    sqlx::Connection::close(old).await.unwrap();
+
+    let reader = try_open(&path, Access::Read).await.unwrap();
+    assert_eq!(reader.mark(&scope(), "customers").await.unwrap(), None);
+    reader.close().await.unwrap();
+
+    let writer = try_open(&path, Access::Write).await.unwrap();
+    let mark = StepMark { identity: "a".to_owned(), value: "7".to_owned() };
+    writer.set_mark(&scope(), "customers", Some(&mark)).await.unwrap();
+    assert_eq!(writer.mark(&scope(), "customers").await.unwrap(), Some(mark));
+    assert_eq!(writer.runs(10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::ledger::{LedgerError, WriteFailure};
 const APPLICATION_ID: i32 = 0x5354_4947;
 
 /// What brings a file from each format version to the next. The newest version is their number.
-const MIGRATIONS: [&str; 1] = [include_str!("format_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("format_1.sql"), include_str!("format_2.sql")];
 
 /// How long a statement waits for another process, such as a backup or a person's `sqlite3` shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -29,7 +29,7 @@ use writer::{Op, Packed, Reply, Traces, Writer};
 use super::segment::{State, pack, pack_keys, unpack};
 use super::{
     Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, OpenBatch, RunFinish, RunId, RunInfo, RunStart,
-    Scope, WriteFailure,
+    Scope, StepMark, WriteFailure,
 };
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::Clock;
@@ -293,6 +293,23 @@ impl Ledger for SqliteLedger {
             }
             Ok(closed)
         })
+    }
+
+    fn mark<'a>(&'a self, scope: &'a Scope, step: &'a str) -> BoxFuture<'a, Result<Option<StepMark>, LedgerError>> {
+        Box::pin(async move {
+            let mut guard = self.reader.lock().await;
+            self.database.mark(guard.as_mut().ok_or(LedgerError::Closed)?, scope, step).await
+        })
+    }
+
+    fn set_mark<'a>(
+        &'a self,
+        scope: &'a Scope,
+        step: &'a str,
+        mark: Option<&'a StepMark>,
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        let (scope, step, mark) = (scope.clone(), step.to_owned(), mark.cloned());
+        Box::pin(self.write(move |reply| Op::Mark { scope, step, mark, reply }))
     }
 
     fn history<'a>(&'a self, scope: &'a Scope, key: KeyHash) -> BoxFuture<'a, Result<Vec<Event>, LedgerError>> {

@@ -9,7 +9,9 @@ use super::database::Database;
 use crate::batch::BatchId;
 use crate::entity::Entity;
 use crate::ledger::segment::{ITEM_BYTES, State, unpack, unpack_keys, unpack_segment};
-use crate::ledger::{Event, Fate, Index, LedgerError, OpenBatch, OpenItem, RunFinish, RunId, RunInfo, RunStart, Scope};
+use crate::ledger::{
+    Event, Fate, Index, LedgerError, OpenBatch, OpenItem, RunFinish, RunId, RunInfo, RunStart, Scope, StepMark,
+};
 use crate::record::{Fingerprint, KeyHash};
 
 /// Records that are collected before the index takes them in, 3 MB with the copy that it sorts.
@@ -268,6 +270,28 @@ impl Database {
             });
         }
         Ok(events)
+    }
+
+    /// The mark of a step. A file of format 1, opened only to read, has none.
+    pub(super) async fn mark(
+        &self,
+        connection: &mut SqliteConnection,
+        scope: &Scope,
+        step: &str,
+    ) -> Result<Option<StepMark>, LedgerError> {
+        let marks: Option<i64> = sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE name = 'mark'")
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(|error| self.error(error))?;
+        let (Some(_), Some(scope)) = (marks, self.scope_id(connection, scope).await?) else { return Ok(None) };
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT identity, value FROM mark WHERE scope = ? AND step = ?")
+                .bind(scope)
+                .bind(step)
+                .fetch_optional(connection)
+                .await
+                .map_err(|error| self.error(error))?;
+        Ok(row.map(|(identity, value)| StepMark { identity, value }))
     }
 
     fn instant(&self, milliseconds: i64) -> Result<Timestamp, LedgerError> {

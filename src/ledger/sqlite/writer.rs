@@ -14,7 +14,7 @@ use super::Durability;
 use super::database::Database;
 use super::settle::{Open, Verdict};
 use crate::batch::BatchId;
-use crate::ledger::{Compacted, Compaction, LedgerError, RunFinish, RunId, RunStart, Scope};
+use crate::ledger::{Compacted, Compaction, LedgerError, RunFinish, RunId, RunStart, Scope, StepMark};
 
 /// Most writes in one commit: bounds what a commit holds in memory.
 const GROUP_MAX: usize = 256;
@@ -57,6 +57,7 @@ pub(super) enum Op {
     Settle { batch: BatchId, verdict: Verdict, settled_ms: i64, reply: Reply<()> },
     BeginRun { start: RunStart, reply: Reply<RunId> },
     FinishRun { run: RunId, finish: RunFinish, reply: Reply<()> },
+    Mark { scope: Scope, step: String, mark: Option<StepMark>, reply: Reply<()> },
     Compact { when: Compaction, known: HashMap<Scope, usize>, reply: Reply<Compacted> },
     Close { reply: Reply<()> },
 }
@@ -122,12 +123,19 @@ impl Writer {
                         group.push(op);
                         continue;
                     }
-                    Op::BeginRun { .. } | Op::FinishRun { .. } | Op::Compact { .. } | Op::Close { .. } => {}
+                    Op::BeginRun { .. }
+                    | Op::FinishRun { .. }
+                    | Op::Mark { .. }
+                    | Op::Compact { .. }
+                    | Op::Close { .. } => {}
                 }
                 self.commit(std::mem::take(&mut group)).await;
                 match op {
                     Op::BeginRun { start, reply } => drop(reply.send(self.begin_run(start).await)),
                     Op::FinishRun { run, finish, reply } => drop(reply.send(self.finish_run(run, finish).await)),
+                    Op::Mark { scope, step, mark, reply } => {
+                        drop(reply.send(self.set_mark(&scope, step, mark).await));
+                    }
                     Op::Compact { when, known, reply } => {
                         let compacted = self.compact(when, &known).await;
                         if compacted.is_err() {
@@ -207,7 +215,11 @@ impl Writer {
                     due.push(Due::Done(reply, Ok(())));
                     settles.push((due.len() - 1, batch, verdict, settled_ms));
                 }
-                Op::BeginRun { .. } | Op::FinishRun { .. } | Op::Compact { .. } | Op::Close { .. } => {
+                Op::BeginRun { .. }
+                | Op::FinishRun { .. }
+                | Op::Mark { .. }
+                | Op::Compact { .. }
+                | Op::Close { .. } => {
                     unreachable!("is not part of a group")
                 }
             }
@@ -321,6 +333,20 @@ impl Writer {
         .map_err(|error| self.database.error(error))?;
         self.scopes.insert(scope.clone(), id);
         Ok(id)
+    }
+
+    /// In the log it stands after the settlements before it, so that none of them is lost without it.
+    async fn set_mark(&mut self, scope: &Scope, step: String, mark: Option<StepMark>) -> Result<(), LedgerError> {
+        let scope = self.scope_id(scope).await?;
+        let query = match mark {
+            Some(mark) => sqlx::query("INSERT OR REPLACE INTO mark (scope, step, identity, value) VALUES (?, ?, ?, ?)")
+                .bind(scope)
+                .bind(step)
+                .bind(mark.identity)
+                .bind(mark.value),
+            None => sqlx::query("DELETE FROM mark WHERE scope = ? AND step = ?").bind(scope).bind(step),
+        };
+        query.execute(&mut self.connection).await.map(drop).map_err(|error| self.database.error(error))
     }
 
     async fn begin_run(&mut self, start: RunStart) -> Result<RunId, LedgerError> {

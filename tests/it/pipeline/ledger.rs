@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use stigg_import::batch::{Batch, BatchId, Outcome};
 use stigg_import::ledger::{
     Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, OpenBatch, RunFinish, RunId, RunInfo, RunStart,
-    Scope, WriteFailure,
+    Scope, StepMark, WriteFailure,
 };
 use stigg_import::record::{Fingerprint, KeyHash};
 
@@ -221,6 +221,26 @@ impl Ledger for Watched {
             self.fuse.burn().await;
             let _held = self.hold();
             self.inner().close_superseded(scope).await
+        })
+    }
+
+    fn mark<'a>(&'a self, scope: &'a Scope, step: &'a str) -> BoxFuture<'a, Result<Option<StepMark>, LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().mark(scope, step).await
+        })
+    }
+
+    fn set_mark<'a>(
+        &'a self,
+        scope: &'a Scope,
+        step: &'a str,
+        mark: Option<&'a StepMark>,
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().set_mark(scope, step, mark).await
         })
     }
 
