@@ -88,6 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stop: Arc::new(Stop::default()),
         retry: RetryPolicy::default(),
         max_rejects: None,
+        full: false,
         batch_records_max: None,
         prepare_on: tokio::runtime::Handle::current(),
     })

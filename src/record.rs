@@ -52,6 +52,7 @@ pub struct RowBatch {
     positions: Vec<(u64, u64)>,
     bad: Vec<BadRow>,
     mark: Option<Box<str>>,
+    mark_before: Option<Box<str>>,
 }
 
 impl RowBatch {
@@ -69,6 +70,7 @@ impl RowBatch {
             positions: Vec::new(),
             bad: Vec::new(),
             mark: None,
+            mark_before: None,
         }
     }
 
@@ -126,6 +128,17 @@ impl RowBatch {
     /// Says how far the source has come with this batch; see [`Self::mark`].
     pub fn set_mark(&mut self, mark: &str) {
         self.mark = Some(mark.into());
+    }
+
+    /// Says how far the source had come before this batch; see [`Self::mark_before`].
+    pub fn set_mark_before(&mut self, mark: &str) {
+        self.mark_before = Some(mark.into());
+    }
+
+    /// The mark of the batch before this one: where a later run starts, so that it reads this batch
+    /// again.
+    pub fn mark_before(&self) -> Option<&str> {
+        self.mark_before.as_deref()
     }
 
     /// Once this batch and all before it are settled, a later run may start at this mark: the

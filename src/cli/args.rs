@@ -224,6 +224,9 @@ pub struct Run {
     /// Stop after this many rejects, or this share of the rows (5 %)
     #[arg(long, value_name = "N|N%")]
     pub max_rejects: Option<String>,
+    /// Read all rows, also where `changed` would leave some out
+    #[arg(long)]
+    pub full: bool,
 }
 
 /// `plan`
@@ -238,6 +241,9 @@ pub struct Plan {
     /// Ledger.
     #[command(flatten)]
     pub ledger: LedgerAt,
+    /// Read all rows, also where `changed` would leave some out
+    #[arg(long)]
+    pub full: bool,
 }
 
 /// `verify`

@@ -20,12 +20,18 @@ pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> 
         let bound: MaxRejects = text.parse().map_err(|error: NoBound| Failure::of(Exit::Arguments, &error))?;
         work.max_rejects = Some(bound);
     }
-    let finished = import(work, &args.target, &args.ledger.ledger, talk).await?;
+    let finished = import(work, &args.target, &args.ledger.ledger, args.full, talk).await?;
     show(&finished, &args.ledger.ledger, talk)
 }
 
 /// Runs `work` and writes its end into the ledger.
-pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, talk: &Talk) -> Result<Finished, Failure> {
+pub(super) async fn import(
+    work: Work,
+    target: &args::Target,
+    ledger: &Path,
+    full: bool,
+    talk: &Talk,
+) -> Result<Finished, Failure> {
     let connection = setup::connect(target, &work)?;
     let steps = setup::open(&work.steps).await?;
     let (lock, store) = setup::ledger_to_write(ledger).await?;
@@ -53,6 +59,7 @@ pub(super) async fn import(work: Work, target: &args::Target, ledger: &Path, tal
         stop,
         retry: RetryPolicy::default(),
         max_rejects: work.max_rejects,
+        full,
         batch_records_max: None,
         prepare_on: thread.handle(),
     })

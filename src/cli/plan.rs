@@ -29,7 +29,7 @@ pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure>
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
     let known = ledger.as_deref().map(|ledger| (ledger, target.as_str()));
-    let planned = plan(steps, known, &budgets, setup::spill_dir(&args.ledger.ledger), stop)
+    let planned = plan(steps, known, &budgets, setup::spill_dir(&args.ledger.ledger), args.full, stop)
         .await
         .map_err(|error| setup::ledger_failure(&error))?;
     show(&planned, talk)

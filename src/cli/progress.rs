@@ -147,6 +147,14 @@ impl Observer for Teller {
                     counted(*records as u64, "record")
                 ));
             }
+            Event::Reading { step, since: Ok(mark) } => {
+                tracing::info!(%step, "reads what was changed since {mark}");
+            }
+            Event::Reading { step, since: Err(why) } => self.note(&format!("{step}: reads all rows: {why}")),
+            Event::NotAmongChanges { batches } => self.note(&format!(
+                "{} of an earlier run did not come again; the next run reads all rows",
+                counted(*batches as u64, "batch").replace("batchs", "batches")
+            )),
             Event::Throttled { pause } => {
                 self.note(&format!("the API asked for a pause of {}", duration(pause.as_secs_f64())));
             }

@@ -236,7 +236,7 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
         rate_scale: args.target.rate_scale.or_else(|| arguments["rate_scale"].as_f64()),
         ..args.target.clone()
     };
-    let finished = import::import(work, &target, ledger, talk).await?;
+    let finished = import::import(work, &target, ledger, false, talk).await?;
     drop(removed);
     import::show(&finished, ledger, talk)
 }

@@ -86,8 +86,12 @@ pub fn summary(summary: &Summary, tense: Tense) -> String {
     }
     columns.push(("unchanged", |step| step.unchanged));
     columns.push(("rejected", |step| step.rejected));
-    let optional: [Column; 3] =
-        [("filtered", |step| step.filtered), ("refused", |step| step.failed), ("open", |step| step.open)];
+    let optional: [Column; 4] = [
+        ("filtered", |step| step.filtered),
+        ("refused", |step| step.failed),
+        ("open", |step| step.open),
+        ("missing", |step| step.missing.unwrap_or(0)),
+    ];
     for (title, count) in optional {
         // A plan's open records are those that it would send; they have their own columns.
         if summary.total(count) > 0 && !(tense == Tense::Planned && title == "open") {

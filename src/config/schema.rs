@@ -75,7 +75,9 @@ fn source() -> Value {
                 kind: { "type": "string", "description": about },
                 "query": { "type": "string" },
                 "table": { "type": "string" },
-                "key": { "type": "string", "description": "a unique column; rows are read in pages by it" }
+                "key": { "type": "string", "description": "a unique column; rows are read in pages by it" },
+                "changed": { "type": "string", "description": "a column that grows with each change; a run reads what has changed since the last one" },
+                "changed_margin": { "type": "integer", "minimum": 0, "default": 60, "description": "how far before the last mark rows are read again: seconds, or the column's own unit" }
             }
         })
     };

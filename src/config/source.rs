@@ -20,7 +20,7 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("sqlite", SQL_KEYS),
 ];
 
-const SQL_KEYS: &[&str] = &["query", "table", "key"];
+const SQL_KEYS: &[&str] = &["query", "table", "key", "changed", "changed_margin"];
 
 const EXAMPLE: &str = "for example source = { csv = \"exports/customers*.csv\" }";
 
@@ -54,7 +54,7 @@ pub(super) fn read(
     match *kind {
         "csv" => csv(document, base_dir, table, span, mapping),
         "json" => json(document, base_dir, table),
-        kind => sql(document, base_dir, table, span, kind),
+        kind => sql(document, base_dir, table, span, kind, mapping),
     }
 }
 
@@ -99,6 +99,7 @@ fn sql(
     table: &DeTable<'_>,
     span: &Span,
     kind: &str,
+    mapping: Option<&MappingFile>,
 ) -> Option<SourceSpec> {
     let url = document.string(table, kind)?;
     let url = match (kind, expanded(&url.text)) {
@@ -140,6 +141,22 @@ fn sql(
     };
     let mut options = SqlOptions::new(url, query);
     options.key = document.string(table, "key").map(|key| key.text);
+    if let Some(changed) = document.string(table, "changed") {
+        if mapping.is_some_and(MappingFile::joins_rows) {
+            let message =
+                "the mapping makes one record of several rows (`group`, `aggregate`), and `changed` reads only some";
+            document.hinted(changed.span, message, "leave `changed` out here; unchanged records are not sent anyway");
+            return None;
+        }
+        options.changed = Some(changed.text);
+    }
+    if let Some(margin) = document.integer(table, "changed_margin") {
+        match (u32::try_from(margin), &options.changed) {
+            (Ok(margin), Some(_)) => options.changed_margin = margin,
+            (Ok(_), None) => document.problem(span.clone(), "`changed_margin` goes with `changed`"),
+            (Err(_), _) => document.problem(span.clone(), "`changed_margin` is a number of seconds, 0 or more"),
+        }
+    }
     Some(SourceSpec::Sql { name, options: Box::new(options) })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::entity::Entity;
 use crate::problem::{Problem, Problems};
+use crate::record::Fingerprint;
 
 use super::expr::Expr;
 use super::read::Reader;
@@ -35,6 +36,7 @@ pub enum LoadError {
 pub struct MappingFile {
     pub(super) name: String,
     pub(super) text: String,
+    pub(super) fingerprint: Fingerprint,
     pub(super) entity: Entity,
     pub(super) description: Option<String>,
     pub(super) filter: Option<Arc<Expr>>,
@@ -108,6 +110,16 @@ impl MappingFile {
     /// What its records are.
     pub fn entity(&self) -> Entity {
         self.entity
+    }
+
+    /// Of the file's text and of the files of its lookups: what maps in the same way has the same.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Whether one record may come of several rows, so that a part of the rows would make others.
+    pub fn joins_rows(&self) -> bool {
+        self.group.is_some() || self.aggregate.is_some()
     }
 
     /// Whether records are totals, which only come out when all rows are read.

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use crate::document::{Document, Item, Named};
 use crate::entity::Entity;
 use crate::problem::{Problems, did_you_mean};
+use crate::record::Fingerprint;
 
 use super::expr::Expr;
 use super::file::{CsvHints, MappingFile};
@@ -37,11 +38,13 @@ pub(super) struct Reader<'t> {
     pub document: Document<'t>,
     pub base_dir: &'t Path,
     pub lookups: BTreeMap<String, Arc<Table>>,
+    /// The contents of lookups' files, in order.
+    pub lookup_files: Vec<Fingerprint>,
 }
 
 impl<'t> Reader<'t> {
     pub fn new(name: &'t str, text: &'t str, base_dir: &'t Path) -> Self {
-        Self { document: Document::new(name, text), base_dir, lookups: BTreeMap::new() }
+        Self { document: Document::new(name, text), base_dir, lookups: BTreeMap::new(), lookup_files: Vec::new() }
     }
 
     pub fn read(mut self) -> Result<MappingFile, Problems> {
@@ -64,6 +67,7 @@ impl<'t> Reader<'t> {
             Some(entity) if self.document.holds() => Ok(MappingFile {
                 name: self.document.name().to_owned(),
                 text: self.document.text().to_owned(),
+                fingerprint: Fingerprint::of(format!("{:?}\0{}", self.lookup_files, self.document.text()).as_bytes()),
                 entity,
                 description,
                 filter,

@@ -9,6 +9,7 @@ use super::read_value::Target;
 use super::spec::{AggregateSpec, CheckSpec, ExampleSpec, Expect, How, RejectSpec};
 use super::table::Table;
 use crate::document::{Item, as_named, kind_of};
+use crate::record::Fingerprint;
 
 impl Reader<'_> {
     /// `[lookups.name]`: entries, or a CSV file.
@@ -42,6 +43,7 @@ impl Reader<'_> {
         let (key, value) = (self.document.string(entries, "key"), self.document.string(entries, "value"));
         let path = self.base_dir.join(&file.text);
         let read = table.read_csv(&path, key.as_ref().map(|key| &*key.text), value.as_ref().map(|value| &*value.text));
+        self.lookup_files.extend(std::fs::read(&path).ok().map(|content| Fingerprint::of(&content)));
         if let Err(reason) = read {
             self.document.problem(file.span, format!("`{}` {reason}", path.display()));
         }

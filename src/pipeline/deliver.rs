@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 
+use super::changes::HeldBack;
 use super::events::{Event, Observer};
 use super::outage::Outage;
 use super::reading::Reading;
@@ -52,6 +53,7 @@ pub(super) struct Delivery {
     pub step: String,
     pub scope: Scope,
     pub outage: Outage,
+    pub held_back: HeldBack,
 }
 
 impl Delivery {
@@ -124,6 +126,7 @@ impl Delivery {
                     rejects
                         .failed(&item.origin, key, code, message, json)
                         .map_err(|error| super::with_causes(&error))?;
+                    self.held_back.refused(&item.origin);
                     refused = true;
                 }
             }

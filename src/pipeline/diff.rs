@@ -62,6 +62,11 @@ impl Diff {
         }
     }
 
+    /// How many records the ledger knows that did not come.
+    pub(super) fn unseen(&self) -> u64 {
+        self.index.unseen().count() as u64
+    }
+
     /// The last, partial batch.
     pub(super) fn finish(&mut self) -> Option<Batch> {
         self.builder.finish()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::changes::WholeBecause;
 use super::summary::{Progress, StepSummary};
 use crate::entity::Entity;
 
@@ -22,6 +23,13 @@ pub enum Event {
     },
     /// A step is over.
     StepFinished(StepSummary),
+    /// A step that can read its changes begins to read.
+    Reading {
+        /// Its name.
+        step: String,
+        /// From this mark on; or all, and why.
+        since: Result<String, WholeBecause>,
+    },
     /// Batches of an earlier run were found open; their records are sent again.
     Resuming {
         /// How many batches.
@@ -37,6 +45,11 @@ pub enum Event {
         records: usize,
         /// How many of them the API has; none where that can't be read.
         present: Option<usize>,
+    },
+    /// Records that an earlier run left open did not come among the changes; the next run reads everything.
+    NotAmongChanges {
+        /// How many batches.
+        batches: usize,
     },
     /// The API asked for a pause.
     Throttled {

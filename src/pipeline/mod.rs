@@ -4,6 +4,7 @@
 //! what happens to a batch, `follow.rs` and `refused.rs` the two cases where the answer to a
 //! request is not yet the answer for a record.
 
+mod changes;
 mod compare;
 mod deliver;
 mod diff;
@@ -24,6 +25,7 @@ mod summary;
 mod thread;
 mod verify;
 
+pub use changes::{ChangesSource, WholeBecause};
 pub use compare::Difference;
 pub use events::{Event, Observer, Unwatched};
 pub use max_rejects::{MaxRejects, NoBound};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::changes::{self, Extent};
 use super::diff::Diff;
 use super::prepare::Preparation;
 use super::step::OpenStep;
@@ -41,7 +42,8 @@ pub struct Planned {
 
 /// Reads every source to its end and counts.
 ///
-/// `target` names the target in the ledger; without a ledger everything is new.
+/// `target` names the target in the ledger; without a ledger everything is new. `full`: everything is read, also
+/// where a step could read its changes only.
 ///
 /// # Errors
 ///
@@ -51,15 +53,27 @@ pub async fn plan(
     ledger: Option<(&dyn Ledger, &str)>,
     budgets: &Budgets,
     spill_dir: PathBuf,
+    full: bool,
     stop: Arc<Stop>,
 ) -> Result<Planned, LedgerError> {
     let mut planned = Vec::new();
-    for step in steps {
+    for mut step in steps {
         if stop.is_raised() {
             break;
         }
         let began = Instant::now();
         let (name, entity) = (step.name.clone(), step.entity);
+        let mut since = None;
+        if let (Some((ledger, target)), Some((source, identity))) = (ledger, &step.changes) {
+            let scope = Scope { target: target.to_owned(), entity };
+            if let Extent::Since(mark) = changes::extent(ledger, &scope, &name, identity, full).await? {
+                match changes::reopened(&**source, &mark, step.rows.columns()).await {
+                    Ok(rows) => step.rows = rows,
+                    Err(why) => stop.raise(Stopped::SourceBroke(why)),
+                }
+                since = Some(mark);
+            }
+        }
         let index = match ledger {
             Some((ledger, target)) => ledger.load_index(&Scope { target: target.to_owned(), entity }).await?,
             None => Index::new(),
@@ -74,6 +88,7 @@ pub async fn plan(
             max_rejects: None,
             stop: stop.clone(),
             samples: Vec::new(),
+            mark: None,
         };
         let (sender, mut receiver) = mpsc::channel(1);
         let preparing = tokio::spawn(preparation.prepare(sender));
@@ -87,8 +102,10 @@ pub async fn plan(
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let duration_s = began.elapsed().as_secs_f64();
+        let mut summary = StepSummary::new(&name, entity, prepared.records, &progress, duration_s);
+        summary.since = since;
         planned.push(PlannedStep {
-            summary: StepSummary::new(&name, entity, prepared.records, &progress, duration_s),
+            summary,
             requests,
             seconds: budgets.per_minute(Operation::of(entity)).map(|per_minute| requests as f64 * 60.0 / per_minute),
             samples: prepared.samples,

@@ -26,6 +26,8 @@ pub(super) struct Preparation {
     pub stop: Arc<Stop>,
     /// The first few rejects, for whoever shows samples.
     pub samples: Vec<Reject>,
+    /// How far the source has come; none at the start.
+    pub mark: Option<String>,
 }
 
 /// What was prepared.
@@ -36,6 +38,10 @@ pub(super) struct Prepared {
     pub complete: bool,
     /// The first few rejects.
     pub samples: Vec<Reject>,
+    /// The last mark that the source gave.
+    pub mark: Option<String>,
+    /// Records that the ledger knows and that did not come.
+    pub unseen: u64,
 }
 
 /// Most rejects kept as samples.
@@ -59,7 +65,13 @@ impl Preparation {
         {
             self.stop.raise(Stopped::LedgerCannotWrite(super::with_causes(&error)));
         }
-        Prepared { records, complete: complete && !self.stop.is_raised(), samples: self.samples }
+        Prepared {
+            records,
+            complete: complete && !self.stop.is_raised(),
+            samples: self.samples,
+            mark: self.mark,
+            unseen: self.diff.unseen(),
+        }
     }
 
     /// Whether the source was read to its end.
@@ -74,6 +86,9 @@ impl Preparation {
             };
             match next {
                 Ok(Some(rows)) => {
+                    if let Some(mark) = rows.mark() {
+                        self.mark = Some(mark.to_owned());
+                    }
                     out.clear();
                     if let Err(error) = self.mapper.apply(&rows, out) {
                         self.stop.raise(Stopped::SpillFailed(super::with_causes(&error)));

@@ -59,6 +59,17 @@ impl Delivery {
         Ok(())
     }
 
+    /// The same after a run that read only changes: what did not come may still be in the source, and
+    /// stays open. Whether nothing did.
+    pub(super) async fn close_superseded(&self) -> Result<bool, LedgerError> {
+        self.ledger.close_superseded(&self.scope).await?;
+        let batches = self.ledger.open_batches(&self.scope).await?.len();
+        if batches > 0 {
+            self.observer.event(&Event::NotAmongChanges { batches });
+        }
+        Ok(batches == 0)
+    }
+
     /// How many of the records are in Stigg; none where that can't be read.
     async fn present(&self, batch: &OpenBatch) -> Option<usize> {
         let keys: Vec<&str> = batch.items.iter().map(|item| item.key.as_str()).collect();

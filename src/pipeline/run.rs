@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::changes::{self, Extent, HeldBack};
 use super::deliver::Delivery;
 use super::diff::Diff;
 use super::events::{Event, Observer};
@@ -21,7 +22,7 @@ use super::stop::{Stop, Stopped};
 use super::summary::{Progress, StepSummary, Summary};
 use crate::batch::{BatchLimits, Builder};
 use crate::clock::Clock;
-use crate::ledger::{Compaction, Ledger, LedgerError, RunId, RunStart, Scope, rejects};
+use crate::ledger::{Compaction, Ledger, LedgerError, RunId, RunStart, Scope, StepMark, rejects};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::sink::{Budgets, Concurrency, ConcurrencyBounds, Disposition, Operation, Sink, SinkError};
 
@@ -65,6 +66,8 @@ pub struct Job {
     pub retry: RetryPolicy,
     /// When to give up on a source.
     pub max_rejects: Option<MaxRejects>,
+    /// Reads everything, also where a step could read its changes only.
+    pub full: bool,
     /// Most records in a request; none: as many as the API takes.
     pub batch_records_max: Option<usize>,
     /// Where rows are read and mapped: [`super::PrepareThread`], or the runtime that runs this.
@@ -144,14 +147,17 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         stopped: None,
         rejects: Vec::new(),
     };
-    let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, .. } = job;
+    let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, full, .. } = job;
     let (batch_records_max, prepare_on) = (job.batch_records_max, job.prepare_on);
+    // Several steps of an entity share what the ledger knows: none of them can tell what is missing.
+    let entities: Vec<_> = steps.iter().map(|step| step.entity).collect();
     for step in steps {
         if stop.is_raised() || finished.summary.total(|step| step.open) > 0 {
             break;
         }
         let writer = rejects::Writer::new(&journal.ledger_path, run, &step.name, step.entity, &step.mapping_name);
         let writer = Arc::new(Mutex::new(writer));
+        let alone = entities.iter().filter(|entity| **entity == step.entity).count() == 1;
         let step = StepRun {
             run,
             scope: Scope { target: target.clone(), entity: step.entity },
@@ -166,6 +172,8 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             stop: stop.clone(),
             retry,
             max_rejects,
+            full,
+            alone,
             batch_records_max,
             prepare_on: prepare_on.clone(),
         };
@@ -199,13 +207,16 @@ struct StepRun {
     stop: Arc<Stop>,
     retry: RetryPolicy,
     max_rejects: Option<MaxRejects>,
+    full: bool,
+    /// Whether no other step of the run is of its entity.
+    alone: bool,
     batch_records_max: Option<usize>,
     prepare_on: Handle,
 }
 
 impl StepRun {
     /// Fails only before anything is sent.
-    async fn run(self) -> Result<StepSummary, LedgerError> {
+    async fn run(mut self) -> Result<StepSummary, LedgerError> {
         let began = Instant::now();
         let (name, entity) = (self.step.name.clone(), self.step.entity);
         let operation = Operation::of(entity);
@@ -215,6 +226,7 @@ impl StepRun {
             progress: self.progress.clone(),
             requests_per_minute: self.budgets.per_minute(operation),
         });
+        let since = self.extent().await?;
         let index = self.ledger.load_index(&self.scope).await?;
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES_MAX);
         let mut limits = BatchLimits::of(entity);
@@ -230,6 +242,7 @@ impl StepRun {
             max_rejects: self.max_rejects,
             stop: self.stop.clone(),
             samples: Vec::new(),
+            mark: None,
         };
         let delivery = Delivery {
             reading: Reading {
@@ -247,6 +260,7 @@ impl StepRun {
             step: name.clone(),
             scope: self.scope.clone(),
             outage: Outage::default(),
+            held_back: HeldBack::default(),
         };
         delivery.announce_open().await?;
         // A task of its own: rows are read and mapped on one core while batches are sent on another.
@@ -258,8 +272,22 @@ impl StepRun {
             Ok(prepared) => prepared,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        if prepared.complete && self.progress.open.get() == 0 {
-            delivery.close_open().await.unwrap_or_else(|error| delivery.ledger_failed(&error));
+        let settled = prepared.complete && self.progress.open.get() == 0;
+        if settled {
+            let closed = match since {
+                Some(_) => delivery.close_superseded().await,
+                None => delivery.close_open().await.map(|()| true),
+            };
+            let moved = match (closed, &self.step.changes) {
+                (Ok(closed), Some((_, identity))) => {
+                    let mark = delivery.held_back.up_to(prepared.mark).filter(|_| closed);
+                    let mark = mark.map(|value| StepMark { identity: identity.clone(), value });
+                    changes::settled(&*self.ledger, &self.scope, &name, mark, closed).await
+                }
+                (Ok(_), None) => Ok(()),
+                (Err(error), _) => Err(error),
+            };
+            moved.unwrap_or_else(|error| delivery.ledger_failed(&error));
         }
         if self.stop.why().is_none()
             && let Err(error) = self.ledger.compact(Compaction::WhenWorthIt).await
@@ -268,6 +296,10 @@ impl StepRun {
         }
         let duration_s = began.elapsed().as_secs_f64();
         let mut summary = StepSummary::new(&name, entity, prepared.records, &self.progress, duration_s);
+        // A rejected row has no key that we know: its record may be one of those that did not come.
+        let all_came = settled && since.is_none() && self.alone && self.step.is_whole && summary.rejected == 0;
+        summary.missing = all_came.then_some(prepared.unseen);
+        summary.since = since;
         summary.budget_share = self
             .budgets
             .per_minute(operation)
@@ -275,6 +307,33 @@ impl StepRun {
             .map(|per_minute| summary.requests as f64 / (per_minute * duration_s / 60.0));
         self.observer.event(&Event::StepFinished(summary.clone()));
         Ok(summary)
+    }
+}
+
+impl StepRun {
+    /// Decides what is read, and from where: the mark, or none for everything.
+    async fn extent(&mut self) -> Result<Option<String>, LedgerError> {
+        let Some((source, identity)) = &self.step.changes else { return Ok(None) };
+        let name = &self.step.name;
+        let extent = changes::extent(&*self.ledger, &self.scope, name, identity, self.full).await?;
+        let since = match &extent {
+            Extent::Since(mark) => Ok(mark.clone()),
+            Extent::Whole(why) => Err(*why),
+        };
+        self.observer.event(&Event::Reading { step: name.clone(), since });
+        let mark = match extent {
+            Extent::Since(mark) => mark,
+            Extent::Whole(_) => {
+                // If this run does not come to its end, nothing is true of the mark any more.
+                self.ledger.set_mark(&self.scope, name, None).await?;
+                return Ok(None);
+            }
+        };
+        match changes::reopened(&**source, &mark, self.step.rows.columns()).await {
+            Ok(rows) => self.step.rows = rows,
+            Err(why) => self.stop.raise(Stopped::SourceBroke(why)),
+        }
+        Ok(Some(mark))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::changes::{self, ChangesSource, SqlChanges};
 use crate::clock::Clock;
 use crate::entity::Entity;
 use crate::mapping::{self, MappingFile, Plan};
@@ -53,6 +54,10 @@ pub struct OpenStep {
     pub(super) mapping_name: String,
     pub(super) rows: Rows,
     pub(super) plan: Arc<Plan>,
+    /// Whether its source is all there is, so that what does not come is gone. A file may be a part.
+    pub(super) is_whole: bool,
+    /// How it reads changes only, and the identity of its mark.
+    pub(super) changes: Option<(Arc<dyn ChangesSource>, String)>,
 }
 
 impl OpenStep {
@@ -69,7 +74,20 @@ impl OpenStep {
             mapping_name: mapping.name().to_owned(),
             rows,
             plan: Arc::new(plan),
+            is_whole: false,
+            changes: None,
         })
+    }
+
+    /// The same step, whose later runs read only what has changed: `source` gives the rows of this
+    /// step, those that are open give all of them. Rows have a mark each time; see
+    /// [`RowBatch::mark`](crate::record::RowBatch::mark). A mapping that joins rows always reads all.
+    #[must_use]
+    pub fn reading_changes(mut self, mapping: &MappingFile, source: Arc<dyn ChangesSource>) -> Self {
+        let identity = changes::identity(&*source, mapping);
+        self.is_whole = true;
+        self.changes = (!mapping.joins_rows()).then_some((source, identity));
+        self
     }
 
     /// The step's name.
@@ -133,8 +151,15 @@ pub async fn open_steps(steps: &[StepSpec], clock: &dyn Clock) -> Result<Vec<Ope
             SourceSpec::Sql { name, options } => source::open_sql(name, options).await,
         }
         .map_err(|source| OpenStepError::Source { step: step.name.clone(), source })?;
-        let open = OpenStep::new(&step.name, &step.mapping, rows, clock)
+        let mut open = OpenStep::new(&step.name, &step.mapping, rows, clock)
             .map_err(|problems| OpenStepError::Mapping { step: step.name.clone(), problems })?;
+        if let SourceSpec::Sql { name, options } = &step.source {
+            open.is_whole = true;
+            if options.changed.is_some() {
+                let source = SqlChanges { name: name.clone(), options: (**options).clone() };
+                open = open.reading_changes(&step.mapping, Arc::new(source));
+            }
+        }
         opened.push(open);
     }
     Ok(opened)

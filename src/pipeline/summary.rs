@@ -109,6 +109,13 @@ pub struct StepSummary {
     pub retries: u64,
     /// See [`Progress`].
     pub throttled: u64,
+    /// Only rows that were changed at this mark or later were read; none: all rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Records that the ledger knows and that no row makes any more: deleted, or left out by `where` now.
+    /// Nothing is sent for them. None where it can't be told: see `docs/sources.md`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<u64>,
     /// How long the step took, in seconds.
     pub duration_s: f64,
     /// Write requests sent as a share of those that the published rate allows in that time, 0 to 1;
@@ -138,6 +145,8 @@ impl StepSummary {
             reads: progress.reads.get(),
             retries: progress.retries.get(),
             throttled: progress.throttled.get(),
+            since: None,
+            missing: None,
             duration_s,
             budget_share: None,
         }

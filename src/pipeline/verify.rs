@@ -99,6 +99,7 @@ pub async fn verify(
             max_rejects: None,
             stop: stop.clone(),
             samples: Vec::new(),
+            mark: None,
         };
         let (sender, mut receiver) = mpsc::channel(2);
         let preparing = tokio::spawn(preparation.prepare(sender));

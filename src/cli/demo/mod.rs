@@ -61,7 +61,7 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
     };
     tell("importing customers, subscriptions and usage\n");
     let ledger = folder.join(".stigg-import/ledger.db");
-    let finished = import::import(setup::work(&input)?, &target, &ledger, talk).await?;
+    let finished = import::import(setup::work(&input)?, &target, &ledger, false, talk).await?;
     let verified = verify::verified(&setup::work(&input)?, &target, &setup::spill_dir(&ledger), talk).await?;
     let _ = stop.send(());
     let _ = serving.await;

@@ -82,6 +82,26 @@ pub(super) fn read(url: &SecretString) -> Result<(Kind, Words), OpenProblem> {
     Ok((kind, Words::without(secrets)))
 }
 
+/// The address as it names the same database whatever its password.
+pub(super) fn without_password(url: &SecretString) -> String {
+    let text = url.expose_secret();
+    // A file has none, and its path is no URL.
+    let Some(mut parsed) = text.contains("://").then(|| Url::parse(text).ok()).flatten() else {
+        return text.split('@').next_back().unwrap_or_default().to_owned();
+    };
+    // Fails only where there can be none.
+    let _ = parsed.set_password(None);
+    let pairs: Vec<(String, String)> = parsed
+        .query_pairs()
+        .filter(|(key, _)| key != "password")
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect();
+    if parsed.query().is_some() {
+        parsed.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    parsed.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +131,17 @@ mod tests {
         }
         assert!(problem("mysql://u:p@h/d?pasword=s3cret").contains("unknown parameter `pasword`"));
         assert!(!problem("mysql://u:p@h/d?pasword=s3cret").contains("s3cret"));
+    }
+
+    #[test]
+    fn an_address_is_the_same_with_another_password() {
+        let bare = |url: &str| without_password(&url.into());
+        assert_eq!(
+            bare("postgres://u:one@h/d?password=x&sslmode=require"),
+            bare("postgres://u:two@h/d?sslmode=require")
+        );
+        assert_ne!(bare("postgres://u:one@h/d"), bare("postgres://u:one@h/e"));
+        assert_ne!(bare("sqlite:a.db"), bare("sqlite:b.db"));
+        assert!(!bare("mysql://u:s3cret@h/d").contains("s3cret"));
     }
 }

@@ -48,6 +48,8 @@ const NOT_UNIQUE: &str = "has the same value in two rows; a key's values are uni
 struct State {
     record: u64,
     mark: Option<String>,
+    /// The mark when the last batch was closed.
+    mark_before: Option<String>,
 }
 
 /// A page that isn't whole yet.
@@ -228,8 +230,12 @@ impl<'a> Fill<'a> {
         }
         let next = self.next_batch();
         let mut full = std::mem::replace(&mut self.batch, next);
+        if let Some(mark) = &self.state.mark_before {
+            full.set_mark_before(mark);
+        }
         if let Some(mark) = &self.state.mark {
             full.set_mark(mark);
+            self.state.mark_before.clone_from(&self.state.mark);
         }
         let text_bytes = full.text_bytes() + std::mem::take(&mut self.bad_bytes);
         match &mut self.page {

@@ -100,6 +100,17 @@ impl SqlOptions {
         }
     }
 
+    /// Names what is read: the address without its password, the query and the `changed` column.
+    /// Marks of one identity mean nothing to another.
+    pub fn identity(&self) -> String {
+        let (kind, text) = match &self.query {
+            SqlQuery::Query(_) => ("query", text_of(&self.query)),
+            SqlQuery::Table(_) => ("table", text_of(&self.query)),
+        };
+        let changed = self.changed.as_deref().unwrap_or_default();
+        format!("{}\0{kind}\0{text}\0{changed}", super::address::without_password(&self.url))
+    }
+
     pub(super) fn check(&self) -> Result<(), SourceError> {
         /// A batch's positions are kept in 32 bits, and a page has one row more than it's asked for.
         const MAX: usize = 1 << 30;

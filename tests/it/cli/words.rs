@@ -234,6 +234,9 @@ fn help_of_run() {
           --max-rejects <N|N%>
               Stop after this many rejects, or this share of the rows (5 %)
 
+          --full
+              Read all rows, also where `changed` would leave some out
+
           --json
               Print one JSON object to standard output instead of text
 
@@ -311,6 +314,9 @@ fn help_of_plan_and_verify() {
               The ledger's file
 
               [default: .stigg-import/ledger.db]
+
+          --full
+              Read all rows, also where `changed` would leave some out
 
           --json
               Print one JSON object to standard output instead of text

@@ -1,6 +1,7 @@
 //! Whole runs against the embedded API, in process and in virtual time.
 
 mod budget;
+mod changes;
 mod data;
 mod deliver;
 mod faults;

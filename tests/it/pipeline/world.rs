@@ -175,6 +175,7 @@ impl World {
             stop: Arc::new(Stop::default()),
             retry: RetryPolicy::default(),
             max_rejects: self.max_rejects,
+            full: false,
             batch_records_max: self.batch_records_max,
             prepare_on: tokio::runtime::Handle::current(),
         }
