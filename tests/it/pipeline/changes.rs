@@ -17,7 +17,7 @@ use super::data::BAD_EMAIL;
 use super::world::{World, account, clock, settings};
 
 /// Cases of a normal run of the tests.
-const CASES: u64 = 60;
+const CASES: u64 = 25;
 
 /// A table whose rows say when they changed; none: it's not known.
 #[derive(Debug, Clone)]
@@ -214,7 +214,7 @@ fn change(rng: &mut Rng, table: &Table, now: &mut u32) {
         let id = rng.usize(0..12);
         let email = if rng.usize(..10) == 0 { BAD_EMAIL } else { "c@example.com" };
         // Every fourth row never says when it changed.
-        table.set(&format!("c{id}"), &format!("Name {}", rng.u16(..3)), email, (id % 4 != 0).then_some(*now));
+        table.set(&format!("c{id}"), &format!("Name {}", rng.u16(..3)), email, (!id.is_multiple_of(4)).then_some(*now));
     }
 }
 
@@ -229,7 +229,7 @@ async fn check(seed: u64) {
     let settings = Settings { faults, latency: Duration::from_millis(200), seed, ..settings() };
     let world = World::new(settings).batches_of(rng.usize(1..5));
     let (table, mut now) = (Table::default(), 1);
-    for round in 0..30 {
+    for round in 0..15 {
         change(&mut rng, &table, &mut now);
         let greeting = ["hello", "good day"][usize::from(rng.usize(..8) == 0)];
         let fate = match rng.usize(..4) {
@@ -267,7 +267,7 @@ fn after_each_completed_run_the_api_has_what_the_source_has() {
     let one = number("STIGG_IMPORT_FAULT_SEED");
     let first = one.unwrap_or_else(|| fastrand::u64(..1 << 40));
     for seed in first..first + if one.is_some() { 1 } else { CASES } {
-        println!("seed {seed}; again with STIGG_IMPORT_FAULT_SEED={seed} cargo test --test it changes::");
+        eprintln!("seed {seed}; again with STIGG_IMPORT_FAULT_SEED={seed} cargo test --test it changes::");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         runtime.expect("a runtime").block_on(check(seed));
     }
