@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Reads a million rows (or ROWS) from Postgres, MariaDB and SQLite, streamed and in pages, and fails if memory grows
-# with them. Needs Debian's postgresql and mariadb-server, as ./test does.
+# with them; then imports them with the program itself, under 96 MiB and 32 bytes for each record more. Needs Debian's postgresql and mariadb-server, as ./test does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
