@@ -73,6 +73,9 @@ pub enum Misfit {
 pub fn check<'a>(kind: &Kind, text: &'a str) -> Result<Option<&'a str>, Misfit> {
     match kind {
         Kind::Id { chars_max, alphabet } => {
+            if plain_id(text, *chars_max, *alphabet) {
+                return Ok(Some(text));
+            }
             let id = text.trim();
             if id.is_empty() {
                 return Ok(None);
@@ -102,6 +105,9 @@ pub fn check<'a>(kind: &Kind, text: &'a str) -> Result<Option<&'a str>, Misfit> 
             Ok(Some(email))
         }
         Kind::Number { min, max, whole } => {
+            if plain_number(text, *min, *max, *whole) {
+                return Ok(Some(text));
+            }
             let number = text.trim();
             if number.is_empty() {
                 return Ok(None);
@@ -140,6 +146,69 @@ pub fn check<'a>(kind: &Kind, text: &'a str) -> Result<Option<&'a str>, Misfit> 
         Kind::TextMap | Kind::ScalarMap | Kind::TextList => Ok(if text.is_empty() { None } else { Some(text) }),
         Kind::Object(_) | Kind::List { .. } => Err(Misfit::Empty),
     }
+}
+
+/// [`CLASSES`]: may start an id of any alphabet.
+const ALPHANUMERIC: u8 = 1;
+/// [`CLASSES`]: is in [`Alphabet::Customer`].
+const CUSTOMER: u8 = 2;
+/// [`CLASSES`]: is in [`Alphabet::Package`].
+const PACKAGE: u8 = 4;
+/// [`CLASSES`]: is ASCII in [`Alphabet::Any`], and no blank.
+const VISIBLE: u8 = 8;
+
+/// What each byte may be in an id.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        classes[byte as usize] = VISIBLE
+            | match byte {
+                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => ALPHANUMERIC | CUSTOMER | PACKAGE,
+                b'_' | b'|' | b'.' | b'-' => CUSTOMER | PACKAGE,
+                b'@' => CUSTOMER,
+                _ => 0,
+            };
+        byte += 1;
+    }
+    classes
+};
+
+/// The common case of an id that fits: short enough in bytes, ASCII, without blanks. `false` says
+/// nothing: [`check_id`] decides.
+fn plain_id(text: &str, chars_max: usize, alphabet: Alphabet) -> bool {
+    let (first, all) = match alphabet {
+        Alphabet::Customer => (ALPHANUMERIC, CUSTOMER),
+        Alphabet::Package => (ALPHANUMERIC, PACKAGE),
+        Alphabet::Any => (VISIBLE, VISIBLE),
+    };
+    let is = |byte: &u8, class: u8| CLASSES[usize::from(*byte)] & class != 0;
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(|byte| is(byte, first))
+        && bytes.len() <= chars_max
+        && bytes.iter().all(|byte| is(byte, all))
+}
+
+/// The common case of a number that fits: not negative, at most 15 digits (a double keeps them), and
+/// well inside its bounds. `false` says nothing: [`check_number`] decides.
+fn plain_number(text: &str, min: Option<i64>, max: Option<i64>, whole: bool) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.len() > 15 {
+        return false;
+    }
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (integer, rest) = bytes.split_at(digits);
+    let fits = match rest {
+        [] => true,
+        [b'.', fraction @ ..] => !whole && !fraction.is_empty() && fraction.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if integer.is_empty() || !fits {
+        return false;
+    }
+    let integer = integer.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    // Strictly below the largest: a fraction may follow.
+    min.is_none_or(|min| min <= integer) && max.is_none_or(|max| integer < max)
 }
 
 fn check_id(id: &str, chars_max: usize, alphabet: Alphabet) -> Result<(), Misfit> {
@@ -329,6 +398,34 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_plain_id_is_one_that_the_check_takes_as_it_is(
+            text in "[ a-zA-Z0-9_|.@\u{e9}\u{7f}\t\"\\\\-]{0,8}",
+            chars_max in 0usize..8,
+        ) {
+            for alphabet in [Alphabet::Customer, Alphabet::Package, Alphabet::Any] {
+                if plain_id(&text, chars_max, alphabet) {
+                    prop_assert_eq!(check_id(&text, chars_max, alphabet), Ok(()), "{:?}", alphabet);
+                    prop_assert_eq!(text.trim(), &text);
+                } else if text.is_ascii() && !text.is_empty() && !text.contains(' ') {
+                    prop_assert!(check_id(&text, chars_max, alphabet).is_err(), "{:?}", alphabet);
+                }
+            }
+        }
+
+        #[test]
+        fn a_plain_number_is_one_that_the_check_takes_as_it_is(
+            text in "[0-9]{0,16}(\\.[0-9]{0,3})?|[ 0-9.+e-]{0,6}",
+            min in proptest::option::of(-20i64..20),
+            max in proptest::option::of(prop_oneof![-20i64..200, Just(USAGE_VALUE_MAX)]),
+            whole in any::<bool>(),
+        ) {
+            if plain_number(&text, min, max, whole) {
+                prop_assert_eq!(check_number(&text, min, max, whole), Ok(()));
+                prop_assert_eq!(text.trim(), &text);
+            }
+        }
+
         #[test]
         fn bounds_agree_with_exact_arithmetic(value in any::<i64>(), min in any::<i64>(), max in any::<i64>()) {
             let kind = Kind::Number { min: Some(min), max: Some(max), whole: true };

@@ -5,9 +5,15 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
+    // Without a way out in between, so that many bytes are looked at in one step.
+    if !bytes.iter().fold(false, |any, &byte| any | needs_escape(byte)) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut start = 0;
     for (at, &byte) in bytes.iter().enumerate() {
-        if !NEEDS_ESCAPE[byte as usize] {
+        if !needs_escape(byte) {
             continue;
         }
         out.extend_from_slice(&bytes[start..at]);
@@ -30,9 +36,9 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// `"name":`, ready to be written.
+/// `,"name":`, ready to be written; without the comma for the first in an object.
 pub(super) fn lead(name: &str) -> Box<[u8]> {
-    let mut lead = Vec::new();
+    let mut lead = vec![b','];
     string(&mut lead, name);
     lead.push(b':');
     lead.into()
@@ -45,17 +51,9 @@ pub(super) fn comma(out: &mut Vec<u8>) {
     }
 }
 
-const NEEDS_ESCAPE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        table[control] = true;
-        control += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
-};
+const fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
 
 #[cfg(test)]
 mod tests {

@@ -78,6 +78,12 @@ fn shift(mut whole: String, mut fraction: String, scale: i8) -> (String, String)
 /// The one way to write a plain decimal number: no leading zeros (JSON has none), no trailing
 /// zeros after the point, no minus before zero. So that `1.50` and `1.5` are the same content.
 pub(super) fn canonical(number: &str) -> Cow<'_, str> {
+    // The common case: there is nothing at either end that could be left out.
+    if let [b'1'..=b'9', .., last] | [last @ b'1'..=b'9'] = number.as_bytes()
+        && (*last != b'0' || !number.as_bytes().contains(&b'.'))
+    {
+        return Cow::Borrowed(number);
+    }
     let (negative, digits) = match number.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, number),

@@ -89,7 +89,7 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) struct FieldPlan {
     pub path: Box<str>,
-    /// `"name":`
+    /// `,"name":`
     pub lead: Box<[u8]>,
     pub required: bool,
     /// Whether its text is a part of the record's key.

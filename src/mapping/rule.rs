@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::entity::{self, Kind};
+use crate::entity::{self, Alphabet, Kind};
 
 use super::fault::Fault;
 use super::number::{NumberForm, canonical};
@@ -24,6 +24,8 @@ pub(super) struct Rule {
     pub kind: Kind,
     /// Whether it is written without quotes.
     pub raw: bool,
+    /// Whether nothing that passes the check needs an escape in JSON.
+    pub verbatim: bool,
     /// No step but the check and the form of its kind.
     pub plain: bool,
     pub nulls: Vec<Box<str>>,
@@ -58,6 +60,14 @@ impl Text<'_> {
         }
     }
 
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(text) => text.as_bytes(),
+            Self::Owned(text) => text.as_bytes(),
+            Self::Time(text) => text,
+        }
+    }
+
     pub fn into_owned(self) -> Text<'static> {
         match self {
             Self::Borrowed(text) => Text::Owned(text.to_owned()),
@@ -72,6 +82,22 @@ impl Rule {
     pub fn of(kind: Kind) -> Self {
         Self {
             raw: matches!(kind, Kind::Number { .. } | Kind::Bool),
+            verbatim: match kind {
+                Kind::Id { alphabet: Alphabet::Customer | Alphabet::Package, .. }
+                | Kind::Time
+                | Kind::Number { .. }
+                | Kind::Bool => true,
+                Kind::Id { alphabet: Alphabet::Any, .. }
+                | Kind::Text { .. }
+                | Kind::Email
+                | Kind::Enum(_)
+                | Kind::Fixed(_)
+                | Kind::TextMap
+                | Kind::ScalarMap
+                | Kind::TextList
+                | Kind::Object(_)
+                | Kind::List { .. } => false,
+            },
             kind,
             plain: true,
             nulls: Vec::new(),
@@ -106,10 +132,15 @@ impl Rule {
     /// # Errors
     ///
     /// A fault without a field.
+    #[inline]
     pub fn apply<'a>(&'a self, text: &'a str) -> Result<Option<Text<'a>>, Box<Fault>> {
         if self.plain {
             return self.finish(text, text);
         }
+        self.in_steps(text)
+    }
+
+    fn in_steps<'a>(&'a self, text: &'a str) -> Result<Option<Text<'a>>, Box<Fault>> {
         let given = text;
         let text = if self.trim { text.trim() } else { text };
         if text.is_empty() || self.is_null(text) {

@@ -5,6 +5,7 @@ use super::json;
 use super::json_text::within;
 use super::json_value;
 use super::plan::{At, EntryPlan, FieldPlan, Node, Shape, ValuePlan};
+use super::rule::Text;
 
 /// Writes one record of `members` (one row, or the rows of a group) and its key.
 ///
@@ -27,11 +28,10 @@ pub(super) fn record(shape: &Shape, members: &[At<'_>], out: &mut Vec<u8>, key: 
         let written = match &field.node {
             Node::Value(plan) => match plan.text(first)? {
                 Some(text) => {
-                    let text = text.as_str();
                     if field.key {
-                        key.push_str(text);
+                        key.push_str(text.as_str());
                     }
-                    scalar(plan, text, out);
+                    scalar(plan, &text, out);
                     true
                 }
                 None => false,
@@ -87,18 +87,24 @@ fn brief(json: &[u8]) -> String {
     String::from_utf8_lossy(json).chars().take(CHARS_MAX).collect()
 }
 
+/// Writes a field's name, after a comma unless it is the object's first.
+#[inline]
 fn lead(field: &FieldPlan, out: &mut Vec<u8>) -> usize {
-    json::comma(out);
-    out.extend_from_slice(&field.lead);
+    let lead = if out.last() == Some(&b'{') { &field.lead[1..] } else { &field.lead };
+    out.extend_from_slice(lead);
     out.len()
 }
 
 #[inline]
-fn scalar(plan: &ValuePlan, text: &str, out: &mut Vec<u8>) {
+fn scalar(plan: &ValuePlan, text: &Text<'_>, out: &mut Vec<u8>) {
     if plan.rule.raw {
         out.extend_from_slice(text.as_bytes());
+    } else if plan.rule.verbatim {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
     } else {
-        json::string(out, text);
+        json::string(out, text.as_str());
     }
 }
 
@@ -119,7 +125,7 @@ fn node(node: &Node, field: &FieldPlan, at: At<'_>, out: &mut Vec<u8>) -> Result
         }
         Node::Value(plan) => match plan.text(at)? {
             Some(text) => {
-                scalar(plan, text.as_str(), out);
+                scalar(plan, &text, out);
                 Ok(true)
             }
             None => Ok(false),
