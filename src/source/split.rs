@@ -65,6 +65,8 @@ impl Lines {
 pub(super) struct Splitter<R> {
     reader: R,
     core: csv_core::Reader,
+    /// Whether the core has read: it looks at the text's first bytes in its own way.
+    begun: bool,
     delimiter: u8,
     quote: Option<u8>,
     row_bytes_max: usize,
@@ -92,6 +94,7 @@ impl<R: Read> Splitter<R> {
                 .quote(quote.unwrap_or(b'"'))
                 .quoting(quote.is_some())
                 .build(),
+            begun: false,
             delimiter,
             quote,
             row_bytes_max: limits.row_bytes_max,
@@ -154,6 +157,10 @@ impl<R: Read> Splitter<R> {
         }
         (self.start, self.line) = (self.at, self.lines.count + 1);
         (self.text_bytes, self.cells) = (0, 0);
+        if self.begun && self.plain() {
+            return Ok(Split::Record);
+        }
+        self.begun = true;
         loop {
             let (result, read, written, ended) = self.core.read_record(
                 &self.buffer[self.at..self.end],
@@ -189,6 +196,34 @@ impl<R: Read> Splitter<R> {
                 }
             }
         }
+    }
+
+    /// Splits off a record that the buffer holds whole and that has no quote, as most have: a look
+    /// for its end and for each delimiter, instead of a step of the core's automaton for each byte.
+    /// `false`: nothing was taken; the core decides, also where a limit may be passed.
+    #[inline]
+    fn plain(&mut self) -> bool {
+        let rest = &self.buffer[self.at..self.end];
+        let Some(length) = memchr::memchr3(b'\n', b'\r', self.quote.unwrap_or(b'\n'), rest) else { return false };
+        let end = rest[length];
+        if Some(end) == self.quote || length >= self.row_bytes_max || length > self.text.len() {
+            return false;
+        }
+        let record = &rest[..length];
+        let (mut from, mut text_bytes, mut cells) = (0, 0, 0);
+        for to in memchr::memchr_iter(self.delimiter, record).chain(std::iter::once(length)) {
+            let after = text_bytes + (to - from);
+            self.text[text_bytes..after].copy_from_slice(&record[from..to]);
+            self.ends[cells] = after;
+            (from, text_bytes, cells) = (to + 1, after, cells + 1);
+            if cells == self.ends.len() {
+                return false;
+            }
+        }
+        (self.text_bytes, self.cells) = (text_bytes, cells);
+        self.at += length + 1;
+        self.lines = Lines { count: self.lines.count + 1, after_cr: end == b'\r' };
+        true
     }
 
     /// Goes to the first byte that is no line end; `false` at the end of the text.
@@ -357,5 +392,49 @@ impl<R: Read> Splitter<R> {
             cell += 1;
         }
         Flaw::AfterQuote { cell, opened_line: self.line + lines.count }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What was split off, its line, its text and where the cells end, and the line reached.
+    type Found = (Split, u64, Vec<u8>, Vec<usize>, u64);
+
+    /// Everything that a text splits into.
+    fn all(text: &[u8], limits: &Limits, plain: bool) -> Vec<Found> {
+        let mut splitter = Splitter::new(text, b',', Some(b'"'), limits);
+        let mut all = Vec::new();
+        loop {
+            // A splitter that has not begun leaves every record to the core.
+            splitter.begun &= plain;
+            let split = splitter.next().expect("memory can be read");
+            let (cells, ends) = (splitter.text().to_vec(), splitter.ends().to_vec());
+            all.push((split, splitter.line(), cells, ends, splitter.line_reached()));
+            if split == Split::End {
+                return all;
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_plain_record_is_split_as_the_core_splits_it(
+            text in prop::collection::vec(prop_oneof![
+                8 => prop::sample::select(b"ab,,;\n\r".to_vec()),
+                1 => Just(b'"'),
+                1 => any::<u8>(),
+            ], 0..300),
+            row_bytes_max in 1_usize..40,
+            columns_max in 1_usize..6,
+        ) {
+            let limits = Limits { row_bytes_max, columns_max, ..Limits::default() };
+            prop_assert_eq!(all(&text, &limits, true), all(&text, &limits, false));
+        }
     }
 }
