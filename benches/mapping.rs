@@ -50,6 +50,16 @@ unitQuantity = { column = "count", whole = true, default = 1 }
 "Ada Lovelace" = "plan-ada"
 "#;
 
+const USAGE: &str = r#"
+entity = "usage"
+[fields]
+customerId = "billing"
+featureId = "card"
+resourceId = "salesforce"
+value = "count"
+createdAt = "iso"
+"#;
+
 const TOTALS: &str = r#"
 entity = "usage"
 aggregate = "sum"
@@ -72,12 +82,22 @@ at = { column = "at", time = "%Y-%m-%d %H:%M", zone = "UTC" }
 
 fn rows(first: usize, count: usize) -> Arc<RowBatch> {
     let columns: Arc<[Box<str>]> =
-        ["id", "email", "name", "billing", "card", "salesforce", "at", "count"].map(Box::from).into();
+        ["id", "email", "name", "billing", "card", "salesforce", "at", "count", "iso"].map(Box::from).into();
     let mut rows = RowBatch::new("bench.csv".into(), columns);
     for n in first..first + count {
         let (id, email) = (format!("cus_{n:014}"), format!("ada.{n}@example.com"));
         let (billing, card) = (format!("cus_{:014}", n % 50_000), format!("pm_{:024}", n % 3));
-        let cells = [&*id, &email, "Ada Lovelace", &billing, &card, "sf_0000001", "2022-11-21 21:53", "37"];
+        let cells = [
+            &*id,
+            &email,
+            "Ada Lovelace",
+            &billing,
+            &card,
+            "sf_0000001",
+            "2022-11-21 21:53",
+            "37",
+            "2022-11-21T21:53:00Z",
+        ];
         rows.push(n as u64 + 1, n as u64 + 2, cells.map(Some));
     }
     Arc::new(rows)
@@ -88,6 +108,7 @@ fn mapper(name: &str, rows: &RowBatch) -> Mapper {
         "six_plain" => PLAIN,
         "one_expression" => EXPRESSION,
         "times_and_lookup" => TIMES,
+        "usage" => USAGE,
         "sum" => TOTALS,
         _ => DISTINCT,
     };
@@ -96,7 +117,7 @@ fn mapper(name: &str, rows: &RowBatch) -> Mapper {
     Mapper::new(Arc::new(plan), SpillSettings::in_dir(&std::env::temp_dir()))
 }
 
-#[divan::bench(args = ["six_plain", "one_expression", "times_and_lookup"])]
+#[divan::bench(args = ["six_plain", "one_expression", "times_and_lookup", "usage"])]
 fn row(bencher: Bencher, name: &str) {
     let rows = rows(0, ROWS);
     let mut mapper = mapper(name, &rows);
