@@ -19,6 +19,9 @@ const LOAD_MAX: (usize, usize) = (9, 10);
 /// Fewest homes of a table.
 const HOMES_MIN: usize = 8;
 
+/// Below this many homes a table doubles: 256 such tables are less than 2 MB, whatever is in them.
+const HOMES_SMALL: usize = 256;
+
 /// Slots that a table's tail has, or grows by.
 const TAIL_SLOTS: usize = 4;
 
@@ -273,9 +276,10 @@ impl Shard {
         self.used += 1;
     }
 
-    /// Spreads the entries over a tenth more homes. They are in order, so each goes after the last.
+    /// Spreads the entries over a tenth more homes, or twice as many while they are few. They are in order, so each goes after the last.
     fn grow(&mut self) {
-        self.homes = (self.homes + self.homes / 10 + 1).max(HOMES_MIN);
+        let more = if self.homes < HOMES_SMALL { self.homes } else { self.homes / 10 };
+        self.homes = (self.homes + more + 1).max(HOMES_MIN);
         let old = std::mem::replace(&mut self.slots, vec![[0; 6]; self.homes + TAIL_SLOTS]);
         let mut next = 0;
         for entry in old.into_iter().filter(|entry| entry[PLACE] != EMPTY) {
