@@ -42,6 +42,7 @@ pub mod clock;
 pub mod config;
 pub mod document;
 pub mod entity;
+pub mod http;
 pub mod ledger;
 pub mod mapping;
 pub mod pipeline;

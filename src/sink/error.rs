@@ -7,10 +7,6 @@ use super::code::ErrorCode;
 /// Most characters kept of a message of the API.
 pub const MESSAGE_CHARS_MAX: usize = 500;
 
-/// Longest pause that is taken from an answer. A longer one is cut to it, so that a wrong header can't stop a run for
-/// days: whoever waited asks again, and is told again.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
-
 /// Where in a request the API found fault, as far as it said. Hints: send what they name alone before believing them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
@@ -74,7 +70,7 @@ pub enum SinkError {
     /// The API asked for a pause. Nothing was applied.
     #[error("the API asked for a pause")]
     Throttled {
-        /// How long, where it said so; at most [`RETRY_AFTER_MAX`].
+        /// How long, where it said so; at most [`RETRY_AFTER_MAX`](crate::http::RETRY_AFTER_MAX).
         retry_after: Option<Duration>,
     },
     /// Another import is under way at the API. Nothing was applied.

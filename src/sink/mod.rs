@@ -16,7 +16,6 @@ pub mod code;
 pub mod concurrency;
 pub mod conformance;
 mod dry_run;
-mod endpoint;
 mod error;
 #[cfg(test)]
 pub mod graphql_check;
@@ -32,8 +31,7 @@ pub use budget::{BudgetSettings, Budgets, Permit, Rate};
 pub use code::{Class, ErrorCode};
 pub use concurrency::{Concurrency, ConcurrencyBounds, Health, Slot};
 pub use dry_run::DryRunSink;
-pub use endpoint::{Endpoint, EndpointError};
-pub use error::{Disposition, MESSAGE_CHARS_MAX, Named, RETRY_AFTER_MAX, SinkError, Stop, UnknownCause};
+pub use error::{Disposition, MESSAGE_CHARS_MAX, Named, SinkError, Stop, UnknownCause};
 pub use memory::{Fault, MemorySink, Tasks};
 pub use operation::{Operation, PublishedRate, UNPUBLISHED_PER_MINUTE};
 pub use read::{
@@ -42,6 +40,7 @@ pub use read::{
 };
 
 use crate::batch::Batch;
+pub use crate::http::{Endpoint, EndpointError, RETRY_AFTER_MAX};
 
 /// Most ids in one read, and most entries of one page. The API documents no largest page for GraphQL and 100 for REST
 /// (REST reference, 2026).

@@ -2,7 +2,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::clock::FixedClock;
 
 const KEY: &str = "server-hunter2";
 
@@ -137,27 +136,4 @@ fn a_key_that_no_header_takes_is_refused_without_being_printed() {
     }
     let padded = HttpSettings::new(endpoint, "server-1\n".into());
     assert!(HttpTransport::new(padded).is_ok(), "the line break at the end of a file is not the key's");
-}
-
-#[test]
-fn retry_after_is_read_in_all_its_forms_and_bounded() {
-    let clock = FixedClock::at("2026-01-01T00:00:00Z".parse().unwrap());
-    let pause = |pairs: &[(&'static str, &'static str)]| {
-        let headers = pairs
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect();
-        retry_after(&headers, &clock)
-    };
-    let seconds = |s| Some(Duration::from_secs(s));
-    assert_eq!(pause(&[("retry-after", "7")]), seconds(7));
-    assert_eq!(pause(&[("retry-after-ms", "1500"), ("retry-after", "7")]), Some(Duration::from_millis(1500)));
-    assert_eq!(pause(&[("retry-after", "Thu, 01 Jan 2026 00:00:30 GMT")]), seconds(30));
-    let by_server = [("date", "Thu, 01 Jan 2026 00:10:00 GMT"), ("retry-after", "Thu, 01 Jan 2026 00:10:05 GMT")];
-    assert_eq!(pause(&by_server), seconds(5));
-    assert_eq!(pause(&[("retry-after", "Wed, 31 Dec 2025 00:00:00 GMT")]), seconds(0));
-    assert_eq!(pause(&[("retry-after", "999999999999999")]), Some(RETRY_AFTER_MAX));
-    for nonsense in ["-1", "NaN", "inf", "soon", ""] {
-        assert_eq!(pause(&[("retry-after", nonsense)]), None, "{nonsense}");
-    }
 }

@@ -1,11 +1,11 @@
-//! The API's address: TLS required except to this machine, and nothing secret when printed.
+//! A server's address: TLS required except to this machine, and nothing secret when printed.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// The API's address, checked.
+/// A server's address, checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
@@ -72,7 +72,8 @@ impl Endpoint {
         self.url.scheme() == "https"
     }
 
-    pub(super) fn url(&self) -> &Url {
+    /// The address itself; it may hold secrets.
+    pub fn url(&self) -> &Url {
         &self.url
     }
 }
