@@ -188,7 +188,7 @@ impl Delivery {
         let open = |reason: String| Sent::Settled(vec![Outcome::Open { reason }; batch.items.len()]);
         loop {
             let error = match self.submit(batch, operation).await {
-                Some(Ok(Submission::Applied { unanswered, .. })) => return Sent::Settled(answered(batch, &unanswered)),
+                Some(Ok(Submission::Applied { unanswered })) => return Sent::Settled(answered(batch, &unanswered)),
                 Some(Ok(Submission::Started { task })) => {
                     return Sent::Settled(self.follow(batch, id, task.as_deref()).await);
                 }

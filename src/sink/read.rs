@@ -8,9 +8,6 @@ use serde_json::{Map, Value};
 pub enum Submission {
     /// The API applied it before it answered.
     Applied {
-        /// For usage: the total that the API has now, for each item of the batch in its order; `None` where it gave
-        /// none. Empty for customers.
-        current_usage: Vec<Option<f64>>,
         /// Positions of items that the answer leaves out although it names the others: to be read back.
         unanswered: Vec<usize>,
     },
@@ -24,7 +21,7 @@ pub enum Submission {
 impl Submission {
     /// Applied, with nothing more to say.
     pub fn applied() -> Self {
-        Self::Applied { current_usage: Vec::new(), unanswered: Vec::new() }
+        Self::Applied { unanswered: Vec::new() }
     }
 }
 

@@ -145,12 +145,8 @@ impl MemorySink {
                 if let Some(code) = rows.iter().find_map(|(key, _)| code_of(&state, key)) {
                     return Err(refusal(code));
                 }
-                let current_usage = match batch.entity {
-                    Entity::Usage => rows.iter().map(|(_, json)| json["value"].as_f64()).collect(),
-                    Entity::Customer | Entity::Subscription => Vec::new(),
-                };
                 rows.into_iter().for_each(|(key, json)| state.apply(batch.entity, key, json));
-                Submission::Applied { current_usage, unanswered: Vec::new() }
+                Submission::applied()
             }
             Entity::Subscription => {
                 let mut task = Task { looks_left: 0, looks: 0, rows: Vec::new(), errors: Vec::new() };

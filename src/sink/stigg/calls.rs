@@ -1,7 +1,7 @@
 //! One method for each operation: request body, one POST, answer.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::input::Measurement;
-use super::{wire, wire_catalog};
+use super::{plain, wire, wire_catalog};
 use crate::batch::Batch;
 use crate::entity::{Entity, KEY_SEPARATOR};
 use crate::sink::answer;
@@ -44,7 +44,7 @@ impl Calls {
 
     pub(super) async fn submit(&self, batch: &Batch, permit: Permit) -> Result<Submission, SinkError> {
         let operation = Operation::of(batch.entity);
-        let body = self.import_body(batch.entity, &batch.json)?;
+        let body = self.import_body(batch.entity, operation.document(), &batch.json)?;
         let answer = self.post(operation, body, permit).await?;
         match batch.entity {
             Entity::Customer => {
@@ -53,21 +53,22 @@ impl Calls {
             }
             Entity::Subscription => Ok(Submission::Started { task: decode(&answer, operation)? }),
             Entity::Usage => {
-                let measured: Vec<wire::Measured<'_>> = decode(&answer, operation)?;
-                Ok(match_usage(batch, &measured))
+                let taken: Vec<wire::UsageKey<'_>> = decode(&answer, operation)?;
+                Ok(match_usage(batch, &taken))
             }
         }
     }
 
-    /// Imports records given as a list's content, for the typed client.
+    /// Imports records of the typed client, by the operation's own document or one that asks for more.
     pub(super) async fn import<T: Serialize>(
         &self,
         entity: Entity,
+        document: &str,
         records: &[T],
         permit: Permit,
     ) -> Result<HttpAnswer, SinkError> {
         let json = serde_json::to_vec(records).map_err(|error| SinkError::malformed(error.to_string()))?;
-        let body = self.import_body(entity, &json[1..json.len() - 1])?;
+        let body = self.import_body(entity, document, &json[1..json.len() - 1])?;
         self.post(Operation::of(entity), body, permit).await
     }
 
@@ -162,7 +163,7 @@ impl Calls {
         variables: &serde_json::Value,
         permit: Permit,
     ) -> Result<T, SinkError> {
-        let mut body = head(operation, 256);
+        let mut body = head(operation, operation.document(), 256);
         serde_json::to_writer(&mut body, variables).map_err(|error| SinkError::malformed(error.to_string()))?;
         body.push(b'}');
         let answer = self.post(operation, body, permit).await?;
@@ -181,13 +182,13 @@ impl Calls {
     }
 
     /// The body of an import, written directly: the records are JSON already.
-    fn import_body(&self, entity: Entity, records: &[u8]) -> Result<Vec<u8>, SinkError> {
+    fn import_body(&self, entity: Entity, document: &str, records: &[u8]) -> Result<Vec<u8>, SinkError> {
         let list: &str = match entity {
             Entity::Customer => "customers",
             Entity::Subscription => "subscriptions",
             Entity::Usage => "usages",
         };
-        let mut body = head(Operation::of(entity), records.len() + 128);
+        let mut body = head(Operation::of(entity), document, records.len() + 128);
         body.extend_from_slice(b"{\"input\":{");
         // Usage belongs to no integration.
         if let Some(id) = self.integration_id.as_ref().filter(|_| entity != Entity::Usage) {
@@ -205,8 +206,8 @@ impl Calls {
 }
 
 /// Operation name and document, up to the variables' value. Documents need no escaping (a test holds them to it).
-fn head(operation: Operation, more_bytes: usize) -> Vec<u8> {
-    let (name, document) = (operation.name(), operation.document());
+fn head(operation: Operation, document: &str, more_bytes: usize) -> Vec<u8> {
+    let name = operation.name();
     let mut body = Vec::with_capacity(name.len() + document.len() + 64 + more_bytes);
     for part in ["{\"operationName\":\"", name, "\",\"query\":\"", document, "\",\"variables\":"] {
         body.extend_from_slice(part.as_bytes());
@@ -223,6 +224,14 @@ fn paging(after: Option<&str>) -> serde_json::Value {
 
 /// The root field's value in an answer without errors.
 pub(super) fn decode<'a, T: Deserialize<'a>>(reply: &'a HttpAnswer, operation: Operation) -> Result<T, SinkError> {
+    match plain::read(reply, operation.root_field()) {
+        Some(value) => Ok(value),
+        None => decode_with_care(reply, operation),
+    }
+}
+
+/// Any answer, also one that has errors or says nothing.
+fn decode_with_care<'a, T: Deserialize<'a>>(reply: &'a HttpAnswer, operation: Operation) -> Result<T, SinkError> {
     let data = answer::data(reply)?;
     let fields: BTreeMap<Cow<'a, str>, &'a RawValue> =
         serde_json::from_str(data.get()).map_err(|error| SinkError::unreadable(answer::misread("the data", &error)))?;
@@ -239,38 +248,15 @@ pub(super) fn measurements(answer: &HttpAnswer) -> Result<Vec<Measurement>, Sink
     Ok(measured.into_iter().map(Into::into).collect())
 }
 
-/// Joins the answer's measurements with the batch's items: by position where the keys agree (that the order is kept is
-/// not documented), else by key. An answer for every record is an answer to each, whatever ids it uses.
-fn match_usage(batch: &Batch, measured: &[wire::Measured<'_>]) -> Submission {
-    let items = &batch.items;
-    let mut current_usage = vec![None; items.len()];
-    let mut answered = vec![false; items.len()];
-    let in_order = measured.len() == items.len()
-        && items.iter().zip(measured).all(|(item, measured)| is_key(batch.key_of(item), measured));
-    if in_order {
-        for (slot, measured) in current_usage.iter_mut().zip(measured) {
-            *slot = measured.current_usage.as_ref().map(|number| number.0);
-        }
-        return Submission::Applied { current_usage, unanswered: Vec::new() };
+/// Joins what the answer names with the batch's items: by position where the keys agree (that the order is kept is not
+/// documented), else by key. An answer for every record is an answer to each, whatever ids it uses.
+fn match_usage(batch: &Batch, taken: &[wire::UsageKey<'_>]) -> Submission {
+    if taken.len() == batch.items.len() {
+        return Submission::applied();
     }
-    let positions: HashMap<(&str, &str, &str), usize> =
-        items.iter().enumerate().map(|(index, item)| (parts(batch.key_of(item)), index)).collect();
-    for measured in measured {
-        if let Some(&index) = positions.get(&measured.key()) {
-            answered[index] = true;
-            current_usage[index] = measured.current_usage.as_ref().map(|number| number.0);
-        }
-    }
-    let unanswered = if measured.len() == items.len() {
-        Vec::new()
-    } else {
-        answered.iter().enumerate().filter(|(_, answered)| !**answered).map(|(index, _)| index).collect()
-    };
-    Submission::Applied { current_usage, unanswered }
-}
-
-fn is_key(key: &str, measured: &wire::Measured<'_>) -> bool {
-    parts(key) == measured.key()
+    let taken: HashSet<(&str, &str, &str)> = taken.iter().map(wire::UsageKey::parts).collect();
+    let is_left_out = |index: &usize| !taken.contains(&parts(batch.key_of(&batch.items[*index])));
+    Submission::Applied { unanswered: (0..batch.items.len()).filter(is_left_out).collect() }
 }
 
 /// Customer, feature and resource of a usage record's key; no resource is an empty one.
@@ -278,4 +264,68 @@ fn parts(key: &str) -> (&str, &str, &str) {
     let mut parts = key.split(KEY_SEPARATOR);
     let mut next = || parts.next().unwrap_or("");
     (next(), next(), next())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bodies that are plain answers, and what is nearly one.
+    fn body() -> impl Strategy<Value = String> {
+        let item = prop_oneof![
+            4 => "[a-c]{1,3}".prop_map(|id| format!(r#"{{"customerId":"{id}","featureId":"f","resourceId":null}}"#)),
+            1 => Just(r#"{"customerId":"\u0061","featureId":"f","resourceId":"r","more":[{"x":1}]}"#.to_owned()),
+            1 => Just(r#"{"customerId":7}"#.to_owned()),
+        ];
+        let value = prop_oneof![
+            6 => prop::collection::vec(item, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            1 => Just("null".to_owned()),
+            1 => Just("\"text\"".to_owned()),
+        ];
+        let member = prop_oneof![
+            6 => value.prop_map(|value| format!(r#""data":{{"reportUsageBulk":{value}}}"#)),
+            1 => Just(r#""data":{"other":1,"reportUsageBulk":[]}"#.to_owned()),
+            1 => Just(r#""data":null"#.to_owned()),
+            1 => Just(r#""d\u0061ta":{"reportUsageBulk":[]}"#.to_owned()),
+            1 => Just(r#""errors":[]"#.to_owned()),
+            1 => Just(r#""errors":null"#.to_owned()),
+            1 => Just(r#""errors":"x""#.to_owned()),
+            1 => Just(r#""errors":[{"message":"m","extensions":{"code":"PlanNotFound"}}]"#.to_owned()),
+            1 => Just(r#""extensions":{"cost":[1,2]}"#.to_owned()),
+        ];
+        let tail = prop_oneof![8 => Just("}"), 1 => Just(""), 1 => Just("} x"), 1 => Just("}\n")];
+        (prop::collection::vec(member, 0..4), tail).prop_map(|(members, tail)| format!("{{{}{tail}", members.join(",")))
+    }
+
+    proptest! {
+        /// The quick reading may leave an answer to the careful one, but never says anything else.
+        #[test]
+        fn a_plain_answer_is_read_as_the_careful_reading_reads_it(body in body(), status in prop_oneof![4 => Just(200), 1 => Just(500)]) {
+            let answer = HttpAnswer { status, retry_after: None, body: body.clone().into_bytes() };
+            let operation = Operation::ReportUsage;
+            let names = |keys: Vec<wire::UsageKey<'_>>| -> Vec<String> {
+                keys.iter().map(|key| format!("{:?}", key.parts())).collect()
+            };
+            let quick = plain::read::<Vec<wire::UsageKey<'_>>>(&answer, operation.root_field()).map(names);
+            let careful = decode_with_care::<Vec<wire::UsageKey<'_>>>(&answer, operation).map(names);
+            match (quick, careful) {
+                (Some(quick), Ok(careful)) => prop_assert_eq!(quick, careful),
+                (Some(_), Err(error)) => prop_assert!(false, "{} is no success: {:?}", body, error),
+                (None, _) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_api_answers_day_by_day_is_plain() {
+        let body = r#"{"data":{"reportUsageBulk":[{"customerId":"a","featureId":"f","resourceId":null}]}}"#;
+        let answer = HttpAnswer { status: 200, retry_after: None, body: body.into() };
+        let keys = plain::read::<Vec<wire::UsageKey<'_>>>(&answer, "reportUsageBulk").expect("plain");
+        assert_eq!(keys[0].parts(), ("a", "f", ""));
+        let nothing =
+            HttpAnswer { status: 200, retry_after: None, body: br#"{"data":{"importCustomersBulk":null}}"#.to_vec() };
+        assert!(plain::read::<Option<wire::Ignored>>(&nothing, "importCustomersBulk").is_some());
+    }
 }

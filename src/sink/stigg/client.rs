@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::calls::{self, Calls, SubscriptionSelect};
+use super::documents::REPORT_USAGE_MEASURED;
 use super::input::{ImportCustomer, ImportSubscription, Measurement, ReportUsage};
 use super::wire;
 use crate::batch::BatchLimits;
@@ -207,7 +208,11 @@ impl Client {
         check_count(records.len(), BatchLimits::of(entity).records_max)?;
         let operation = Operation::of(entity);
         let permit = self.budgets.acquire(operation).await;
-        self.calls.import(entity, records, permit).await
+        let document = match entity {
+            Entity::Usage => REPORT_USAGE_MEASURED,
+            Entity::Customer | Entity::Subscription => operation.document(),
+        };
+        self.calls.import(entity, document, records, permit).await
     }
 
     /// Pauses the budget where the API asked for it.

@@ -4,6 +4,7 @@ mod calls;
 mod client;
 mod documents;
 mod input;
+mod plain;
 mod wire;
 mod wire_catalog;
 

@@ -131,6 +131,30 @@ impl Task {
     }
 }
 
+/// A text that is borrowed where it has no escapes, also inside of an `Option`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What an import needs of a measurement: which record it answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsageKey<'a> {
+    #[serde(borrow)]
+    customer_id: Text<'a>,
+    #[serde(borrow)]
+    feature_id: Text<'a>,
+    #[serde(borrow)]
+    resource_id: Option<Text<'a>>,
+}
+
+impl UsageKey<'_> {
+    /// Customer, feature and resource; no resource is an empty one.
+    pub(super) fn parts(&self) -> (&str, &str, &str) {
+        (&self.customer_id.0, &self.feature_id.0, self.resource_id.as_ref().map_or("", |resource| &resource.0))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Measured<'a> {
@@ -141,13 +165,7 @@ pub(super) struct Measured<'a> {
     #[serde(borrow)]
     resource_id: Option<Cow<'a, str>>,
     value: Exact,
-    pub(super) current_usage: Option<Exact>,
-}
-
-impl Measured<'_> {
-    pub(super) fn key(&self) -> (&str, &str, &str) {
-        (&self.customer_id, &self.feature_id, self.resource_id.as_deref().unwrap_or(""))
-    }
+    current_usage: Option<Exact>,
 }
 
 impl From<Measured<'_>> for Measurement {
