@@ -11,6 +11,10 @@ use super::error::BrokeProblem;
 use super::input::Bytes;
 use super::limits::Limits;
 
+/// Base-2 logarithm of the largest zstd window, 32 MiB, which the decompressor holds in memory. Levels up to 20 stay
+/// within it; `--ultra -21` and `-22` and `--long` (64 and 128 MiB) would take more than a whole run may.
+const ZSTD_WINDOW_LOG_MAX: u32 = 25;
+
 /// How an input is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -18,7 +22,7 @@ pub enum Compression {
     None,
     /// Gzip, one or more members.
     Gzip,
-    /// Zstandard, one or more frames, with a window of 128 MiB at most (as its own tool).
+    /// Zstandard, one or more frames, with a window of [`ZSTD_WINDOW_LOG_MAX`] at most.
     Zstd,
 }
 
@@ -50,7 +54,11 @@ impl Compression {
         let inner: Bytes = match self {
             Self::None => return Ok(bytes),
             Self::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(64 << 10, bytes))),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::new(bytes)?),
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(bytes)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Box::new(decoder)
+            }
         };
         Ok(Box::new(Inflated { inner, compression: self, raw_bytes, text_bytes: 0, limits: *limits }))
     }
@@ -86,6 +94,10 @@ impl Read for Inflated {
             // What the system says has a number; what a decompressor says has none.
             Err(error) if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted => {
                 return Err(error);
+            }
+            // zstd's own words for it; its error codes are not handed out.
+            Err(error) if self.compression == Compression::Zstd && error.to_string().contains("too much memory") => {
+                return Err(io::Error::other(BrokeProblem::ZstdWindow { mib_max: 1 << (ZSTD_WINDOW_LOG_MAX - 20) }));
             }
             Err(error) => {
                 return Err(io::Error::other(BrokeProblem::Corrupt { compression: self.compression, error }));

@@ -213,6 +213,14 @@ pub enum BrokeProblem {
         /// The decompressor's own words.
         error: io::Error,
     },
+    /// A zstd frame asks for a larger window than is held in memory.
+    #[error(
+        "the zstd data needs a window of more than {mib_max} MiB in memory; decompress it outside: zstdcat FILE | stigg-import run … --csv -"
+    )]
+    ZstdWindow {
+        /// The largest window, in MiB.
+        mib_max: u32,
+    },
     /// Far more comes out than went in.
     #[error(
         "decompresses to more than {ratio_max} times its size: {raw_bytes} bytes became {text_bytes}; decompress it yourself if it's meant to"
