@@ -60,6 +60,15 @@ impl Entity {
             Self::Usage => &["customerId", "featureId", "resourceId"],
         }
     }
+
+    /// The fields that say when what a record stands for starts and ends, where it does. Among the fields the start
+    /// comes first.
+    pub fn span_fields(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Subscription => Some(("startDate", "endDate")),
+            Self::Customer | Self::Usage => None,
+        }
+    }
 }
 
 /// What joins the parts of a key's text: ASCII "unit separator", which no id may hold.
@@ -168,6 +177,10 @@ mod tests {
         for entity in Entity::ALL {
             for key in entity.key_fields() {
                 assert!(entity.fields().iter().any(|field| field.name == *key), "{key} of {}", entity.name());
+            }
+            if let Some((start, end)) = entity.span_fields() {
+                let at = |name| entity.fields().iter().position(|field| field.name == name);
+                assert!(at(start).is_some() && at(start) < at(end), "{start} and {end} of {}", entity.name());
             }
             assert_eq!(Entity::of_name(entity.name()), Some(entity));
         }

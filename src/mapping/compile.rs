@@ -10,7 +10,7 @@ use crate::problem::{Problem, Problems, did_you_mean};
 use super::expr::{Expr, Names};
 use super::file::MappingFile;
 use super::json;
-use super::plan::{AggregatePlan, EntryPlan, EventPlan, FieldPlan, Node, Plan, Shape, Source, ValuePlan};
+use super::plan::{AggregatePlan, EntryPlan, EventPlan, FieldPlan, Node, Plan, Shape, Source, SpanEnd, ValuePlan};
 use super::spec::{EntrySpec, FieldSpec, Matching, Named, NodeSpec, ShapeSpec, SourceSpec, ValueSpec};
 
 /// Most columns that a hint lists.
@@ -172,7 +172,12 @@ impl Compiler<'_> {
                 (None, _) if key => plan_of(field.name, field.name, false, Node::Missing),
                 (None, _) => continue,
             };
-            fields.push(FieldPlan { key, ..plan });
+            let span = match entity.span_fields() {
+                Some((start, _)) if start == field.name => Some(SpanEnd::Start),
+                Some((_, end)) if end == field.name => Some(SpanEnd::End),
+                Some(_) | None => None,
+            };
+            fields.push(FieldPlan { key, span, ..plan });
         }
         let event = self.file.aggregate.as_ref().map(|_| self.event(spec, entity));
         Shape { when: spec.when.clone(), fields, event }
@@ -264,7 +269,7 @@ impl Compiler<'_> {
 }
 
 fn plan_of(name: &str, path: &str, required: bool, node: Node) -> FieldPlan {
-    FieldPlan { path: path.into(), lead: json::lead(name), required, key: false, node }
+    FieldPlan { path: path.into(), lead: json::lead(name), required, key: false, span: None, node }
 }
 
 impl MappingFile {

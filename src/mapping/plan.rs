@@ -94,7 +94,16 @@ pub(super) struct FieldPlan {
     pub required: bool,
     /// Whether its text is a part of the record's key.
     pub key: bool,
+    /// Whether it is one end of the time that the record covers.
+    pub span: Option<SpanEnd>,
     pub node: Node,
+}
+
+/// The two ends of the time that a record covers. The start comes first among the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SpanEnd {
+    Start,
+    End,
 }
 
 /// What a field is given.

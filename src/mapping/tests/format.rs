@@ -18,6 +18,29 @@ fn one(field: &str, cell: &str) -> Result<Value, String> {
 }
 
 #[test]
+fn a_subscription_that_ends_before_it_starts_is_rejected() {
+    let text = "entity = \"subscription\"\n[fields]\nsubscriptionId = \"id\"\ncustomerId = \"id\"\nplanId = { const = \"p\" }\n\
+        startDate = { column = \"from\", time = \"iso\", optional = true }\nendDate = { column = \"to\", time = \"iso\" }\n";
+    let rows: &[&[&str]] = &[
+        &["a", "2026-01-02T00:00:00Z", "2026-01-01T23:59:59.999Z"],
+        &["b", "2026-01-02T00:00:00Z", "2026-01-02T01:00:00+01:00"], // the same instant
+        &["c", "2026-01-02T00:00:00Z", "2027-01-01T00:00:00Z"],
+        &["d", "", "2025-01-01T00:00:00Z"],
+        &["e", "2026-01-02T00:00:00Z", ""],
+    ];
+    let out = map(text, &["id", "from", "to"], rows);
+    let reason = "is before the start, 2026-01-02T00:00:00.000Z".to_owned();
+    assert_eq!(rejects(&out), [(1, "endDate".to_owned(), reason)]);
+    assert_eq!(out.rejects[0].value.as_deref(), Some("2026-01-01T23:59:59.999Z"));
+    assert_eq!(records(&out).len(), 4);
+
+    // A constant may be written in another form than ours.
+    let text =
+        text.replace("{ column = \"from\", time = \"iso\", optional = true }", "{ const = \"2026-01-02T00:00:00Z\" }");
+    assert_eq!(rejects(&map(&text, &["id", "from", "to"], rows)).len(), 2);
+}
+
+#[test]
 fn a_record_is_written_in_the_order_of_the_entity_and_without_what_is_empty() {
     let text =
         format!("{CUSTOMER}name = \"n\"\nemail = \"e\"\nadditionalMetaData.b = \"n\"\nadditionalMetaData.a = \"e\"\n");
