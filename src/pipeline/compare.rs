@@ -1,19 +1,19 @@
-//! Compares a record as it was sent with what the API has.
+//! Compares a record, as the source has it or as it was sent, with what the API has.
 //!
-//! Only what was sent is compared: the API may know more than the source does.
+//! Only what the record says is compared: the API may know more than the source does.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::sink::{ReadCustomer, ReadEntitlement, ReadSubscription};
 
-/// A field that is not as it was sent.
+/// A field that is not as the source has it (which a run may have sent, or not yet).
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// The field.
     pub field: String,
-    /// As it was sent.
-    pub sent: String,
+    /// As the source has it.
+    pub expected: String,
     /// As the API has it; none where it has nothing.
     pub found: Option<String>,
 }
@@ -21,8 +21,8 @@ pub struct Difference {
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.found {
-            Some(found) => write!(f, "{} is {found}, {} was sent", self.field, self.sent),
-            None => write!(f, "{} is missing, {} was sent", self.field, self.sent),
+            Some(found) => write!(f, "{} is {found}, and should be {}", self.field, self.expected),
+            None => write!(f, "{} is missing, and should be {}", self.field, self.expected),
         }
     }
 }
@@ -47,7 +47,7 @@ pub(super) fn subscription(json: &[u8], found: &ReadSubscription) -> Vec<Differe
         if has.is_none_or(|has| quantity.is_some_and(|quantity| quantity != has.quantity)) {
             differences.push(Difference {
                 field: format!("addons.{id}"),
-                sent: quantity.unwrap_or(1.0).to_string(),
+                expected: quantity.unwrap_or(1.0).to_string(),
                 found: has.map(|has| has.quantity.to_string()),
             });
         }
@@ -74,7 +74,11 @@ pub(super) fn usage(json: &[u8], found: Option<f64>) -> Vec<Difference> {
     if found == Some(value) {
         return Vec::new();
     }
-    vec![Difference { field: "value".to_owned(), sent: value.to_string(), found: found.map(|found| found.to_string()) }]
+    vec![Difference {
+        field: "value".to_owned(),
+        expected: value.to_string(),
+        found: found.map(|found| found.to_string()),
+    }]
 }
 
 /// Whether a record carries the time of its last change, by which the API skips it where it has a newer one.
@@ -98,7 +102,7 @@ impl Sent {
             && found != Some(sent)
         {
             let found = found.map(str::to_owned);
-            differences.push(Difference { field: field.to_owned(), sent: sent.to_owned(), found });
+            differences.push(Difference { field: field.to_owned(), expected: sent.to_owned(), found });
         }
     }
 
@@ -109,7 +113,7 @@ impl Sent {
             && found.map(Timestamp::as_second) != Some(sent.as_second())
         {
             let found = found.map(|found| found.to_string());
-            differences.push(Difference { field: field.to_owned(), sent: text.to_owned(), found });
+            differences.push(Difference { field: field.to_owned(), expected: text.to_owned(), found });
         }
     }
 
@@ -120,7 +124,7 @@ impl Sent {
             if has.map(plain) != Some(plain(value)) {
                 differences.push(Difference {
                     field: format!("additionalMetaData.{key}"),
-                    sent: plain(value),
+                    expected: plain(value),
                     found: has.map(plain),
                 });
             }
@@ -159,7 +163,7 @@ impl Sent {
                     |number: Option<f64>| number.map_or_else(|| "no limit".to_owned(), |number| number.to_string());
                 differences.push(Difference {
                     field: format!("entitlements.{id}"),
-                    sent: show(sent),
+                    expected: show(sent),
                     found: has.map(show),
                 });
             }

@@ -201,7 +201,7 @@ fn verify_tells_what_is_there_and_what_differs() {
     --- stdout
     step       expected  equal  different  missing  unread
     customers         4      2          1        1       0
-    cus_2 (customers.csv:3, record 2): name is Bob, Robert was sent
+    cus_2 (customers.csv:3, record 2): name is Bob, and should be Robert
     cus_9 (customers.csv:5, record 4): is not in Stigg
 
     --- stderr
