@@ -14,7 +14,7 @@ use stigg_import::clock::SystemClock;
 use stigg_import::ledger::MemoryLedger;
 use stigg_import::mapping;
 use stigg_import::pipeline::{
-    Event, Job, Journal, Observer, RetryPolicy, SourceSpec, StepSpec, StepSummary, Stop, open_steps, run,
+    Event, Job, Journal, Known, Observer, RetryPolicy, SourceSpec, StepSpec, StepSummary, Stop, open_steps, run,
 };
 use stigg_import::sandbox::{Sandbox, Settings};
 use stigg_import::sink::stigg::StiggSink;
@@ -91,6 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         full: false,
         batch_records_max: None,
         prepare_on: tokio::runtime::Handle::current(),
+        known: Known::default(),
     })
     .await?;
 

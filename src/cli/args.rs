@@ -24,8 +24,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         0  all settled\n  \
         1  a bug\n  \
         2  wrong arguments\n  \
-        3  some rows were rejected or refused\n  \
-        4  some batches are still open: run the same command again\n  \
+        3  some rows were rejected or refused, or --max-rejects was passed\n  \
+        4  interrupted, or some batches are still open: run the same command again\n  \
         5  config, mapping or target doesn't hold: nothing was sent\n  \
         6  the source failed part-way\n  \
         7  credentials refused\n  \
@@ -87,7 +87,9 @@ pub enum Command {
     #[command(
         long_about = "Imports what is new or changed.\n\n\
             The first run sends everything. A run after a crash or an interrupt goes on where it stopped. A run over an \
-            unchanged export sends nothing. Rows that do not fit go to the rejects file and never stop the run.",
+            unchanged export sends nothing. Rows that do not fit go to the rejects file and never stop the run.\n\n\
+            A run compares with what it delivered, not with what Stigg has: what somebody changed in Stigg since is \
+            reported by `verify` and repaired by `run --resend`, which sends every record of the source again.",
         after_help = "Examples:\n  \
             stigg-import run pipeline.toml\n  \
             stigg-import run --mapping mappings/stripe/customers.toml --csv 'exports/customers*.csv.gz'\n  \
@@ -119,7 +121,8 @@ pub enum Command {
     #[command(
         long_about = "Reads back from the API every record that the source has, and says what is missing or differs.\n\n\
             Ends with 0 if Stigg has everything as the source has it, and with 3 if something is missing or differs. \
-            Rejected rows are not looked for.",
+            Rejected rows are not looked for. `run` sends what has changed in the source; what was changed in Stigg \
+            itself is repaired by `run --resend`.",
         after_help = "Examples:\n  stigg-import verify pipeline.toml\n  stigg-import verify --mapping customers.toml --csv customers.csv"
     )]
     Verify(Verify),
@@ -227,6 +230,9 @@ pub struct Run {
     /// Read all rows, also where `changed` would leave some out
     #[arg(long)]
     pub full: bool,
+    /// Send every record again, also those that were delivered: repairs what was changed in Stigg itself
+    #[arg(long)]
+    pub resend: bool,
 }
 
 /// `plan`
@@ -330,6 +336,9 @@ pub struct RejectsRetry {
     /// Which.
     #[command(flatten)]
     pub of: RejectsOf,
+    /// Send rows also where a record of their key was delivered meanwhile with other content
+    #[arg(long)]
+    pub replace: bool,
     /// The corrected CSV [default: the rejected rows as they were]
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,

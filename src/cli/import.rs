@@ -11,7 +11,7 @@ use super::setup::{self, Work};
 use super::{out, out_json, say};
 use crate::clock::SystemClock;
 use crate::ledger::{Ledger, RunFinish, RunId};
-use crate::pipeline::{Finished, Job, Journal, MaxRejects, NoBound, PrepareThread, RetryPolicy, Stop, run};
+use crate::pipeline::{Finished, Job, Journal, Known, MaxRejects, NoBound, PrepareThread, RetryPolicy, Stop, run};
 
 /// Runs and reports.
 pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
@@ -20,26 +20,39 @@ pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> 
         let bound: MaxRejects = text.parse().map_err(|error: NoBound| Failure::of(Exit::Arguments, &error))?;
         work.max_rejects = Some(bound);
     }
-    let finished = import(work, &args.target, &args.ledger.ledger, args.full, talk).await?;
+    // What is sent again has to be read.
+    let (known, full) = match args.resend {
+        true => (Known::SendAll, true),
+        false => (Known::SendChanged, args.full),
+    };
+    let finished = import(work, known, &args.target, &args.ledger.ledger, full, talk).await?;
     show(&finished, &args.ledger.ledger, talk)
 }
 
 /// Runs `work` and writes its end into the ledger.
 pub(super) async fn import(
     work: Work,
+    known: Known,
     target: &args::Target,
     ledger: &Path,
     full: bool,
     talk: &Talk,
 ) -> Result<Finished, Failure> {
     let connection = setup::connect(target, &work)?;
-    let steps = setup::open(&work.steps).await?;
-    let (lock, store) = setup::ledger_to_write(ledger).await?;
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
+    let steps = tokio::select! {
+        biased;
+        // A source may let wait for its header: a pipe, a database.
+        () = stop.raised() => return Err(setup::interrupted_before_reading()),
+        steps = setup::open(&work.steps) => steps?,
+    };
+    let (lock, store) = setup::ledger_to_write(ledger).await?;
     let address = connection.address.clone();
     let mut arguments = work.arguments;
     arguments["target"] = serde_json::json!(connection.address);
+    let limits = work.limits.iter().map(|(operation, per_minute)| (operation.name().to_owned(), (*per_minute).into()));
+    arguments["limits"] = serde_json::Value::Object(limits.collect());
     arguments["rate_scale"] = serde_json::json!(target.rate_scale);
     let thread = PrepareThread::start().map_err(|error| Failure::of(Exit::Bug, &error))?;
     let finished = run(Job {
@@ -62,6 +75,7 @@ pub(super) async fn import(
         full,
         batch_records_max: None,
         prepare_on: thread.handle(),
+        known,
     })
     .await;
     let finished = match finished {

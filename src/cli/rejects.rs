@@ -17,7 +17,8 @@ use crate::config;
 use crate::ledger::RunId;
 use crate::ledger::rejects::{self, Exported, Listing, RejectsError};
 use crate::mapping;
-use crate::pipeline::{SourceSpec, StepSpec};
+use crate::pipeline::{Known, SourceSpec, StepSpec};
+use crate::sink::Operation;
 use crate::source::Input;
 
 /// Lists, exports or retries.
@@ -204,22 +205,30 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
     let arguments = arguments_of(ledger, listing.header.run).await?;
     let rows = setup::spill_dir(ledger).join(format!("retry-{}.csv", std::process::id()));
     let removed = Removed(rows.clone());
-    match &args.csv {
+    let dialect = match &args.csv {
         Some(corrected) => restore(corrected, &rows)?,
         None => {
             let exported = setup::spill_dir(ledger).join(format!("retry-{}.export.csv", std::process::id()));
             let _removed = Removed(exported.clone());
             rejects::export(&path, BufWriter::new(private_file(&exported)?)).map_err(|error| failure(&error))?;
-            restore(&exported, &rows)?;
+            restore(&exported, &rows)?
         }
-    }
+    };
     let mapping =
         Arc::new(mapping::load(Path::new(&listing.header.mapping)).map_err(|error| setup::mapping_failure(&error))?);
     if mapping.is_aggregate() {
         return Err(Failure::new(Exit::Arguments, "totals can't be made from the rejected rows alone")
             .hint("correct the rows in the source and run the same command as before: totals that changed are sent"));
     }
-    let options = crate::source::CsvOptions { limits: config::csv_options(&mapping).limits, ..Default::default() };
+    let limits = config::csv_options(&mapping).limits;
+    let options = match dialect {
+        // We wrote it, and know how. JSON in cells could make it look like something else.
+        Dialect::Ours => {
+            let quote = crate::source::Quote::Byte(b'"');
+            crate::source::CsvOptions { limits, delimiter: Some(b','), quote, ..Default::default() }
+        }
+        Dialect::Unknown => crate::source::CsvOptions { limits, ..Default::default() },
+    };
     let work = Work {
         steps: vec![StepSpec {
             name: listing.header.step.clone(),
@@ -227,7 +236,7 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
             source: SourceSpec::Csv { inputs: vec![Input::Path(rows)], options },
         }],
         target: arguments["target"].as_str().map(str::to_owned),
-        limits: Vec::new(),
+        limits: limits_of(&arguments),
         max_rejects: None,
         identity: format!("rejects of run {}", listing.header.run),
         arguments: arguments.clone(),
@@ -236,9 +245,16 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
         rate_scale: args.target.rate_scale.or_else(|| arguments["rate_scale"].as_f64()),
         ..args.target.clone()
     };
-    let finished = import::import(work, &target, ledger, false, talk).await?;
+    let known = if args.replace { Known::SendChanged } else { Known::KeepSince(listing.header.run) };
+    let finished = import::import(work, known, &target, ledger, false, talk).await?;
     drop(removed);
     import::show(&finished, ledger, talk)
+}
+
+/// The rate limits that the run kept to.
+fn limits_of(arguments: &Value) -> Vec<(Operation, u32)> {
+    let limits = arguments["limits"].as_object().into_iter().flatten();
+    limits.filter_map(|(name, limit)| Some((Operation::of_name(name)?, u32::try_from(limit.as_u64()?).ok()?))).collect()
 }
 
 /// What the run was asked to do.
@@ -255,35 +271,58 @@ async fn arguments_of(ledger: &Path, run: RunId) -> Result<Value, Failure> {
     serde_json::from_str(&info.start.arguments_json).map_err(|error| Failure::of(Exit::Bug, &error))
 }
 
-/// Copies a corrected CSV without our columns, its neutralised cells as they were.
-fn restore(from: &Path, to: &Path) -> Result<(), Failure> {
+/// How a file of rows to retry is written.
+enum Dialect {
+    /// By us: comma, `"`, UTF-8.
+    Ours,
+    /// By somebody else: to be found out.
+    Unknown,
+}
+
+/// Delimiters with which spreadsheets save a CSV, ours first.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+
+/// Copies a corrected CSV without our columns, its neutralised cells as they were. One that was not exported by us is
+/// copied as it is.
+fn restore(from: &Path, to: &Path) -> Result<Dialect, Failure> {
     let fail = |error: csv::Error| {
         Failure::because(Exit::Config, format!("{} is not a CSV that could be run again", from.display()), &error)
     };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(from).map_err(fail)?;
-    let header = reader.byte_headers().map_err(fail)?.clone();
-    let name =
-        |index: usize| header.get(index).map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
-    let ours: Vec<bool> = (0..header.len()).map(|index| rejects::is_our_column(&name(index))).collect();
-    let was_exported = ours.contains(&true);
-    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(BufWriter::new(private_file(to)?));
-    let mut record = header;
-    let mut is_header = true;
-    loop {
-        let cells = record.iter().enumerate().filter(|(index, _)| !ours.get(*index).copied().unwrap_or(false));
-        let row: Vec<Vec<u8>> = cells
-            .map(|(_, cell)| match std::str::from_utf8(cell) {
-                Ok(text) if was_exported && !is_header => rejects::restore(text).as_bytes().to_vec(),
-                Ok(_) | Err(_) => cell.to_vec(),
-            })
-            .collect();
-        writer.write_record(&row).map_err(fail)?;
-        is_header = false;
-        if !reader.read_byte_record(&mut record).map_err(fail)? {
-            break;
+    let is_ours = |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(rejects::is_our_column);
+    for delimiter in DELIMITERS {
+        let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).from_path(from).map_err(fail)?;
+        let header = reader.byte_headers().map_err(fail)?.clone();
+        let ours: Vec<bool> = header.iter().map(is_ours).collect();
+        if !ours.contains(&true) {
+            continue;
         }
+        let kept = |record: &csv::ByteRecord| -> Vec<Vec<u8>> {
+            let cells = record.iter().enumerate().filter(|(index, _)| !ours.get(*index).copied().unwrap_or(false));
+            cells.map(|(_, cell)| cell.to_vec()).collect()
+        };
+        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(BufWriter::new(private_file(to)?));
+        writer.write_record(restored(kept(&header))).map_err(fail)?;
+        let mut record = csv::ByteRecord::new();
+        while reader.read_byte_record(&mut record).map_err(fail)? {
+            writer.write_record(restored(kept(&record))).map_err(fail)?;
+        }
+        writer.flush().map_err(|error| Failure::of(Exit::Ledger, &error))?;
+        return Ok(Dialect::Ours);
     }
-    writer.flush().map_err(|error| Failure::of(Exit::Ledger, &error))
+    let copied = File::open(from).and_then(|mut corrected| {
+        let mut rows = private_file(to).map_err(|failure| io::Error::other(failure.to_string()))?;
+        io::copy(&mut corrected, &mut rows)
+    });
+    copied.map_err(|error| Failure::because(Exit::Config, format!("can't read {}", from.display()), &error))?;
+    Ok(Dialect::Unknown)
+}
+
+/// Cells as they were before an export made them safe for a spreadsheet.
+fn restored(cells: Vec<Vec<u8>>) -> impl Iterator<Item = Vec<u8>> {
+    cells.into_iter().map(|cell| match std::str::from_utf8(&cell) {
+        Ok(text) => rejects::restore(text).as_bytes().to_vec(),
+        Err(_) => cell,
+    })
 }
 
 /// Takes a temporary file away again.

@@ -136,6 +136,8 @@ fn verdict(summary: &Summary) -> String {
         return format!("records are missing from the account of {}: please report this bug", unbalanced.join(", "));
     }
     match records {
+        // Why is said by the reason for stopping; the source may well have rows.
+        0 if summary.stopped.is_some() => "nothing was sent: the run stopped before a row was read".to_owned(),
         0 => "nothing was read: the source has no rows".to_owned(),
         _ => format!(
             "every record is accounted for: {} = {}",

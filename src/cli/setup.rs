@@ -18,7 +18,7 @@ use crate::pipeline::{
 };
 use crate::sink::stigg::StiggSink;
 use crate::sink::transport::{HttpSettings, HttpTransport};
-use crate::sink::{BudgetSettings, Budgets, Endpoint, Operation, Rate, Sink};
+use crate::sink::{BudgetSettings, Budgets, Endpoint, Operation, Rate, Sink, SinkError};
 
 /// Environment variables that may hold the key, in this order.
 pub(super) const KEY_VARIABLES: [&str; 2] = ["STIGG_API_KEY", "STIGG_SERVER_API_KEY"];
@@ -228,12 +228,24 @@ pub(super) fn ledger_failure(error: &LedgerError) -> Failure {
     }
 }
 
+/// A run that somebody ended before it had begun.
+pub(super) fn interrupted_before_reading() -> Failure {
+    Failure::new(Exit::Open, "interrupted before a row was read; nothing was sent").hint("run the same command again")
+}
+
 pub(super) fn start_failure(error: &StartError, address: &str) -> Failure {
     match error {
+        StartError::Interrupted => interrupted_before_reading(),
         StartError::Ledger(error) => ledger_failure(error),
         StartError::Target(cause) if error.is_credentials() => {
-            Failure::because(Exit::Credentials, format!("{address} refuses the key"), cause)
+            Failure::new(Exit::Credentials, format!("{address}: {cause}"))
                 .hint("put the full access key of the target environment into STIGG_API_KEY; nothing was sent")
+        }
+        StartError::Target(cause @ SinkError::NotTheApi { .. }) => {
+            Failure::because(Exit::Config, format!("can't use the target {address}"), cause).hint(
+                "check --target: the API is at https://api.stigg.io/graphql, and a proxy or a sign-in page may stand \
+                 before it; nothing was sent",
+            )
         }
         StartError::Target(cause) => Failure::because(Exit::Config, format!("can't use the target {address}"), cause)
             .hint("check --target and the network, then run the same command again; nothing was sent"),
@@ -274,10 +286,11 @@ pub(super) async fn interrupted() {
 pub(super) fn watch_signals(stop: Arc<Stop>, quiet: bool) {
     tokio::spawn(async move {
         interrupted().await;
-        stop.raise(Stopped::Interrupted);
+        // Said first: where nothing is in flight the process may end before another word.
         if !quiet {
             say("interrupted: settling what is in flight; once more to stop at once");
         }
+        stop.raise(Stopped::Interrupted);
         interrupted().await;
         // What was in flight stays open in the ledger, as after a kill.
         std::process::exit(Exit::Open as i32);

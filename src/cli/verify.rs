@@ -87,6 +87,11 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
         say(&format!("error: verifying stopped early: {stopped}"));
     } else if exit == Exit::Settled && !talk.quiet {
         say("everything that should be in Stigg is there, as the source has it");
+    } else if exit == Exit::Rejects && !talk.quiet {
+        say(
+            "hint: the same words with `run` send what has changed in the source; with `run` and --resend, all of it again, \
+             also over what was changed in Stigg itself",
+        );
     }
     Ok(exit)
 }

@@ -405,6 +405,10 @@ where
         }
         let known = model.load_index(&scope).await.unwrap().known_fingerprints();
         assert_eq!(ledger.load_index(&scope).await.unwrap().known_fingerprints(), known);
+        for since in [RunId(1), run, RunId(run.0 + 1)] {
+            let known = model.delivered_since(&scope, since).await.unwrap().known_fingerprints();
+            assert_eq!(ledger.delivered_since(&scope, since).await.unwrap().known_fingerprints(), known);
+        }
         assert_eq!(ledger.open_batches(&scope).await.unwrap(), model.open_batches(&scope).await.unwrap());
         assert_eq!(ledger.counts(&scope).await.unwrap(), model.counts(&scope).await.unwrap());
     }

@@ -145,6 +145,20 @@ impl Index {
         }
     }
 
+    /// [`Self::doubt`] for every record that was delivered.
+    pub fn doubt_all(&mut self) {
+        for entry in self.shards.iter_mut().flat_map(|shard| &mut shard.slots).filter(|entry| entry[PLACE] == KNOWN) {
+            entry[PLACE] = DOUBTED;
+        }
+    }
+
+    /// The content with which a record was delivered for certain, if it was and this run has not seen it.
+    pub fn delivered(&self, key: KeyHash) -> Option<Fingerprint> {
+        let shard = &self.shards[shard_of(key)];
+        let entry = &shard.slots[shard.locate(key).ok()?];
+        (entry[PLACE] == KNOWN).then(|| fingerprint_of(entry))
+    }
+
     /// Number of records, delivered or seen.
     pub fn len(&self) -> usize {
         self.len

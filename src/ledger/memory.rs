@@ -100,9 +100,10 @@ impl Held {
         self.batches.iter().filter(move |(_, kept)| kept.scope == *scope)
     }
 
-    fn index(&self, scope: &Scope) -> Index {
+    fn index(&self, scope: &Scope, since: RunId) -> Index {
         let mut index = Index::new();
-        for item in self.of_scope(scope).flat_map(|(_, kept)| &kept.items) {
+        let batches = self.of_scope(scope).filter(|(_, kept)| kept.run >= since);
+        for item in batches.flat_map(|(_, kept)| &kept.items) {
             match item.state {
                 State::Accepted => index.learn(item.hash, item.fingerprint),
                 State::Open | State::NeverKnown => index.doubt(item.hash),
@@ -199,7 +200,11 @@ impl Ledger for MemoryLedger {
     }
 
     fn load_index<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Index, LedgerError>> {
-        done(Ok(self.held().index(scope)))
+        done(Ok(self.held().index(scope, RunId(0))))
+    }
+
+    fn delivered_since<'a>(&'a self, scope: &'a Scope, run: RunId) -> BoxFuture<'a, Result<Index, LedgerError>> {
+        done(Ok(self.held().index(scope, run)))
     }
 
     fn open_batches<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<OpenBatch>, LedgerError>> {
@@ -345,7 +350,7 @@ impl Ledger for MemoryLedger {
         let held = self.held();
         let open = held.open(scope);
         done(Ok(Counts {
-            known_records: held.index(scope).known() as u64,
+            known_records: held.index(scope, RunId(0)).known() as u64,
             open_batches: open.len() as u64,
             open_records: open.iter().map(|batch| batch.items.len() as u64).sum(),
         }))

@@ -240,6 +240,9 @@ pub trait Ledger: Send + Sync {
     /// Load it after the open batches of earlier runs were settled as far as possible.
     fn load_index<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Index, LedgerError>>;
 
+    /// What was delivered by this run or a later one, by key: [`Self::load_index`] of their batches alone.
+    fn delivered_since<'a>(&'a self, scope: &'a Scope, run: RunId) -> BoxFuture<'a, Result<Index, LedgerError>>;
+
     /// The batches that are open, oldest first.
     fn open_batches<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<OpenBatch>, LedgerError>>;
 

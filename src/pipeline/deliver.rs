@@ -221,7 +221,8 @@ impl Delivery {
                         sink::Stop::Request => Stopped::RequestMalformed(why.clone()),
                         sink::Stop::Endpoint => Stopped::NotTheApi(why.clone()),
                     });
-                    return open(why);
+                    // What stops the run is told once, at its end, and not for each batch in flight.
+                    return open("the run stops".to_owned());
                 }
             };
             if self.reading.stop.ends_sending()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::summary::Progress;
 use crate::batch::{Batch, Builder};
-use crate::ledger::{Index, Seen};
+use crate::ledger::{Index, RunId, Seen};
 use crate::record::{Origin, Record, RecordBatch, Reject};
 
 /// Compares records with what was delivered, and collects the others into batches.
@@ -12,6 +12,21 @@ pub(super) struct Diff {
     index: Index,
     builder: Builder,
     ordinals: Ordinals,
+    kept: Option<Kept>,
+}
+
+/// Content that is not replaced.
+pub(super) struct Kept {
+    /// The run since which it was delivered.
+    pub since: RunId,
+    /// What it is.
+    pub index: Index,
+}
+
+impl Kept {
+    fn refuses(&self, record: &Record) -> bool {
+        self.index.delivered(record.hash).is_some_and(|delivered| delivered != record.fingerprint)
+    }
 }
 
 /// What came of some records.
@@ -25,7 +40,13 @@ pub(super) struct Sorted {
 
 impl Diff {
     pub(super) fn new(index: Index, builder: Builder) -> Self {
-        Self { index, builder, ordinals: Ordinals::default() }
+        Self { index, builder, ordinals: Ordinals::default(), kept: None }
+    }
+
+    /// The same, but rejects what would replace `kept`.
+    #[must_use]
+    pub(super) fn keeping(self, kept: Option<Kept>) -> Self {
+        Self { kept, ..self }
     }
 
     /// Sorts `records`; counts what goes no further.
@@ -39,9 +60,17 @@ impl Diff {
                         "another record of this key with other content was read before, at {}; only one can be true",
                         self.ordinals.describe(first)
                     );
-                    progress.rejected.add(1);
-                    let key = records.key_of(record).replace(crate::entity::KEY_SEPARATOR, " ");
-                    sorted.rejects.push(Reject::of_origin(&record.origin, Some("key"), Some(key.trim_end()), reason));
+                    reject(records, record, reason, progress, sorted);
+                }
+                Seen::New | Seen::Changed
+                    if let Some(kept) = self.kept.as_ref().filter(|kept| kept.refuses(record)) =>
+                {
+                    let reason = format!(
+                        "a record of this key with other content was delivered by run {} or since, and only one can be \
+                         true; correct the key, or say --replace if this one is right",
+                        kept.since
+                    );
+                    reject(records, record, reason, progress, sorted);
                 }
                 seen @ (Seen::New | Seen::Changed) => self.send(records, record, seen, progress, sorted),
             }
@@ -71,6 +100,12 @@ impl Diff {
     pub(super) fn finish(&mut self) -> Option<Batch> {
         self.builder.finish()
     }
+}
+
+fn reject(records: &RecordBatch, record: &Record, reason: String, progress: &Progress, sorted: &mut Sorted) {
+    progress.rejected.add(1);
+    let key = records.key_of(record).replace(crate::entity::KEY_SEPARATOR, " ");
+    sorted.rejects.push(Reject::of_origin(&record.origin, Some("key"), Some(key.trim_end()), reason));
 }
 
 /// Numbers the rows of a run over all its sources, so that the index can name a row in 32 bits.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::changes::{self, Extent, HeldBack};
 use super::deliver::Delivery;
-use super::diff::Diff;
+use super::diff::{Diff, Kept};
 use super::events::{Event, Observer};
 use super::max_rejects::MaxRejects;
 use super::outage::Outage;
@@ -40,6 +40,20 @@ pub struct Journal {
     pub identity: String,
     /// What was asked for, in a form that `rejects retry` understands.
     pub arguments_json: String,
+}
+
+/// What a run does about records that the ledger knows to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Known {
+    /// Sends those whose content has changed.
+    #[default]
+    SendChanged,
+    /// Sends all of them again: for what was changed in Stigg itself, which the ledger can't know.
+    SendAll,
+    /// Sends those whose content has changed, and rejects what would replace content that this run or a later one
+    /// delivered. For corrected rejects: a row that was rejected because another had its key must not win by coming
+    /// later.
+    KeepSince(RunId),
 }
 
 /// Everything that a run needs. Its steps are open already, see [`super::open_steps`].
@@ -72,6 +86,8 @@ pub struct Job {
     pub batch_records_max: Option<usize>,
     /// Where rows are read and mapped: [`super::PrepareThread`], or the runtime that runs this.
     pub prepare_on: Handle,
+    /// What becomes of records that were delivered before.
+    pub known: Known,
 }
 
 /// A run that is over.
@@ -91,6 +107,9 @@ pub enum StartError {
     /// The target can't be used: no answer, a refused key, something that is not the API.
     #[error("the target can't be used")]
     Target(#[source] SinkError),
+    /// It was stopped before its first step.
+    #[error("interrupted before a row was read")]
+    Interrupted,
     /// The ledger can't be read or written.
     #[error("the ledger can't be used")]
     Ledger(#[from] LedgerError),
@@ -118,7 +137,8 @@ pub async fn target_name(
         retry: RetryPolicy { tries_max: retry.tries_max.min(TRIES_MAX), ..retry },
         stop: Arc::default(),
     };
-    let environment = reading.again(Operation::CurrentEnvironment, |permit| sink.environment(permit)).await;
+    let ask = async |permit| sink.environment(permit).await.map_err(SinkError::at_first_contact);
+    let environment = reading.again(Operation::CurrentEnvironment, ask).await;
     match environment.map_err(StartError::Target)? {
         Some(environment) => Ok(format!("{address} {environment}")),
         None => Ok(address.to_owned()),
@@ -133,7 +153,11 @@ pub async fn target_name(
 /// [`StartError`]: nothing was sent. Whatever goes wrong later is in [`Finished`].
 pub async fn run(job: Job) -> Result<Finished, StartError> {
     let began = Instant::now();
-    let target = target_name(&job.sink, &job.budgets, job.retry, &job.target).await?;
+    let target = tokio::select! {
+        biased;
+        () = job.stop.raised() => return Err(StartError::Interrupted),
+        target = target_name(&job.sink, &job.budgets, job.retry, &job.target) => target?,
+    };
     let run = job
         .ledger
         .begin_run(RunStart {
@@ -148,7 +172,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         rejects: Vec::new(),
     };
     let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, full, .. } = job;
-    let (batch_records_max, prepare_on) = (job.batch_records_max, job.prepare_on);
+    let (batch_records_max, prepare_on, known) = (job.batch_records_max, job.prepare_on, job.known);
     // Several steps of an entity share what the ledger knows: none of them can tell what is missing.
     let entities: Vec<_> = steps.iter().map(|step| step.entity).collect();
     for step in steps {
@@ -176,6 +200,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             alone,
             batch_records_max,
             prepare_on: prepare_on.clone(),
+            known,
         };
         match step.run().await {
             Ok(summary) => finished.summary.steps.push(summary),
@@ -212,6 +237,7 @@ struct StepRun {
     alone: bool,
     batch_records_max: Option<usize>,
     prepare_on: Handle,
+    known: Known,
 }
 
 impl StepRun {
@@ -227,7 +253,15 @@ impl StepRun {
             requests_per_minute: self.budgets.per_minute(operation),
         });
         let since = self.extent().await?;
-        let index = self.ledger.load_index(&self.scope).await?;
+        let mut index = self.ledger.load_index(&self.scope).await?;
+        let mut kept = None;
+        match self.known {
+            Known::SendChanged => {}
+            Known::SendAll => index.doubt_all(),
+            Known::KeepSince(since) => {
+                kept = Some(Kept { since, index: self.ledger.delivered_since(&self.scope, since).await? });
+            }
+        }
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES_MAX);
         let mut limits = BatchLimits::of(entity);
         if let Some(records_max) = self.batch_records_max {
@@ -236,7 +270,7 @@ impl StepRun {
         let preparation = Preparation {
             rows: self.step.rows,
             mapper: Mapper::new(self.step.plan.clone(), self.spill.clone()),
-            diff: Diff::new(index, Builder::new(entity, limits)),
+            diff: Diff::new(index, Builder::new(entity, limits)).keeping(kept),
             progress: self.progress.clone(),
             rejects: Some(self.writer.clone()),
             max_rejects: self.max_rejects,
@@ -343,7 +377,7 @@ impl StartError {
     pub fn is_credentials(&self) -> bool {
         match self {
             Self::Target(error) => matches!(error.disposition(), Disposition::Stop(crate::sink::Stop::Credentials)),
-            Self::Ledger(_) => false,
+            Self::Ledger(_) | Self::Interrupted => false,
         }
     }
 }

@@ -31,7 +31,8 @@ impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Interrupted => f.write_str("interrupted"),
-            Self::CredentialsRefused(why) => write!(f, "the API refused the key: {why}"),
+            // The API's refusal says itself that it is one of the key.
+            Self::CredentialsRefused(why) => f.write_str(why),
             Self::SourceBroke(why) => write!(f, "the source broke part-way: {why}"),
             Self::LedgerCannotWrite(why) => write!(f, "the ledger can't be written: {why}"),
             Self::RequestMalformed(why) => write!(f, "the API could not make sense of a request: {why}"),

@@ -21,7 +21,7 @@ pub(super) fn data(answer: &HttpAnswer) -> Result<&RawValue, SinkError> {
     match status {
         429 => return Err(SinkError::Throttled { retry_after: *retry_after }),
         413 => return Err(SinkError::TooLarge),
-        300..=399 => return Err(SinkError::NotTheApi { status: *status }),
+        300..=399 => return Err(SinkError::NotTheApi { answer: format!("status {status}") }),
         401 => return Err(SinkError::Unauthorized { message: first_message(body, "status 401") }),
         _ => {}
     }
@@ -104,7 +104,10 @@ fn without_graphql(status: u16, retry_after: Option<Duration>, body: &[u8], reas
     }
     let message = rest.map(|(_, message)| message).filter(|message| !message.is_empty());
     match status {
-        200..=299 => SinkError::unreadable(reason),
+        200..=299 => match foreign(body) {
+            Some(what) => SinkError::Unknown { cause: UnknownCause::Foreign { what }, retry_after },
+            None => SinkError::unreadable(reason),
+        },
         403 => SinkError::Forbidden {
             code: ErrorCode::AccessDeniedError,
             message: message.unwrap_or_else(|| "status 403".to_owned()),
@@ -112,7 +115,24 @@ fn without_graphql(status: u16, retry_after: Option<Duration>, body: &[u8], reas
         400 | 422 => SinkError::Malformed { message: message.unwrap_or_else(|| format!("status {status}")) },
         // Not even the request's arrival is certain: 408 and the like, and whatever is yet to be invented.
         ..=199 | 408 | 409 | 425 | 500.. => SinkError::Unknown { cause: UnknownCause::Status { status }, retry_after },
-        300..=499 => SinkError::NotTheApi { status },
+        300..=499 => SinkError::NotTheApi { answer: format!("status {status}") },
+    }
+}
+
+/// What a good status came with, where that is not an answer of the API, nor one that broke off.
+fn foreign(body: &[u8]) -> Option<&'static str> {
+    let body = body.trim_ascii();
+    match body.first() {
+        None => return Some("an empty answer"),
+        Some(b'<') => return Some("a web page"),
+        Some(_) => {}
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(object)) if object.contains_key("data") || object.contains_key("errors") => None,
+        Ok(_) => Some("JSON of something else"),
+        // Begun as the API begins, it may be the API's and damaged.
+        Err(_) if body.starts_with(b"{") => None,
+        Err(_) => Some("text that is not JSON"),
     }
 }
 
@@ -284,6 +304,23 @@ mod tests {
             assert!(matches!(error(200, body), SinkError::Unknown { .. }), "{body}");
         }
         assert!(matches!(error(500, r#"{"data":{"a":1}}"#), SinkError::Unknown { .. }));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_apis_is_told_from_one_that_broke_off() {
+        for body in
+            ["", " <!doctype html><title>Sign in</title>", "<html>", "OK", "[]", "null", "7", "{}", r#"{"ok":true}"#]
+        {
+            let foreign = error(200, body);
+            assert!(matches!(foreign, SinkError::Unknown { cause: UnknownCause::Foreign { .. }, .. }), "{body}");
+            // A write may have been done behind it; where no write was sent yet, no API is there.
+            assert!(matches!(foreign.disposition(), crate::sink::Disposition::ReadBack { .. }), "{body}");
+            assert!(matches!(foreign.at_first_contact(), SinkError::NotTheApi { .. }), "{body}");
+        }
+        for body in [r#"{"data":null}"#, r#"{"data":{"a":1}"#, "{", r#"{"errors":"x","data":{}}"#] {
+            let unreadable = error(200, body).at_first_contact();
+            assert!(matches!(unreadable, SinkError::Unknown { cause: UnknownCause::Unreadable { .. }, .. }), "{body}");
+        }
     }
 
     #[test]

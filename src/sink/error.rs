@@ -48,7 +48,14 @@ pub enum UnknownCause {
         /// Its message.
         message: String,
     },
-    /// The answer was not what the API answers: no JSON, no data, or data of another shape.
+    /// What answered does not speak for the API: a page for people, or JSON of something else. Perhaps a proxy put it
+    /// in the place of the API's answer, with the work done.
+    #[error("the answer is not the API's: {what}")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+    },
+    /// The answer was not what the API answers: cut off, no data, or data of another shape.
     #[error("the answer could not be read: {reason}")]
     Unreadable {
         /// What was wrong with it.
@@ -146,11 +153,11 @@ pub enum SinkError {
         /// What was said about it.
         message: String,
     },
-    /// What answered is not the API: a redirect, a page that is not there. Nothing was applied.
-    #[error("no API answers at this address: status {status}")]
+    /// What answered is not the API: a redirect, a page that is not there, a web page. Nothing was applied.
+    #[error("no Stigg API answers at this address: {answer}")]
     NotTheApi {
-        /// The HTTP status.
-        status: u16,
+        /// What came instead: a status, or what the answer is.
+        answer: String,
     },
 }
 
@@ -254,6 +261,17 @@ impl SinkError {
             next = cause.source();
         }
         bounded(&text, MESSAGE_CHARS_MAX)
+    }
+
+    /// The same for the first request to an address, a read: where the answer is not the API's, no API is there.
+    #[must_use]
+    pub fn at_first_contact(self) -> Self {
+        match self {
+            Self::Unknown { cause: UnknownCause::Foreign { what }, .. } => {
+                Self::NotTheApi { answer: format!("it gave {what}") }
+            }
+            other => other,
+        }
     }
 
     pub(super) fn unreadable(reason: impl std::fmt::Display) -> Self {

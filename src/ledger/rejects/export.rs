@@ -7,8 +7,9 @@ use std::path::Path;
 use super::{Reader, RejectsError, Why};
 
 /// The columns that an export adds after the source's own: place, field, value, reason, and the
-/// cells that a row had too many (only where one had).
-pub const OUR_COLUMNS: [&str; 7] = ["_source", "_record", "_line", "_field", "_value", "_reason", "_extra"];
+/// cells that a row had too many (only where one had). None of them is a name that a source gives to columns of its own:
+/// JSON entries have `_key` and `_value`, whole records `_json`.
+pub const OUR_COLUMNS: [&str; 7] = ["_source", "_record", "_line", "_field", "_found", "_reason", "_extra"];
 
 /// What was exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

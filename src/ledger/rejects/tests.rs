@@ -139,7 +139,7 @@ fn an_export_has_the_rows_with_place_and_reason() {
     let exported = export(&path, &mut csv).unwrap();
     assert_eq!((exported.rows, exported.entries, exported.entries_without_rows), (3, 3, 1));
     insta::assert_snapshot!(String::from_utf8(csv).unwrap(), @r#"
-    id,Plan,'=sum,_source,_record,_line,_field,_value,_reason,_extra
+    id,Plan,'=sum,_source,_record,_line,_field,_found,_reason,_extra
     ada,pro,'=1+1,customers.csv,1,2,planId,pro,`pro` is no plan of 12,
     eve,pro,,customers.csv,3,4,,,"has 5 cells, the header has 3","too,many"
     bob,,'x,customers.csv,2,3,,bob,PlanNotFound: no plan,

@@ -170,6 +170,25 @@ impl SqliteLedger {
     }
 }
 
+impl SqliteLedger {
+    /// What was delivered, by all runs or from one on.
+    fn replay<'a>(&'a self, scope: &'a Scope, since: Option<RunId>) -> BoxFuture<'a, Result<Index, LedgerError>> {
+        Box::pin(async move {
+            let mut guard = self.reader.lock().await;
+            let connection = guard.as_mut().ok_or(LedgerError::Closed)?;
+            // One state of the file, also when another process compacts it meanwhile.
+            self.database.run(connection, "BEGIN").await?;
+            let index = self.database.load_index(connection, scope, since).await;
+            self.database.run(connection, "COMMIT").await?;
+            let index = index?;
+            if since.is_none() {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), index.len());
+            }
+            Ok(index)
+        })
+    }
+}
+
 impl Ledger for SqliteLedger {
     fn begin_run(&self, start: RunStart) -> BoxFuture<'_, Result<RunId, LedgerError>> {
         Box::pin(self.write(|reply| Op::BeginRun { start, reply }))
@@ -214,17 +233,11 @@ impl Ledger for SqliteLedger {
     }
 
     fn load_index<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Index, LedgerError>> {
-        Box::pin(async move {
-            let mut guard = self.reader.lock().await;
-            let connection = guard.as_mut().ok_or(LedgerError::Closed)?;
-            // One state of the file, also when another process compacts it meanwhile.
-            self.database.run(connection, "BEGIN").await?;
-            let index = self.database.load_index(connection, scope).await;
-            self.database.run(connection, "COMMIT").await?;
-            let index = index?;
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), index.len());
-            Ok(index)
-        })
+        self.replay(scope, None)
+    }
+
+    fn delivered_since<'a>(&'a self, scope: &'a Scope, run: RunId) -> BoxFuture<'a, Result<Index, LedgerError>> {
+        self.replay(scope, Some(run))
     }
 
     fn open_batches<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<OpenBatch>, LedgerError>> {

@@ -98,26 +98,42 @@ impl Database {
         rows.into_iter().map(scope).collect()
     }
 
-    /// Replays what is known, in the order in which batches were opened.
+    /// Replays what is known from the batches of `since` and later runs, in the order in which they were opened.
     pub(super) async fn load_index(
         &self,
         connection: &mut SqliteConnection,
         scope: &Scope,
+        since: Option<RunId>,
     ) -> Result<Index, LedgerError> {
         let (mut index, mut learned) = (Index::new(), Vec::new());
         let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(index) };
+        let first = match since {
+            None => Some(0),
+            // Batches are numbered in the order of their runs.
+            Some(run) => sqlx::query_scalar::<_, Option<i64>>("SELECT min(id) FROM batch WHERE run >= ?")
+                .bind(run.0.cast_signed())
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(|error| self.error(error))?,
+        };
+        let Some(first) = first else { return Ok(index) };
         let mut segments =
             sqlx::query("SELECT items FROM segment WHERE scope = ? ORDER BY id").bind(scope).fetch(&mut *connection);
         while let Some(row) = segments.try_next().await.map_err(|error| self.error(error))? {
             let items: &[u8] = row.try_get(0).map_err(|error| self.error(error))?;
-            if !unpack_segment(items, |_, items| learned.extend(unpack(items))) {
+            let take = |batch: u64, items| {
+                if batch >= first.cast_unsigned() {
+                    learned.extend(unpack(items));
+                }
+            };
+            if !unpack_segment(items, take) {
                 return Err(self.corrupt("a segment is damaged"));
             }
             flush(&mut learned, &mut index);
         }
         drop(segments);
         let mut batches =
-            sqlx::query(BATCHES).bind(scope).bind(0i64).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
+            sqlx::query(BATCHES).bind(scope).bind(first - 1).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
         while let Some(row) = batches.try_next().await.map_err(|error| self.error(error))? {
             let stored = self.stored(&row)?;
             if stored.states.is_none() {

@@ -68,6 +68,36 @@ fn sigterm_does_the_same() {
 }
 
 #[test]
+fn a_run_that_is_interrupted_before_a_row_was_read_says_so_and_ends_with_4() {
+    // Given: a source that has not even given its header.
+    let (api, folder) = (Api::open(), clean());
+    let words = format!("run --mapping customers.toml --csv - --target {}", api.url);
+    let mut child = folder.command(&words).stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, "TERM");
+    assert_ran!(folder.wait(child), @r#"
+    exit 4
+    --- stdout
+
+    --- stderr
+    interrupted: settling what is in flight; once more to stop at once
+    error: interrupted before a row was read; nothing was sent
+    hint: run the same command again
+    "#);
+    drop(stdin);
+
+    // Given: a target that does not answer.
+    api.sandbox.inject(Fault::once(FaultKind::Silent).on("currentEnvironment"));
+    let child = folder.command(&format!("{} --target {}", super::RUN, api.url)).spawn().unwrap();
+    until("the target is asked for its name", || api.requests("currentEnvironment") > 0);
+    signal(&child, "INT");
+    let ran = folder.wait(child).exits(4);
+    assert!(ran.stderr.contains("error: interrupted before a row was read; nothing was sent"), "{ran}");
+    super::a_good_run_follows(&folder, &api);
+}
+
+#[test]
 fn the_second_signal_ends_at_once_and_what_was_in_flight_is_settled_by_the_next_run() {
     // Given: an API that takes the work and does not answer, for the requests of the first run.
     let (api, folder) = (Api::open(), clean());

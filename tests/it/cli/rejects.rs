@@ -22,7 +22,7 @@ fn rejects_are_listed_corrected_and_sent_again() {
     assert_ran!(folder.run("rejects export"), @r#"
     exit 0
     --- stdout
-    id,email,name,_source,_record,_line,_field,_value,_reason
+    id,email,name,_source,_record,_line,_field,_found,_reason
     cus_3,not-an-email,Carl,customers.csv,3,4,email,not-an-email,is not an e-mail address
 
     --- stderr
@@ -56,6 +56,143 @@ fn rejects_are_listed_corrected_and_sent_again() {
     folder.write("customers.csv", CUSTOMERS_CSV.replace("not-an-email", "carl@example.com"));
     let last = folder.run_to(&api, &format!("{RUN} --json")).exits(0);
     assert_eq!((last.total("accepted"), last.total("unchanged")), (0, 5), "{last}");
+}
+
+/// A pipeline over JSON whose records hold JSON, NULLs, and texts that a spreadsheet would run.
+fn json_pipeline(api: &Api) -> Folder {
+    let folder = Folder::new();
+    folder
+        .write(
+            "pipeline.toml",
+            format!(
+                "[target]\nurl = \"{}\"\n[[step]]\nname = \"customers\"\nmapping = \"customers.toml\"\n\
+                 source = {{ json = \"customers.json\", array = \"customers\" }}\n",
+                api.url
+            ),
+        )
+        .write(
+            "customers.toml",
+            "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\nemail = \"contact.email\"\n\
+             name = { column = \"name\", optional = true }\n\
+             additionalMetaData = { column = \"tags\", json = true, optional = true }\n",
+        )
+        .write(
+            "customers.json",
+            r#"{"customers": [
+                {"id": "cus_1", "contact": {"email": "ada@example.com"}, "name": "Ada", "tags": {"a": "1"}},
+                {"id": "cus_2", "contact": {"email": "bob"}, "name": "=Bob, \"the\n;one\"",
+                 "tags": {"quote": "\"x\"; y", "sum": "=1+1", "n": 1.50, "long": "ä,b\tc"}},
+                {"id": "cus_3", "contact": {"email": "carl"}, "name": null}
+            ]}"#,
+        );
+    folder
+}
+
+#[test]
+fn rows_of_a_json_source_are_corrected_and_sent_again_with_their_values() {
+    // Given: what the same rows give when they are right at once.
+    let right = Api::open();
+    let folder = json_pipeline(&right);
+    let json = folder.read("customers.json");
+    let mended =
+        |text: &str| text.replace("\"bob\"", "\"bob@example.com\"").replace("\"carl\"", "\"carl@example.com\"");
+    folder.write("customers.json", mended(&json));
+    folder.run("run pipeline.toml").exits(0);
+    let expected = right.sandbox.snapshot().customers;
+    assert_eq!(expected.len(), 3);
+
+    // When: they are wrong, corrected in the export, saved by spreadsheets of two countries, and sent again.
+    for delimiter in [",", ";"] {
+        let api = Api::open();
+        let folder = json_pipeline(&api);
+        folder.run("run pipeline.toml").exits(3);
+        folder.run("rejects export --out fix.csv").exits(0);
+        let mut saved =
+            csv::WriterBuilder::new().delimiter(delimiter.as_bytes()[0]).from_path(folder.path("saved.csv")).unwrap();
+        let mut exported = csv::ReaderBuilder::new().has_headers(false).from_path(folder.path("fix.csv")).unwrap();
+        for record in exported.records() {
+            let record = record.unwrap();
+            let mend = |cell: &str| match cell {
+                "bob" => "bob@example.com".to_owned(),
+                "carl" => "carl@example.com".to_owned(),
+                cell => cell.to_owned(),
+            };
+            saved.write_record(record.iter().map(mend)).unwrap();
+        }
+        drop(saved);
+        let ran = folder.run("rejects retry --csv saved.csv --json").exits(0);
+        assert_eq!((ran.total("records"), ran.total("accepted")), (2, 2), "{ran}");
+        // Then
+        let found = api.sandbox.snapshot().customers;
+        for (id, customer) in &expected {
+            let found = &found[id];
+            assert_eq!((&found.name, &found.email), (&customer.name, &customer.email), "{id}");
+            assert_eq!(found.metadata, customer.metadata, "{id}");
+        }
+        // The ledger takes them for the same records, too.
+        folder.write("customers.json", mended(&json));
+        let again = folder.run("run pipeline.toml --json").exits(0);
+        assert_eq!((again.total("unchanged"), again.total("accepted")), (3, 0), "{again}");
+    }
+}
+
+#[test]
+fn rows_of_entries_in_json_keep_key_and_value() {
+    let (api, folder) = (Api::open(), Folder::new());
+    folder
+        .write(
+            "pipeline.toml",
+            format!(
+                "[target]\nurl = \"{}\"\n[[step]]\nname = \"customers\"\nmapping = \"customers.toml\"\n\
+                 source = {{ json = \"tenants.json\", each = \"people\" }}\n",
+                api.url
+            ),
+        )
+        .write(
+            "customers.toml",
+            "entity = \"customer\"\n[fields]\ncustomerId = \"_key\"\nemail = \"_value\"\nname = \"tenant\"\n",
+        )
+        .write("tenants.json", r#"[{"tenant": "T", "people": {"ada": "ada@example.com", "bob": "bob"}}]"#);
+    folder.run("run pipeline.toml").exits(3);
+    let exported = folder.run("rejects export --out fix.csv").exits(0);
+    assert!(folder.read("fix.csv").contains("bob"), "{exported}");
+    folder.write("fix.csv", folder.read("fix.csv").replacen("bob,bob,", "bob,bob@example.com,", 1));
+    let text = folder.read("fix.csv");
+    let ran = folder.run("rejects retry --csv fix.csv --json");
+    assert_eq!((ran.exit, ran.total("accepted")), (Some(0), 1), "{text}{ran}");
+    assert_eq!(api.sandbox.snapshot().customers["bob"].email.as_deref(), Some("bob@example.com"));
+}
+
+#[test]
+fn a_corrected_row_does_not_replace_what_was_delivered_meanwhile_unless_it_is_told_to() {
+    // Given: two rows of one key; the first was delivered, the second rejected.
+    let (api, folder) = (Api::open(), customers());
+    folder.write("customers.csv", "id,email,name\ncus_0,old@example.com,Old\n");
+    folder.run_to(&api, RUN).exits(0);
+    folder.write(
+        "customers.csv",
+        "id,email,name\ncus_0,bad,Newer\ncus_1,ada@example.com,Ada\ncus_1,eve@example.com,Eve\n",
+    );
+    folder.run_to(&api, RUN).exits(3);
+    folder.run("rejects export --out fix.csv").exits(0);
+    folder.write("fix.csv", folder.read("fix.csv").replacen(",bad,", ",new@example.com,", 1));
+    // When
+    let ran = folder.run_to(&api, "rejects retry --csv fix.csv --json").exits(3);
+    // Then: what an earlier run delivered is changed as by any run; what this run delivered stays.
+    assert_eq!((ran.total("accepted"), ran.total("rejected")), (1, 1), "{ran}");
+    let email = |id: &str| api.sandbox.snapshot().customers[id].email.clone().unwrap();
+    assert_eq!((email("cus_0"), email("cus_1")), ("new@example.com".to_owned(), "ada@example.com".to_owned()));
+    let listed = folder.run("rejects list").exits(0);
+    assert!(
+        listed.stdout.contains(
+            "key: a record of this key with other content was delivered by run … or since, and only one can be true; \
+             correct the key, or say --replace if this one is right"
+        ),
+        "{listed}"
+    );
+    // When
+    folder.run_to(&api, "rejects retry --run 2 --csv fix.csv --replace").exits(0);
+    assert_eq!(email("cus_1"), "eve@example.com");
 }
 
 #[test]

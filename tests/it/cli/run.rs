@@ -5,6 +5,28 @@ use super::{CLEAN_CSV, CUSTOMERS_CSV, CUSTOMERS_TOML, RUN, clean, customers};
 use crate::program::{Api, Folder, assert_ran};
 
 #[test]
+fn what_was_changed_in_stigg_is_reported_by_verify_and_repaired_by_resend() {
+    let (api, folder) = (Api::open(), clean());
+    folder.run_to(&api, RUN).exits(0);
+    // Given: somebody else's import changes one customer and the ledger does not know.
+    folder.write("other.csv", "id,email,name\ncus_2,bob@example.com,Robert\n");
+    folder.run_to(&api, "run --mapping customers.toml --csv other.csv --ledger other.db").exits(0);
+    let again = folder.run_to(&api, &format!("{RUN} --json")).exits(0);
+    assert_eq!((again.total("accepted"), again.total("unchanged")), (0, 3), "a run compares with its ledger");
+    let verify = "verify --mapping customers.toml --csv customers.csv";
+    let verified = folder.run_to(&api, verify).exits(3);
+    assert!(verified.stdout.contains("name is Robert, and should be Bob"), "{verified}");
+    assert!(verified.stderr.contains("--resend"), "{verified}");
+    // When
+    let resent = folder.run_to(&api, &format!("{RUN} --resend --json")).exits(0);
+    // Then
+    assert_eq!((resent.total("accepted"), resent.total("changed"), resent.total("created")), (3, 3, 0), "{resent}");
+    folder.run_to(&api, verify).exits(0);
+    let last = folder.run_to(&api, &format!("{RUN} --json")).exits(0);
+    assert_eq!((last.total("accepted"), last.total("unchanged")), (0, 3), "{last}");
+}
+
+#[test]
 fn the_first_run_sends_all_the_second_nothing_and_the_third_what_changed() {
     let (api, folder) = (Api::open(), customers());
     assert_ran!(folder.run_to(&api, RUN), @r#"
@@ -205,6 +227,7 @@ fn verify_tells_what_is_there_and_what_differs() {
     cus_9 (customers.csv:5, record 4): is not in Stigg
 
     --- stderr
+    hint: the same words with `run` send what has changed in the source; with `run` and --resend, all of it again, also over what was changed in Stigg itself
     "#);
     let verified = folder.run_to(&api, &format!("{verify} --json")).exits(3).json();
     let step = &verified["steps"][0];

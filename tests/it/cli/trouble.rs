@@ -311,8 +311,7 @@ fn a_wrong_key_is_said_before_anything_is_sent() {
     --- stdout
 
     --- stderr
-    error: http://127.0.0.1:[PORT]/graphql refuses the key
-      because the API does not accept the key: Unauthenticated (trace [UUID])
+    error: http://127.0.0.1:[PORT]/graphql: the API does not accept the key: Unauthenticated (trace [UUID])
     hint: put the full access key of the target environment into STIGG_API_KEY; nothing was sent
     "#);
     assert_ran!(folder.finish(folder.command(&words).env("STIGG_API_KEY", "two\nlines")), @r#"
@@ -341,8 +340,8 @@ fn a_key_that_is_withdrawn_during_the_run_ends_it_and_a_new_one_goes_on() {
     every record is accounted for: 3 = 3 open
 
     --- stderr
-    3 records left open for the next run: the API does not accept the key: Unauthenticated (trace [UUID])
-    error: the run stopped early: the API refused the key: the API does not accept the key: Unauthenticated (trace [UUID])
+    3 records left open for the next run: the run stops
+    error: the run stopped early: the API does not accept the key: Unauthenticated (trace [UUID])
     hint: check the key in STIGG_API_KEY, then run the same command again; it goes on from here
     "#);
     assert_eq!(api.customers(), 0);
@@ -415,8 +414,8 @@ fn a_target_that_is_another_server_is_told_apart() {
 
     --- stderr
     error: can't use the target http://127.0.0.1:[PORT]/graphql
-      because no API answers at this address: status 404
-    hint: check --target and the network, then run the same command again; nothing was sent
+      because no Stigg API answers at this address: status 404
+    hint: check --target: the API is at https://api.stigg.io/graphql, and a proxy or a sign-in page may stand before it; nothing was sent
     "#);
     let page = self::site("200 OK", "text/html", "<!doctype html><title>Welcome</title>");
     assert_ran!(folder.run(&format!("{RUN} --target {page}")), @r#"
@@ -425,9 +424,8 @@ fn a_target_that_is_another_server_is_told_apart() {
 
     --- stderr
     error: can't use the target http://127.0.0.1:[PORT]/graphql
-      because it is not known whether the request was applied
-      because the answer could not be read: the body is not JSON, at line 1 column 1
-    hint: check --target and the network, then run the same command again; nothing was sent
+      because no Stigg API answers at this address: it gave a web page
+    hint: check --target: the API is at https://api.stigg.io/graphql, and a proxy or a sign-in page may stand before it; nothing was sent
     "#);
     assert_ran!(folder.run(&format!("{RUN} --target {}", api.url.replace("/graphql", "/api"))), @r#"
     exit 5
@@ -435,8 +433,8 @@ fn a_target_that_is_another_server_is_told_apart() {
 
     --- stderr
     error: can't use the target http://127.0.0.1:[PORT]/api
-      because no API answers at this address: status 404
-    hint: check --target and the network, then run the same command again; nothing was sent
+      because no Stigg API answers at this address: status 404
+    hint: check --target: the API is at https://api.stigg.io/graphql, and a proxy or a sign-in page may stand before it; nothing was sent
     "#);
     a_good_run_follows(&folder, &api);
 }

@@ -67,8 +67,8 @@ fn help_of_the_program() {
       0  all settled
       1  a bug
       2  wrong arguments
-      3  some rows were rejected or refused
-      4  some batches are still open: run the same command again
+      3  some rows were rejected or refused, or --max-rejects was passed
+      4  interrupted, or some batches are still open: run the same command again
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
       7  credentials refused
@@ -119,8 +119,8 @@ fn help_of_the_program() {
       0  all settled
       1  a bug
       2  wrong arguments
-      3  some rows were rejected or refused
-      4  some batches are still open: run the same command again
+      3  some rows were rejected or refused, or --max-rejects was passed
+      4  interrupted, or some batches are still open: run the same command again
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
       7  credentials refused
@@ -173,8 +173,8 @@ fn help_of_the_program() {
       0  all settled
       1  a bug
       2  wrong arguments
-      3  some rows were rejected or refused
-      4  some batches are still open: run the same command again
+      3  some rows were rejected or refused, or --max-rejects was passed
+      4  interrupted, or some batches are still open: run the same command again
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
       7  credentials refused
@@ -193,6 +193,10 @@ fn help_of_run() {
     The first run sends everything. A run after a crash or an interrupt goes on where it stopped. A run
     over an unchanged export sends nothing. Rows that do not fit go to the rejects file and never stop
     the run.
+
+    A run compares with what it delivered, not with what Stigg has: what somebody changed in Stigg since
+    is reported by `verify` and repaired by `run --resend`, which sends every record of the source
+    again.
 
     Usage: stigg-import run [OPTIONS] [PIPELINE.toml]
 
@@ -236,6 +240,10 @@ fn help_of_run() {
 
           --full
               Read all rows, also where `changed` would leave some out
+
+          --resend
+              Send every record again, also those that were delivered: repairs what was changed in Stigg
+              itself
 
           --json
               Print one JSON object to standard output instead of text
@@ -351,7 +359,8 @@ fn help_of_plan_and_verify() {
     Reads back from the API every record that the source has, and says what is missing or differs.
 
     Ends with 0 if Stigg has everything as the source has it, and with 3 if something is missing or
-    differs. Rejected rows are not looked for.
+    differs. Rejected rows are not looked for. `run` sends what has changed in the source; what was
+    changed in Stigg itself is repaired by `run --resend`.
 
     Usage: stigg-import verify [OPTIONS] [PIPELINE.toml]
 
@@ -798,6 +807,9 @@ fn help_of_status_and_rejects() {
 
           --step <NAME>
               Only this step
+
+          --replace
+              Send rows also where a record of their key was delivered meanwhile with other content
 
           --csv <FILE>
               The corrected CSV [default: the rejected rows as they were]

@@ -1,5 +1,6 @@
 //! A batch of customers, whatever happens to its request.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use stigg_import::sandbox::{
@@ -34,6 +35,42 @@ async fn lost_answer_is_resent_and_applied_once() {
     let key = world.sandbox.stats().keys["customer:cus-0"];
     assert_eq!((key.applied, key.changed), (2, 0), "the second time changed nothing");
     assert_eq!(world.snapshot(), undisturbed(&steps).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxys_page_in_the_place_of_an_answer_is_taken_for_no_answer() {
+    // Given: for a while somebody's page comes back, with the work done behind it.
+    let world = World::new(settings());
+    let steps = [data::customers(10, &[])];
+    world.wire.replace_answers(2, "ImportCustomerBulk");
+    // When
+    let finished = world.run(&steps).await;
+    // Then
+    assert_eq!(accounts(&finished), [[10, 0, 0, 0, 10, 0, 0]]);
+    assert_eq!(finished.summary.steps[0].retries, 2);
+    assert_eq!(world.snapshot(), undisturbed(&steps).await);
+
+    // Given: the page stays.
+    let world = World::new(settings());
+    world.wire.replace_answers(usize::MAX, "ImportCustomerBulk");
+    let finished = world.run(&steps).await;
+    // Then: nothing counts as accepted, and the next run settles it.
+    assert_eq!(accounts(&finished), [[10, 0, 0, 0, 0, 0, 10]]);
+    assert_eq!(world.heard.count("LeftOpen"), 1, "{:?}", world.heard.all());
+    world.wire.replace_answers(0, "");
+    let finished = world.run(&steps).await;
+    assert_eq!(accounts(&finished), [[10, 0, 0, 0, 10, 0, 0]]);
+    assert_eq!(world.snapshot(), undisturbed(&steps).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_in_the_place_of_the_first_answer_is_not_the_api() {
+    let world = World::new(settings());
+    world.wire.replace_answers(1, "CurrentEnvironment");
+    let job = world.job(&[data::customers(10, &[])]).await;
+    let error = world.finish(job).await.expect_err("there is no API");
+    assert!(error.source().unwrap().to_string().ends_with("it gave a web page"), "{error:?}");
+    assert_eq!((world.wire.posted().len(), world.snapshot().customers.len()), (1, 0), "it is not asked again");
 }
 
 #[tokio::test(start_paused = true)]

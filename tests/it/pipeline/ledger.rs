@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures::future::BoxFuture;
@@ -26,6 +26,8 @@ pub(super) struct Watched {
     settles_left: AtomicU32,
     /// Whether the ledger works on threads of its own, which tokio's paused clock does not wait for.
     threaded: bool,
+    /// Whether the process dies before a task is noted: the call never returns.
+    dies_at_task: AtomicBool,
 }
 
 /// Time stands still while this is held: tokio's paused clock only moves when no blocking task runs.
@@ -47,7 +49,13 @@ impl Watched {
             opens_left: AtomicU32::new(u32::MAX),
             settles_left: AtomicU32::new(u32::MAX),
             threaded,
+            dies_at_task: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the process is to die, from now on, before it notes a task.
+    pub(super) fn die_at_task(&self, dies: bool) {
+        self.dies_at_task.store(dies, Ordering::Relaxed);
     }
 
     /// Whether a record of this content is open in a batch of the present run.
@@ -143,6 +151,14 @@ impl Ledger for Watched {
         })
     }
 
+    fn delivered_since<'a>(&'a self, scope: &'a Scope, run: RunId) -> BoxFuture<'a, Result<Index, LedgerError>> {
+        Box::pin(async move {
+            self.fuse.burn().await;
+            let _held = self.hold();
+            self.inner().delivered_since(scope, run).await
+        })
+    }
+
     fn open_batches<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<OpenBatch>, LedgerError>> {
         Box::pin(async move {
             self.fuse.burn().await;
@@ -177,6 +193,9 @@ impl Ledger for Watched {
 
     fn note_task<'a>(&'a self, batch: BatchId, task: &'a str) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(async move {
+            if self.dies_at_task.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
             self.fuse.burn().await;
             let _held = self.hold();
             self.inner().note_task(batch, task).await

@@ -34,6 +34,8 @@ pub(super) struct Wire {
     way: Mutex<(Duration, fastrand::Rng)>,
     posted: Mutex<Vec<Posted>>,
     broken: Mutex<Vec<String>>,
+    /// How many answers to which operation are yet to be replaced by a proxy's page.
+    pages: Mutex<(usize, &'static str)>,
 }
 
 #[derive(Deserialize)]
@@ -51,12 +53,24 @@ struct Variables<'a> {
 impl Wire {
     pub(super) fn new(sandbox: Sandbox, ledger: Arc<Watched>, fuse: Arc<Fuse>) -> Self {
         let way = Mutex::new((Duration::ZERO, fastrand::Rng::with_seed(7)));
-        Self { sandbox, ledger, fuse, way, posted: Mutex::default(), broken: Mutex::default() }
+        Self { sandbox, ledger, fuse, way, posted: Mutex::default(), broken: Mutex::default(), pages: Mutex::default() }
     }
 
     /// From now on requests take half to one and a half of `mean` to the API: they arrive bunched and out of order.
     pub(super) fn stretch(&self, mean: Duration) {
         self.way.lock().unwrap().0 = mean;
+    }
+
+    /// A proxy gives its own page, with a good status, in the place of the next answers to an operation.
+    pub(super) fn replace_answers(&self, answers: usize, operation: &'static str) {
+        *self.pages.lock().unwrap() = (answers, operation);
+    }
+
+    fn is_replaced(&self, operation: &str) -> bool {
+        let mut pages = self.pages.lock().unwrap();
+        let replaced = pages.0 > 0 && pages.1 == operation;
+        pages.0 -= usize::from(replaced);
+        replaced
     }
 
     fn way(&self) -> Duration {
@@ -131,6 +145,9 @@ impl Transport for Wire {
             let reply = answered.await;
             self.fuse.burn().await;
             match reply {
+                Ok(_) if self.is_replaced(operation) => {
+                    Ok(HttpAnswer { status: 200, retry_after: None, body: b"<html>Sign in</html>".to_vec() })
+                }
                 Ok(Reply::Answer { status, headers, body }) => {
                     Ok(HttpAnswer { status, retry_after: pause_of(&headers), body })
                 }

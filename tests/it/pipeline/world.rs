@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use stigg_import::clock::FixedClock;
 use stigg_import::ledger::{Ledger, MemoryLedger};
 use stigg_import::pipeline::{
-    Event, Finished, Job, Journal, MaxRejects, Observer, RetryPolicy, StartError, StepSummary, Stop, run,
+    Event, Finished, Job, Journal, Known, MaxRejects, Observer, RetryPolicy, StartError, StepSummary, Stop, run,
 };
 use stigg_import::sandbox::{Catalog, LimiterKind, Sandbox, Settings, Snapshot};
 use stigg_import::sink::stigg::StiggSink;
@@ -178,6 +178,7 @@ impl World {
             full: false,
             batch_records_max: self.batch_records_max,
             prepare_on: tokio::runtime::Handle::current(),
+            known: Known::default(),
         }
     }
 
