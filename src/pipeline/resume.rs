@@ -13,6 +13,7 @@ use super::events::Event;
 use super::follow::Look;
 use crate::entity::Entity;
 use crate::ledger::{LedgerError, OpenBatch};
+use crate::sink::{Operation, READ_IDS_MAX};
 
 /// Wait between two looks at an import of an earlier run.
 const LOOK_AT_EARLIER: Duration = Duration::from_secs(2);
@@ -28,7 +29,52 @@ impl Delivery {
         for task in open.iter().filter_map(|batch| batch.task.as_deref()) {
             self.outlast(task).await;
         }
+        let nameless: Vec<&OpenBatch> = open.iter().filter(|batch| batch.task.is_none()).collect();
+        match self.scope.entity {
+            Entity::Subscription if !nameless.is_empty() => self.outlast_nameless(&nameless).await,
+            // Both are imported before the API answers.
+            Entity::Subscription | Entity::Customer | Entity::Usage => {}
+        }
         Ok(())
+    }
+
+    /// Waits for imports whose task nobody wrote down: the process ended between the API's answer and the note.
+    ///
+    /// Whatever import is under way may be one of them. Where the API does not say which are, what it has is read
+    /// back until it is at rest. Both are bounded; afterwards the records are sent again, which replaces what is there.
+    async fn outlast_nameless(&self, batches: &[&OpenBatch]) {
+        let ask = |permit| self.reading.sink.running_imports(permit);
+        match self.reading.again(Operation::ImportTasks, ask).await {
+            Ok(Some(tasks)) => {
+                for task in tasks {
+                    self.outlast(&task).await;
+                }
+            }
+            Ok(None) | Err(_) => self.outlast_unseen(batches).await,
+        }
+    }
+
+    /// Reads a sample of their records back until it stays as it is for as long as an import's records
+    /// may be invisible, or for as long as an import may show no progress in all.
+    async fn outlast_unseen(&self, batches: &[&OpenBatch]) {
+        let records: usize = batches.iter().map(|batch| batch.items.len()).sum();
+        let items = batches.iter().rev().flat_map(|batch| batch.items.iter().rev());
+        let sample: Vec<&str> =
+            items.step_by(records.div_ceil(READ_IDS_MAX).max(1)).map(|item| item.key.as_str()).collect();
+        let (began, mut moved, mut last) = (Instant::now(), Instant::now(), None);
+        let (at_rest, longest) = (self.reading.retry.visible_ms, self.reading.retry.stalled_ms);
+        loop {
+            // What can't be read can't be waited for.
+            let Ok(found) = self.reading.subscriptions(&sample).await else { return };
+            if last.as_ref() != Some(&found) {
+                (moved, last) = (Instant::now(), Some(found));
+            }
+            let rests = moved.elapsed() >= Duration::from_millis(at_rest);
+            let too_long = began.elapsed() >= Duration::from_millis(longest);
+            if rests || too_long || !self.reading.stop.wait(LOOK_AT_EARLIER).await {
+                return;
+            }
+        }
     }
 
     /// Waits while an import of an earlier run is at work: what it has yet to write would come over newer content that

@@ -43,6 +43,13 @@ impl Sink for DryRunSink {
         Self::nothing(&permit, Operation::of(batch.entity), Submission::applied())
     }
 
+    fn running_imports(&self, permit: Permit) -> BoxFuture<'_, Result<Option<Vec<String>>, SinkError>> {
+        match &self.reads {
+            Some(sink) => sink.running_imports(permit),
+            None => Self::nothing(&permit, Operation::ImportTasks, Some(Vec::new())),
+        }
+    }
+
     fn task<'a>(&'a self, id: &'a str, permit: Permit) -> BoxFuture<'a, Result<TaskState, SinkError>> {
         match &self.reads {
             Some(sink) => sink.task(id, permit),

@@ -61,6 +61,10 @@ pub trait Sink: Send + Sync {
     /// error: whether a key may read tasks is not documented.
     fn task<'a>(&'a self, id: &'a str, permit: Permit) -> BoxFuture<'a, Result<TaskState, SinkError>>;
 
+    /// The ids of subscription imports that are under way, the latest first, at most ten; `None` where the key may not
+    /// ask ([`Operation::ImportTasks`]). For an import whose own id nobody wrote down.
+    fn running_imports(&self, permit: Permit) -> BoxFuture<'_, Result<Option<Vec<String>>, SinkError>>;
+
     /// The customers among `ids` (1 to [`READ_IDS_MAX`]) that are there ([`Operation::Customers`]). A missing one is
     /// only missing when no page is left. `after`: [`Page::next`] of the page before.
     fn read_customers<'a>(

@@ -260,6 +260,17 @@ impl State {
         TaskState::Finished { status, errors: task.errors.clone() }
     }
 
+    fn running(&self) -> Option<Vec<String>> {
+        match self.tasks {
+            Tasks::Unreadable { .. } => None,
+            Tasks::NotListed { .. } => Some(Vec::new()),
+            Tasks::None | Tasks::Listed { .. } => {
+                let running = self.started.iter().rev().filter(|(_, task)| task.looks_left > 0);
+                Some(running.map(|(id, _)| id.clone()).take(10).collect())
+            }
+        }
+    }
+
     fn find<T>(&self, entity: Entity, ids: &[&str], convert: fn(&str, &Value) -> T) -> Page<T> {
         let found = ids.iter().filter_map(|id| {
             let json = self.records.get(&(entity, (*id).to_owned()))?;
@@ -282,6 +293,10 @@ impl Sink for MemorySink {
 
     fn task<'a>(&'a self, id: &'a str, permit: Permit) -> BoxFuture<'a, Result<TaskState, SinkError>> {
         Box::pin(async move { self.read(&permit, Operation::ImportTasks, |state| state.task(id)) })
+    }
+
+    fn running_imports(&self, permit: Permit) -> BoxFuture<'_, Result<Option<Vec<String>>, SinkError>> {
+        Box::pin(async move { self.read(&permit, Operation::ImportTasks, |state| state.running()) })
     }
 
     fn read_customers<'a>(

@@ -73,13 +73,26 @@ impl Calls {
     }
 
     pub(super) async fn task(&self, id: &str, permit: Permit) -> Result<TaskState, SinkError> {
-        match self.ask::<wire::Edges<wire::Task>>(Operation::ImportTasks, &json!({ "id": id }), permit).await {
+        let variables = json!({ "filter": { "id": { "eq": id } } });
+        match self.ask::<wire::Edges<wire::Task>>(Operation::ImportTasks, &variables, permit).await {
             Ok(tasks) => Ok(tasks.nodes().next().map_or(TaskState::NotListed, wire::Task::state)),
             // Refused for good, whatever the reason (rights, an id that is no task's, a schema without tasks):
             // asking again gives the same answer, and reading back settles the records.
             Err(error @ (SinkError::Forbidden { .. } | SinkError::Refused { .. } | SinkError::Malformed { .. })) => {
                 Ok(TaskState::Unreadable { reason: error.with_causes() })
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn running_imports(&self, permit: Permit) -> Result<Option<Vec<String>>, SinkError> {
+        let variables = json!({ "filter": {
+            "taskType": { "eq": "IMPORT_SUBSCRIPTIONS_BULK" },
+            "status": { "in": ["PENDING", "IN_PROGRESS"] },
+        } });
+        match self.ask::<wire::Edges<wire::Task>>(Operation::ImportTasks, &variables, permit).await {
+            Ok(tasks) => Ok(Some(tasks.nodes().filter_map(|task| task.id).collect())),
+            Err(SinkError::Forbidden { .. } | SinkError::Refused { .. } | SinkError::Malformed { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

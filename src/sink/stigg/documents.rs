@@ -25,8 +25,8 @@ impl Operation {
                  customerId featureId resourceId } }"
             }
             Self::ImportTasks => {
-                "query ImportTask($id: UUID!) { \
-                 importIntegrationTasks(filter: {id: {eq: $id}}, paging: {first: 1}) { \
+                "query ImportTask($filter: ImportIntegrationTaskFilter!) { \
+                 importIntegrationTasks(filter: $filter, paging: {first: 10}) { \
                  edges { node { id status progress importErrors { id error } } } } }"
             }
             Self::Customers => {

@@ -68,6 +68,10 @@ impl Sink for StiggSink {
         Box::pin(self.calls.task(id, permit))
     }
 
+    fn running_imports(&self, permit: Permit) -> BoxFuture<'_, Result<Option<Vec<String>>, SinkError>> {
+        Box::pin(self.calls.running_imports(permit))
+    }
+
     fn read_customers<'a>(
         &'a self,
         ids: &'a [&'a str],

@@ -233,6 +233,13 @@ async fn a_task_is_followed_and_an_unreadable_one_is_no_error() {
     let state = sink(&script).task(TASK, permit(Operation::ImportTasks).await).await.unwrap();
     assert_eq!(state, TaskState::NotListed);
 
+    let nodes = json!([{ "node": node("PENDING") }, { "node": { "id": "t2", "status": "IN_PROGRESS" } }]);
+    let script = Script::data(json!({ "importIntegrationTasks": { "edges": nodes } }));
+    let running = sink(&script).running_imports(permit(Operation::ImportTasks).await).await.unwrap();
+    assert_eq!(running, Some(vec![TASK.to_owned(), "t2".to_owned()]));
+    let refused = sink(&Script::code("IdentityForbidden")).running_imports(permit(Operation::ImportTasks).await).await;
+    assert_eq!(refused.unwrap(), None);
+
     for code in ["AccessDeniedError", "IdentityForbidden", "BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", ""] {
         let state = sink(&Script::code(code)).task(TASK, permit(Operation::ImportTasks).await).await.unwrap();
         assert!(matches!(state, TaskState::Unreadable { .. }), "{code}");

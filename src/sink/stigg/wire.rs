@@ -100,6 +100,7 @@ impl<T> Connection<T> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Task {
+    pub(super) id: Option<String>,
     status: String,
     progress: Option<i64>,
     #[serde(default)]

@@ -166,6 +166,32 @@ async fn records_that_cannot_be_read_back_are_left_open_not_failed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_import_whose_task_nobody_wrote_down_does_not_come_over_newer_content() {
+    for read in [TaskRead::Readable, TaskRead::Refused] {
+        // Given: a process that is killed between the API's answer to an import of a hundred rows, one a second, and
+        // the note of its task.
+        let pace = Pace { step: Duration::from_secs(1), rows_per_step: 1, ..Pace::default() };
+        let mut settings = Settings { import_pace: pace, ..settings() };
+        settings.unknowns.task_read = read;
+        let mut world = with_customers(settings, 100).await;
+        let old = data::subscriptions(100, &[]);
+        world.ledger.die_at_task(true);
+        let killed = tokio::time::timeout(Duration::from_secs(5), world.run(std::slice::from_ref(&old))).await;
+        assert!(killed.is_err() && world.wire.count(IMPORT) == 1, "{read:?}");
+        world.ledger.die_at_task(false);
+        // When: the next run has other content for the last row, and sends it in a small import of its own.
+        world.batch_records_max = Some(10);
+        let began = tokio::time::Instant::now();
+        let finished = world.run(&[old.replace("note 99\n", "newer\n")]).await;
+        // Then: it is there, and stays; and the wait was bounded.
+        assert_eq!(finished.summary.total(|step| step.open + step.failed), 0, "{read:?}");
+        assert!(began.elapsed() < Duration::from_secs(300), "{read:?}: {:?}", began.elapsed());
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(world.snapshot().subscriptions["sub-99"].metadata["note"], "newer", "{read:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn import_of_an_earlier_run_does_not_come_over_newer_content() {
     // Given: a run that is interrupted while the API imports a hundred rows, one a second.
     let pace = Pace { step: Duration::from_secs(1), rows_per_step: 1, ..Pace::default() };
