@@ -241,12 +241,12 @@ fn help_of_run() {
           --full
               Read all rows, also where `changed` would leave some out
 
+          --json
+              Print one JSON object to standard output instead of text
+
           --resend
               Send every record again, also those that were delivered: repairs what was changed in Stigg
               itself
-
-          --json
-              Print one JSON object to standard output instead of text
 
       -q, --quiet
               Say nothing but errors and the result

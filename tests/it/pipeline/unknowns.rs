@@ -42,16 +42,23 @@ subscriptionId = "id"
 customerId = "customer"
 planId = "plan"
 startDate = "start"
-endDate = "end"
+
+[[fields.addons]]
+addonId = "addon"
+when = 'addon != ""'
+
+[[fields.addons]]
+addonId = "addon"
+when = 'addon != ""'
 "#;
 
 fn subscriptions() -> Data {
-    let mut csv = String::from("id,customer,plan,start,end\n");
+    let mut csv = String::from("id,customer,plan,start,addon\n");
     for i in 0..12 {
         let plan = if i == 5 { "plan-unknown" } else { "plan-free" };
-        // Number 8 ends before it starts.
-        let end = if i == 8 { "2024-01-01T00:00:00Z" } else { "" };
-        csv.push_str(&format!("sub-{i},cus-{i},{plan},2025-01-01T00:00:00Z,{end}\n"));
+        // Number 8 has an add-on twice, which we leave to the API.
+        let addon = if i == 8 { "addon-a" } else { "" };
+        csv.push_str(&format!("sub-{i},cus-{i},{plan},2025-01-01T00:00:00Z,{addon}\n"));
     }
     Data::new("subscriptions", SUBSCRIPTIONS, csv)
 }
