@@ -2,8 +2,9 @@
 //!
 //! A general hash map doubles when it is full: just before and just after, it holds two to three
 //! times what it needs. Here the records are spread over 256 tables by their hash (which is
-//! uniform already), and a full table alone grows by a tenth; the copy that growing needs is then a
-//! 256th of the whole.
+//! uniform already), and a full table alone grows by a tenth. A table is a list of blocks of one
+//! size, which are given back one by one while it is copied: what growing gives back is what it takes
+//! next, so that no holes are left behind in the heap.
 //!
 //! Each table is open addressing with linear probing, its entries in the order of their hash. That
 //! keeps look-ups short (a few neighbouring entries, also for what is not there) although the
@@ -16,14 +17,11 @@ const SHARDS: usize = 256;
 /// Share of a table's homes that is used when it grows: nine tenths.
 const LOAD_MAX: (usize, usize) = (9, 10);
 
-/// Fewest homes of a table.
-const HOMES_MIN: usize = 8;
+/// Slots of a block.
+const BLOCK: usize = 64;
 
-/// Below this many homes a table doubles: 256 such tables are less than 2 MB, whatever is in them.
-const HOMES_SMALL: usize = 256;
-
-/// Slots that a table's tail has, or grows by.
-const TAIL_SLOTS: usize = 4;
+/// Slots at a table's end that are nobody's home, for what the last homes can't hold.
+const TAIL_SLOTS: usize = 8;
 
 /// An entry: three words of key, two of fingerprint (high, low), one of place.
 type Entry = [u32; 6];
@@ -147,7 +145,8 @@ impl Index {
 
     /// [`Self::doubt`] for every record that was delivered.
     pub fn doubt_all(&mut self) {
-        for entry in self.shards.iter_mut().flat_map(|shard| &mut shard.slots).filter(|entry| entry[PLACE] == KNOWN) {
+        let slots = self.shards.iter_mut().flat_map(|shard| &mut shard.slots.blocks).flat_map(|block| block.iter_mut());
+        for entry in slots.filter(|entry| entry[PLACE] == KNOWN) {
             entry[PLACE] = DOUBTED;
         }
     }
@@ -171,8 +170,11 @@ impl Index {
 
     /// Allocated size, in bytes.
     pub fn bytes(&self) -> usize {
-        let slots: usize = self.shards.iter().map(|shard| shard.slots.capacity()).sum();
-        slots * size_of::<Entry>() + self.shards.capacity() * size_of::<Shard>() + size_of::<Self>()
+        let blocks = |shard: &Shard| {
+            shard.slots.blocks.capacity() * size_of::<Box<Block>>() + shard.slots.blocks.len() * size_of::<Block>()
+        };
+        let tables: usize = self.shards.iter().map(blocks).sum();
+        tables + self.shards.capacity() * size_of::<Shard>() + size_of::<Self>()
     }
 
     /// Keys of the records that were delivered and that this run has not seen, in no order.
@@ -211,7 +213,8 @@ impl Index {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.shards.iter().flat_map(|shard| &shard.slots).filter(|entry| entry[PLACE] != EMPTY)
+        let slots = self.shards.iter().flat_map(|shard| &shard.slots.blocks).flat_map(|block| block.iter());
+        slots.filter(|entry| entry[PLACE] != EMPTY)
     }
 
     fn shard(&mut self, key: KeyHash) -> &mut Shard {
@@ -236,12 +239,58 @@ fn fingerprint_of(entry: &Entry) -> Fingerprint {
     Fingerprint((u64::from(entry[3]) << 32) | u64::from(entry[4]))
 }
 
+/// Slots, one after the other, in blocks of one size.
+#[derive(Debug, Default)]
+struct Slots {
+    blocks: Vec<Box<Block>>,
+}
+
+type Block = [Entry; BLOCK];
+
+impl Slots {
+    fn len(&self) -> usize {
+        self.blocks.len() * BLOCK
+    }
+
+    /// Adds empty blocks until there are so many.
+    fn add_blocks(&mut self, blocks: usize) {
+        while self.blocks.len() < blocks {
+            self.blocks.push(Box::new([[0; 6]; BLOCK]));
+        }
+    }
+
+    /// Moves the entries from `at` on by one slot, up to the empty slot `to`.
+    fn shift(&mut self, at: usize, mut to: usize) {
+        while to / BLOCK > at / BLOCK {
+            let (block, before) = (to / BLOCK, self[to / BLOCK * BLOCK - 1]);
+            self.blocks[block].copy_within(..to % BLOCK, 1);
+            self.blocks[block][0] = before;
+            to = block * BLOCK - 1;
+        }
+        self.blocks[at / BLOCK].copy_within(at % BLOCK..to % BLOCK, at % BLOCK + 1);
+    }
+}
+
+impl std::ops::Index<usize> for Slots {
+    type Output = Entry;
+
+    fn index(&self, at: usize) -> &Entry {
+        &self.blocks[at / BLOCK][at % BLOCK]
+    }
+}
+
+impl std::ops::IndexMut<usize> for Slots {
+    fn index_mut(&mut self, at: usize) -> &mut Entry {
+        &mut self.blocks[at / BLOCK][at % BLOCK]
+    }
+}
+
 /// One table: its entries stand in the order of their second word (the first one chose the table),
 /// each at its home or as little after it as the order allows, with empty slots between.
 #[derive(Debug, Default)]
 struct Shard {
     /// The homes, and a tail for what the last of them can't hold.
-    slots: Vec<Entry>,
+    slots: Slots,
     homes: usize,
     used: usize,
 }
@@ -255,7 +304,8 @@ impl Shard {
     fn locate(&self, key: KeyHash) -> Result<usize, usize> {
         let [a, b, c] = key.0;
         let mut at = self.home(b);
-        while let Some(entry) = self.slots.get(at) {
+        while at < self.slots.len() {
+            let entry = &self.slots[at];
             if entry[PLACE] == EMPTY || entry[1] > b {
                 return Err(at);
             }
@@ -277,34 +327,33 @@ impl Shard {
             self.grow();
             at = self.locate(key_of(&entry)).unwrap_or_else(|at| at);
         }
-        let empty = self.slots[at..].iter().position(|entry| entry[PLACE] == EMPTY).map_or_else(
-            || {
-                self.slots.reserve_exact(TAIL_SLOTS);
-                self.slots.resize(self.slots.len() + TAIL_SLOTS, [0; 6]);
-                self.slots.len() - TAIL_SLOTS
-            },
-            |steps| at + steps,
-        );
-        self.slots.copy_within(at..empty, at + 1);
+        let empty = (at..self.slots.len()).find(|at| self.slots[*at][PLACE] == EMPTY).unwrap_or_else(|| {
+            self.slots.add_blocks(self.slots.blocks.len() + 1);
+            self.slots.len() - BLOCK
+        });
+        self.slots.shift(at, empty);
         self.slots[at] = entry;
         self.used += 1;
     }
 
-    /// Spreads the entries over a tenth more homes, or twice as many while they are few. They are in order, so each goes after the last.
+    /// Spreads the entries over a tenth more homes, by a block at least. They are in order, so each goes after the
+    /// last, and a block that was read is given back.
     fn grow(&mut self) {
-        let more = if self.homes < HOMES_SMALL { self.homes } else { self.homes / 10 };
-        self.homes = (self.homes + more + 1).max(HOMES_MIN);
-        let old = std::mem::replace(&mut self.slots, vec![[0; 6]; self.homes + TAIL_SLOTS]);
+        let blocks = (self.homes + TAIL_SLOTS).div_ceil(BLOCK);
+        let blocks = blocks + (blocks / 10).max(1);
+        self.homes = blocks * BLOCK - TAIL_SLOTS;
+        let old = std::mem::take(&mut self.slots);
+        self.slots.blocks.reserve_exact(blocks);
         let mut next = 0;
-        for entry in old.into_iter().filter(|entry| entry[PLACE] != EMPTY) {
-            let at = self.home(entry[1]).max(next);
-            if at >= self.slots.len() {
-                self.slots.reserve_exact(TAIL_SLOTS);
-                self.slots.resize(at + TAIL_SLOTS, [0; 6]);
+        for block in old.blocks {
+            for entry in block.iter().filter(|entry| entry[PLACE] != EMPTY) {
+                let at = self.home(entry[1]).max(next);
+                self.slots.add_blocks(at / BLOCK + 1);
+                self.slots[at] = *entry;
+                next = at + 1;
             }
-            self.slots[at] = entry;
-            next = at + 1;
         }
+        self.slots.add_blocks(blocks);
     }
 }
 
@@ -330,9 +379,6 @@ mod tests {
                 worst = worst.max(index.bytes() as f64 / number as f64);
             }
         }
-        // Growing copies one table: its old and new form are both held for a moment.
-        let largest = index.shards.iter().map(|shard| shard.slots.len() * size_of::<Entry>()).max().expect("256");
-        let worst = worst + largest as f64 / 1e6;
         assert!(worst <= 31.0, "{worst} bytes for a record");
         assert_eq!(index.len(), 1_000_000);
     }
