@@ -332,6 +332,15 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_says_something_twice_is_not_plain() {
+        let data = r#""data":{"reportUsageBulk":[]}"#;
+        for body in [format!("{{{data},{data}}}"), format!(r#"{{{data},"errors":[],"errors":[]}}"#)] {
+            let answer = HttpAnswer { status: 200, retry_after: None, body: body.into_bytes() };
+            assert!(plain::read::<Vec<wire::UsageKey<'_>>>(&answer, "reportUsageBulk").is_none());
+        }
+    }
+
+    #[test]
     fn what_the_api_answers_day_by_day_is_plain() {
         let body = r#"{"data":{"reportUsageBulk":[{"customerId":"a","featureId":"f","resourceId":null}]}}"#;
         let answer = HttpAnswer { status: 200, retry_after: None, body: body.into() };

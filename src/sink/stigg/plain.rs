@@ -6,8 +6,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, de};
 
 use crate::sink::transport::HttpAnswer;
 
@@ -54,15 +54,16 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Object<'_, S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut seed, mut value) = (Some(self.value), None);
+        let (mut seed, mut value, mut looked) = (Some(self.value), None, false);
         // A key with an escape is no borrowed text, and so not plain.
         while let Some(key) = map.next_key::<&'de str>()? {
             if key == self.field {
                 let seed = seed.take().ok_or_else(|| A::Error::custom("twice"))?;
                 value = Some(map.next_value_seed(seed)?);
             } else if Some(key) == self.refused {
-                if map.next_value::<Option<Vec<IgnoredAny>>>()?.is_some_and(|errors| !errors.is_empty()) {
-                    return Err(de::Error::custom("errors"));
+                let listed = map.next_value::<Option<Vec<IgnoredAny>>>()?.is_some_and(|errors| !errors.is_empty());
+                if listed || std::mem::replace(&mut looked, true) {
+                    return Err(A::Error::custom("errors"));
                 }
             } else {
                 map.next_value::<IgnoredAny>()?;
