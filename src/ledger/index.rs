@@ -242,6 +242,8 @@ fn fingerprint_of(entry: &Entry) -> Fingerprint {
 /// Slots, one after the other, in blocks of one size.
 #[derive(Debug, Default)]
 struct Slots {
+    // In one piece they would be the allocation that this is to avoid.
+    #[expect(clippy::vec_box)]
     blocks: Vec<Box<Block>>,
 }
 
