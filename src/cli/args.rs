@@ -1,8 +1,11 @@
 //! The command line as it is written: what each word means, with examples.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::source_args::{Json, MappedSource};
 
 /// Moves customers, subscriptions and usage into Stigg.
 #[derive(Debug, Parser)]
@@ -46,8 +49,8 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Talk {
     /// Print one JSON object to standard output instead of text
-    #[arg(long, global = true)]
-    pub json: bool,
+    #[arg(long, global = true, action = ArgAction::SetTrue, value_parser = Json::of_switch)]
+    json: Vec<Json>,
 
     /// Say nothing but errors and the result
     #[arg(long, short, global = true)]
@@ -61,6 +64,26 @@ pub struct Talk {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
     pub log_format: LogFormat,
 }
+
+impl Talk {
+    /// Whether one JSON object is printed instead of text.
+    pub fn json(&self) -> bool {
+        self.json.contains(&Json::Print)
+    }
+
+    /// Takes note of a `--json` before the command: one behind it would hide it.
+    pub fn hear(&mut self, words: impl Iterator<Item = OsString>) {
+        let before = words.skip(1).take_while(|word| !SOURCE_COMMANDS.iter().any(|command| word == command));
+        if self.json.iter().any(|json| matches!(json, Json::Source(_)))
+            && before.into_iter().any(|word| word == "--json")
+        {
+            self.json.push(Json::Print);
+        }
+    }
+}
+
+/// Commands that take a source, where `--json` may name one.
+const SOURCE_COMMANDS: [&str; 4] = ["run", "plan", "check", "verify"];
 
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,6 +116,9 @@ pub enum Command {
         after_help = "Examples:\n  \
             stigg-import run pipeline.toml\n  \
             stigg-import run --mapping mappings/stripe/customers.toml --csv 'exports/customers*.csv.gz'\n  \
+            stigg-import run --mapping customers.toml --postgres 'postgres://me:${PGPASSWORD}@host/db' --table customers --key id\n  \
+            stigg-import run --mapping customers.toml --sqlite billing.db --query 'select * from customers' --key id\n  \
+            curl -s https://example.com/export | stigg-import run --mapping customers.toml --json - --array customers\n  \
             psql -c \"COPY (…) TO STDOUT CSV HEADER\" | stigg-import run --mapping customers.toml --csv -\n  \
             stigg-import run pipeline.toml --target http://127.0.0.1:8080/graphql"
     )]
@@ -103,7 +129,8 @@ pub enum Command {
         long_about = "Says what `run` with the same words would do, in records; sends nothing and writes nothing.\n\n\
             Records are compared with what the ledger knows to be delivered: to create, to change, unchanged, rejected. \
             The time is that of the requests at the rate limit.",
-        after_help = "Examples:\n  stigg-import plan pipeline.toml\n  stigg-import plan --mapping customers.toml --csv customers.csv --json"
+        after_help = "Examples:\n  stigg-import plan pipeline.toml\n  stigg-import plan --mapping customers.toml --csv customers.csv --json\n  \
+            stigg-import plan --mapping customers.toml --sqlite billing.db --table customers --key id"
     )]
     Plan(Plan),
 
@@ -113,7 +140,9 @@ pub enum Command {
             there, and do the first rows fit? Sends nothing.\n\n\
             Ends with 0 if everything is fine, with 3 if some of the rows would be rejected, and with 5 otherwise.",
         after_help = "Examples:\n  stigg-import check mappings/stripe/customers.toml\n  \
-            stigg-import check --mapping customers.toml --csv customers.csv\n  stigg-import check pipeline.toml"
+            stigg-import check --mapping customers.toml --csv customers.csv\n  \
+            stigg-import check --mapping customers.toml --json export.json --array customers\n  \
+            stigg-import check pipeline.toml"
     )]
     Check(Check),
 
@@ -123,7 +152,8 @@ pub enum Command {
             Ends with 0 if Stigg has everything as the source has it, and with 3 if something is missing or differs. \
             Rejected rows are not looked for. `run` sends what has changed in the source; what was changed in Stigg \
             itself is repaired by `run --resend`.",
-        after_help = "Examples:\n  stigg-import verify pipeline.toml\n  stigg-import verify --mapping customers.toml --csv customers.csv"
+        after_help = "Examples:\n  stigg-import verify pipeline.toml\n  stigg-import verify --mapping customers.toml --csv customers.csv\n  \
+            stigg-import verify --mapping customers.toml --json export.json --array customers"
     )]
     Verify(Verify),
 
@@ -158,31 +188,14 @@ pub enum Command {
 }
 
 /// Which data goes through which mapping.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Input {
-    /// A pipeline file (several steps), instead of --mapping and --csv
-    #[arg(value_name = "PIPELINE.toml", conflicts_with_all = ["mapping", "csv"])]
+    /// A pipeline file (several steps), instead of --mapping and a source
+    #[arg(value_name = "PIPELINE.toml", conflicts_with = "mapping")]
     pub pipeline: Option<PathBuf>,
-
-    /// The mapping file
-    #[arg(long, short, value_name = "FILE", requires = "csv")]
-    pub mapping: Option<PathBuf>,
-
-    /// A CSV file, a pattern ('exports/*.csv.gz'), or - for standard input; may be repeated
-    #[arg(long, value_name = "FILE", requires = "mapping")]
-    pub csv: Vec<String>,
-
-    /// The CSV's delimiter, where it is not found out by itself: , ; | or tab
-    #[arg(long, value_name = "CHAR", requires = "csv")]
-    pub delimiter: Option<String>,
-
-    /// The CSV's quote character, or none
-    #[arg(long, value_name = "CHAR", requires = "csv")]
-    pub quote: Option<String>,
-
-    /// The CSV's encoding, where it is not found out by itself: utf-8, utf-16le, windows-1252, …
-    #[arg(long, value_name = "LABEL", requires = "csv")]
-    pub encoding: Option<String>,
+    /// Mapping and source.
+    #[command(flatten)]
+    pub mapped: MappedSource,
 }
 
 /// Where it goes, and how fast.
@@ -267,16 +280,12 @@ pub struct Verify {
 #[derive(Debug, Clone, Args)]
 pub struct Check {
     /// Mapping or pipeline files
-    #[arg(value_name = "FILE", conflicts_with_all = ["mapping", "csv"])]
+    #[arg(value_name = "FILE", conflicts_with = "mapping")]
     pub files: Vec<PathBuf>,
 
-    /// The mapping file
-    #[arg(long, short, value_name = "FILE", requires = "csv")]
-    pub mapping: Option<PathBuf>,
-
-    /// A CSV file whose header and first rows are tried
-    #[arg(long, value_name = "FILE", requires = "mapping")]
-    pub csv: Vec<String>,
+    /// Mapping and source.
+    #[command(flatten)]
+    pub mapped: MappedSource,
 
     /// How many rows are tried
     #[arg(long, value_name = "N", default_value_t = 1000)]

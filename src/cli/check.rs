@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -12,23 +11,22 @@ use super::report::{counted, grouped, what_is_wrong};
 use super::{out, out_json, setup};
 use crate::config;
 use crate::mapping::{self, ExampleOutcome, Mapper, MappingFile, SpillSettings, run_examples};
-use crate::pipeline::{OpenStep, SourceSpec, StepSpec};
+use crate::pipeline::{OpenStep, StepSpec};
 use crate::record::{RecordBatch, Reject};
 
 /// Checks and reports.
 pub(super) async fn main(args: args::Check, talk: &Talk) -> Result<Exit, Failure> {
     let mut checked = Checked::default();
-    if let Some(path) = &args.mapping {
-        let mapping = Arc::new(mapping::load(path).map_err(|error| setup::mapping_failure(&error))?);
-        checked.examples(&mapping);
-        let options = config::csv_options(&mapping);
-        let inputs = args.csv.iter().map(|text| config::input_of(text)).collect();
-        let step =
-            StepSpec { name: setup::step_name(mapping.entity()), mapping, source: SourceSpec::Csv { inputs, options } };
-        checked.steps(&[step], args.rows).await?;
-    } else if args.files.is_empty() {
-        return Err(Failure::new(Exit::Arguments, "there is nothing to check")
-            .hint("name mapping or pipeline files, or --mapping M --csv F"));
+    match args.mapped.step("check")? {
+        Some((step, _)) => {
+            checked.examples(&step.mapping);
+            checked.steps(&[step], args.rows).await?;
+        }
+        None if args.files.is_empty() => {
+            return Err(Failure::new(Exit::Arguments, "there is nothing to check")
+                .hint("name mapping or pipeline files, or --mapping M --csv F"));
+        }
+        None => {}
     }
     for path in &args.files {
         checked.file(path, args.rows).await?;
@@ -130,7 +128,7 @@ impl Checked {
             (0, _) => Exit::Rejects,
             _ => Exit::Config,
         };
-        if talk.json {
+        if talk.json() {
             out_json(&json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "checks": self.objects }))?;
         } else {
             out(&self.text);

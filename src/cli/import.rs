@@ -15,7 +15,7 @@ use crate::pipeline::{Finished, Job, Journal, Known, MaxRejects, NoBound, Prepar
 
 /// Runs and reports.
 pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
-    let mut work = setup::work(&args.input)?;
+    let mut work = setup::work(&args.input, "run")?;
     if let Some(text) = &args.max_rejects {
         let bound: MaxRejects = text.parse().map_err(|error: NoBound| Failure::of(Exit::Arguments, &error))?;
         work.max_rejects = Some(bound);
@@ -108,7 +108,7 @@ async fn settle(mut finished: Finished, ledger: &dyn Ledger) -> Result<Finished,
 /// Prints what happened; returns the exit code.
 pub(super) fn show(finished: &Finished, ledger: &Path, talk: &Talk) -> Result<Exit, Failure> {
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
-    if talk.json {
+    if talk.json() {
         out_json(&finished.summary)?;
     } else {
         out(&report::summary(&finished.summary, Tense::Done));

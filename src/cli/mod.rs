@@ -13,6 +13,7 @@ mod report;
 mod sandbox;
 mod schema;
 mod setup;
+mod source_args;
 mod status;
 mod verify;
 
@@ -30,7 +31,10 @@ use exit::{Exit, Failure};
 /// Runs the program as the command line says, and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+        Ok(mut cli) => {
+            cli.talk.hear(std::env::args_os());
+            cli
+        }
         Err(error) => {
             // Help and version are answers, not errors.
             let code = if error.use_stderr() { Exit::Arguments } else { Exit::Settled };
@@ -43,7 +47,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return shown(&Failure::of(Exit::Bug, &error)),
     };
-    let json = cli.talk.json;
+    let json = cli.talk.json();
     let ended = runtime.block_on(dispatch(cli));
     // A blocked read of standard input must not keep the process alive.
     runtime.shutdown_background();

@@ -11,7 +11,7 @@ use crate::pipeline::{Planned, RetryPolicy, StepSummary, Stop, Summary, plan, ta
 
 /// Plans and reports.
 pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure> {
-    let work = setup::work(&args.input)?;
+    let work = setup::work(&args.input, "plan")?;
     let steps = setup::open(&work.steps).await?;
     let ledger = setup::ledger_to_read(&args.ledger.ledger).await?;
     let (target, budgets) = match &ledger {
@@ -51,7 +51,7 @@ fn show(planned: &Planned, talk: &Talk) -> Result<Exit, Failure> {
         Exit::Rejects => Exit::Settled,
         exit => exit,
     };
-    if talk.json {
+    if talk.json() {
         let steps: Vec<serde_json::Value> = planned
             .steps
             .iter()

@@ -65,7 +65,7 @@ fn nothing(of: &args::RejectsOf) -> String {
 
 fn list(of: &args::RejectsOf, talk: &Talk) -> Result<Exit, Failure> {
     let listed = files(of)?;
-    if talk.json {
+    if talk.json() {
         let objects: Vec<Value> = listed.iter().map(|(path, listing)| listing_json(path, listing)).collect();
         out_json(&json!({ "files": objects }))?;
         return Ok(Exit::Settled);

@@ -38,7 +38,7 @@ pub(super) async fn main(args: SandboxArgs, talk: &Talk) -> Result<Exit, Failure
         .map_err(|error| Failure::of(Exit::Arguments, &error).hint("choose another --port, or 0 for a free one"))?;
     let address = listener.local_addr().map_err(|error| Failure::of(Exit::Bug, &error))?;
     let url = format!("http://{address}/graphql");
-    if talk.json {
+    if talk.json() {
         out_json(&serde_json::json!({ "url": url }))?;
     } else {
         out(&format!("{url}\n"));

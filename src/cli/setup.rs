@@ -12,10 +12,8 @@ use super::say;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigError};
 use crate::ledger::{Access, Durability, Ledger, LedgerError, RunLock, SqliteLedger};
-use crate::mapping::{self, LoadError};
-use crate::pipeline::{
-    MaxRejects, OpenStep, OpenStepError, SourceSpec, StartError, StepSpec, Stop, Stopped, open_steps,
-};
+use crate::mapping::LoadError;
+use crate::pipeline::{MaxRejects, OpenStep, OpenStepError, StartError, StepSpec, Stop, Stopped, open_steps};
 use crate::sink::stigg::StiggSink;
 use crate::sink::transport::{HttpSettings, HttpTransport};
 use crate::sink::{BudgetSettings, Budgets, Endpoint, Operation, Rate, Sink, SinkError};
@@ -35,8 +33,9 @@ pub(super) struct Work {
     pub arguments: serde_json::Value,
 }
 
-/// Reads the pipeline file, or makes a pipeline of one step.
-pub(super) fn work(input: &args::Input) -> Result<Work, Failure> {
+/// Reads the pipeline file, or makes a pipeline of one step; `command` is for hints.
+pub(super) fn work(input: &args::Input, command: &str) -> Result<Work, Failure> {
+    let mapped = input.mapped.step(command)?;
     if let Some(path) = &input.pipeline {
         let file = config::load(path).map_err(|error| config_failure(&error))?;
         return Ok(Work {
@@ -48,42 +47,17 @@ pub(super) fn work(input: &args::Input) -> Result<Work, Failure> {
             arguments: serde_json::json!({ "pipeline": absolute(path) }),
         });
     }
-    let Some(path) = &input.mapping else {
+    let Some((step, arguments)) = mapped else {
         return Err(Failure::new(Exit::Arguments, "neither a pipeline file nor a mapping is given")
-            .hint("stigg-import run pipeline.toml, or stigg-import run --mapping M --csv F"));
+            .hint(format!("stigg-import {command} pipeline.toml, or stigg-import {command} --mapping M --csv F")));
     };
-    let step = single_step(path, input)?;
     Ok(Work {
-        arguments: serde_json::json!({ "mapping": absolute(path), "csv": input.csv }),
-        identity: path.display().to_string(),
+        arguments,
+        identity: step.mapping.name().to_owned(),
         steps: vec![step],
         target: None,
         limits: Vec::new(),
         max_rejects: None,
-    })
-}
-
-/// A step named after what it imports.
-fn single_step(path: &Path, input: &args::Input) -> Result<StepSpec, Failure> {
-    let mapping = mapping::load(path).map_err(|error| mapping_failure(&error))?;
-    let mut options = config::csv_options(&mapping);
-    if let Some(text) = &input.delimiter {
-        options.delimiter = Some(delimiter_of(text)?);
-    }
-    if let Some(text) = &input.quote {
-        options.quote = config::quote_of(text).ok_or_else(|| {
-            Failure::new(Exit::Arguments, format!("`{text}` is no quote character"))
-                .hint("one ASCII character, or none")
-        })?;
-    }
-    if input.encoding.is_some() {
-        options.encoding = input.encoding.clone();
-    }
-    let inputs = input.csv.iter().map(|text| config::input_of(text)).collect();
-    Ok(StepSpec {
-        name: step_name(mapping.entity()),
-        mapping: Arc::new(mapping),
-        source: SourceSpec::Csv { inputs, options },
     })
 }
 
@@ -97,20 +71,7 @@ pub(super) fn step_name(entity: crate::entity::Entity) -> String {
     .to_owned()
 }
 
-fn delimiter_of(text: &str) -> Result<u8, Failure> {
-    match text {
-        "tab" | "\\t" | "\t" => Ok(b'\t'),
-        _ => {
-            match text.as_bytes() {
-                [byte] if byte.is_ascii() => Ok(*byte),
-                _ => Err(Failure::new(Exit::Arguments, format!("`{text}` is no delimiter"))
-                    .hint("one ASCII character, or tab")),
-            }
-        }
-    }
-}
-
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 

@@ -13,7 +13,7 @@ use crate::ledger::RunInfo;
 /// Prints it.
 pub(super) async fn main(args: args::Status, talk: &Talk) -> Result<Exit, Failure> {
     let Some(ledger) = setup::ledger_to_read(&args.ledger.ledger).await? else {
-        if talk.json {
+        if talk.json() {
             out_json(&json!({ "runs": [], "scopes": [] }))?;
         } else {
             out(&format!("no runs yet: there is no ledger at {}\n", args.ledger.ledger.display()));
@@ -27,7 +27,7 @@ pub(super) async fn main(args: args::Status, talk: &Talk) -> Result<Exit, Failur
         let counts = ledger.counts(&scope).await.map_err(fail)?;
         scopes.push((scope, counts));
     }
-    if talk.json {
+    if talk.json() {
         let runs: Vec<Value> = runs.iter().map(run_json).collect();
         let scopes: Vec<Value> = scopes
             .iter()

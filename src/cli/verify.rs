@@ -13,7 +13,7 @@ use crate::pipeline::{RetryPolicy, Stop, Stopped, Verified, target_name, verify}
 
 /// Verifies and reports.
 pub(super) async fn main(args: args::Verify, talk: &Talk) -> Result<Exit, Failure> {
-    let work = setup::work(&args.input)?;
+    let work = setup::work(&args.input, "verify")?;
     let verified = verified(&work, &args.target, Path::new("."), talk).await?;
     show(&verified, talk)
 }
@@ -61,7 +61,7 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
         None if !holds => Exit::Rejects,
         None => Exit::Settled,
     };
-    if talk.json {
+    if talk.json() {
         let stopped = verified.stopped.as_ref().map(ToString::to_string);
         out_json(
             &serde_json::json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "stopped": stopped, "steps": verified.steps }),

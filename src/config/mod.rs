@@ -3,7 +3,9 @@
 mod pipeline_file;
 mod schema;
 mod source;
+mod sql_source;
 
 pub use pipeline_file::{ConfigError, PipelineFile, load, parse};
 pub use schema::json_schema;
 pub use source::{csv_options, input_of, quote_of};
+pub use sql_source::{SqlFault, SqlWritten};

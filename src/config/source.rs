@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use secrecy::{ExposeSecret as _, SecretString};
 use toml::de::DeTable;
 
+use super::sql_source::{SqlFault, SqlWritten};
 use crate::document::{Document, Named, Span};
 use crate::mapping::MappingFile;
 use crate::pipeline::SourceSpec;
-use crate::source::{CsvOptions, Input, JsonOptions, Quote, SqlOptions, SqlQuery};
+use crate::source::{CsvOptions, Input, JsonOptions, Quote};
 
 /// Keys that say which kind of source it is, and the keys that go with each.
 const KINDS: [(&str, &[&str]); 6] = [
@@ -102,84 +102,45 @@ fn sql(
     mapping: Option<&MappingFile>,
 ) -> Option<SourceSpec> {
     let url = document.string(table, kind)?;
-    let url = match (kind, expanded(&url.text)) {
-        (_, Err(variable)) => {
-            let message = format!("the environment variable {variable} is not set");
-            document.hinted(url.span, message, "set it to the database's URL");
-            return None;
-        }
-        // A file's path is as good as a URL, and counts from the pipeline's folder.
-        ("sqlite", Ok(path)) if !path.expose_secret().starts_with("sqlite:") => {
-            let path = base_dir.join(path.expose_secret());
-            SecretString::from(format!("sqlite:{}", path.display()))
-        }
-        (_, Ok(expanded)) => {
-            if has_password(&url.text) {
-                let hint = "put the URL into an environment variable and write \"${BILLING_DB_URL}\"";
-                document.hinted(url.span, "passwords do not belong into a file that is shared", hint);
-                return None;
-            }
-            expanded
-        }
+    let mut text = |key| document.string(table, key).map(|named| named.text);
+    let (query, name, key) = (text("query"), text("table"), text("key"));
+    let changed = document.string(table, "changed");
+    let margin = document.integer(table, "changed_margin");
+    let written = SqlWritten {
+        kind,
+        url: &url.text,
+        query: query.as_deref(),
+        table: name.as_deref(),
+        key: key.as_deref(),
+        changed: changed.as_ref().map(|changed| changed.text.as_str()),
+        changed_margin: margin,
     };
-    let query = match (document.string(table, "query"), document.string(table, "table")) {
-        (Some(query), None) => SqlQuery::Query(query.text),
-        (None, Some(name)) => SqlQuery::Table(name.text),
-        (None, None) => {
+    let fault = match written.read(base_dir, mapping) {
+        Ok(source) => return Some(source),
+        Err(fault) => fault,
+    };
+    let changed = changed.map_or_else(|| span.clone(), |changed| changed.span);
+    match &fault {
+        SqlFault::NoVariable(_) => document.hinted(url.span, fault.to_string(), "set it to the database's URL"),
+        SqlFault::Password => {
+            let hint = "put the URL into an environment variable and write \"${BILLING_DB_URL}\"";
+            document.hinted(url.span, "passwords do not belong into a file that is shared", hint);
+        }
+        SqlFault::NoQuery => {
             let hint = "say query = \"select …\" or table = \"customers\"";
             document.hinted(span.clone(), "the source has neither a `query` nor a `table`", hint);
-            return None;
         }
-        (Some(_), Some(_)) => {
-            document.problem(span.clone(), "a source has a `query` or a `table`, not both");
-            return None;
+        SqlFault::TwoQueries => document.problem(span.clone(), "a source has a `query` or a `table`, not both"),
+        SqlFault::ChangedJoinsRows => {
+            let hint = "leave `changed` out here; unchanged records are not sent anyway";
+            document.hinted(changed, fault.to_string(), hint);
         }
-    };
-    let name = match &query {
-        SqlQuery::Query(_) => format!("{kind} query"),
-        SqlQuery::Table(table) => format!("{kind} table {table}"),
-    };
-    let mut options = SqlOptions::new(url, query);
-    options.key = document.string(table, "key").map(|key| key.text);
-    if let Some(changed) = document.string(table, "changed") {
-        if mapping.is_some_and(MappingFile::joins_rows) {
-            let message =
-                "the mapping makes one record of several rows (`group`, `aggregate`), and `changed` reads only some";
-            document.hinted(changed.span, message, "leave `changed` out here; unchanged records are not sent anyway");
-            return None;
-        }
-        options.changed = Some(changed.text);
-    }
-    if let Some(margin) = document.integer(table, "changed_margin") {
-        match (u32::try_from(margin), &options.changed) {
-            (Ok(margin), Some(_)) => options.changed_margin = margin,
-            (Ok(_), None) => document.problem(span.clone(), "`changed_margin` goes with `changed`"),
-            (Err(_), _) => document.problem(span.clone(), "`changed_margin` is a number of seconds, 0 or more"),
+        SqlFault::MarginAlone => document.problem(span.clone(), "`changed_margin` goes with `changed`"),
+        SqlFault::MarginNegative => {
+            document.problem(span.clone(), "`changed_margin` is a number of seconds, 0 or more");
         }
     }
-    Some(SourceSpec::Sql { name, options: Box::new(options) })
-}
-
-/// Replaces `${NAME}` by the environment variable's value, or names the first that is not set.
-fn expanded(text: &str) -> Result<SecretString, String> {
-    let mut result = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        let Some(length) = rest[start..].find('}') else { break };
-        result.push_str(&rest[..start]);
-        let name = &rest[start + 2..start + length];
-        result.push_str(&std::env::var(name).map_err(|_| name.to_owned())?);
-        rest = &rest[start + length + 1..];
-    }
-    result.push_str(rest);
-    Ok(SecretString::from(result))
-}
-
-/// Whether a URL as it is written (variables not replaced) holds a password.
-fn has_password(url: &str) -> bool {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    user.split_once(':').is_some_and(|(_, password)| !password.is_empty() && !password.contains("${"))
+    None
 }
 
 fn inputs(texts: Vec<Named>, base_dir: &Path) -> Vec<Input> {
@@ -217,24 +178,5 @@ pub fn quote_of(text: &str) -> Option<Quote> {
         [byte] if byte.is_ascii() => Some(Quote::Byte(*byte)),
         b"none" => Some(Quote::None),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_the_file_is_seen_and_a_variable_is_none() {
-        assert!(has_password("postgres://ada:secret@db.example.com/billing"));
-        assert!(!has_password("postgres://ada:${DB_PASSWORD}@db.example.com/billing"));
-        assert!(!has_password("postgres://ada@db.example.com/billing?x=a:b@c"));
-        assert!(!has_password("${BILLING_DB_URL}"));
-    }
-
-    #[test]
-    fn a_variable_that_is_not_set_is_named() {
-        assert_eq!(expanded("a${STIGG_IMPORT_NO_SUCH_VARIABLE}b").unwrap_err(), "STIGG_IMPORT_NO_SUCH_VARIABLE");
-        assert_eq!(expanded("a${").expect("it has no variable").expose_secret(), "a${");
     }
 }

@@ -32,7 +32,7 @@ const RATE_SCALE: f64 = 1000.0;
 pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure> {
     let folder = folder(args.dir.as_deref())?;
     let tell = |text: &str| {
-        if !talk.quiet && !talk.json {
+        if !talk.quiet && !talk.json() {
             say(text);
         }
     };
@@ -51,18 +51,12 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
     let target = args::Target { target: Some(url.clone()), rate_scale: Some(scale), burst: None };
     let pipeline = folder.join("pipeline.toml");
     fs::write(&pipeline, pipeline_toml(&url)).map_err(|error| Failure::of(Exit::Config, &error))?;
-    let input = args::Input {
-        pipeline: Some(pipeline.clone()),
-        mapping: None,
-        csv: Vec::new(),
-        delimiter: None,
-        quote: None,
-        encoding: None,
-    };
+    let input = args::Input { pipeline: Some(pipeline.clone()), ..args::Input::default() };
     tell("importing customers, subscriptions and usage\n");
     let ledger = folder.join(".stigg-import/ledger.db");
-    let finished = import::import(setup::work(&input)?, Known::SendChanged, &target, &ledger, false, talk).await?;
-    let verified = verify::verified(&setup::work(&input)?, &target, &setup::spill_dir(&ledger), talk).await?;
+    let finished =
+        import::import(setup::work(&input, "run")?, Known::SendChanged, &target, &ledger, false, talk).await?;
+    let verified = verify::verified(&setup::work(&input, "run")?, &target, &setup::spill_dir(&ledger), talk).await?;
     let _ = stop.send(());
     let _ = serving.await;
     show(&finished, &verified, &pipeline, &ledger, talk)
@@ -137,7 +131,7 @@ fn show(
     // What the API refused is expected to be missing.
     let refused = finished.summary.total(|step| step.failed);
     let holds = verified.steps.iter().map(|step| step.missing + step.different + step.unread).sum::<u64>() == refused;
-    if talk.json {
+    if talk.json() {
         let mut object = serde_json::to_value(&finished.summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
         object["verified"] = serde_json::json!({ "ok": holds, "steps": verified.steps });
         out_json(&object)?;

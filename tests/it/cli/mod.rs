@@ -7,6 +7,7 @@ mod rejects;
 mod run;
 mod sandbox;
 mod secrets;
+mod sources;
 mod trouble;
 mod words;
 

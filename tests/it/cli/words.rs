@@ -202,7 +202,7 @@ fn help_of_run() {
 
     Arguments:
       [PIPELINE.toml]
-              A pipeline file (several steps), instead of --mapping and --csv
+              A pipeline file (several steps), instead of --mapping and a source
 
     Options:
       -m, --mapping <FILE>
@@ -218,7 +218,57 @@ fn help_of_run() {
               The CSV's quote character, or none
 
           --encoding <LABEL>
-              The CSV's encoding, where it is not found out by itself: utf-8, utf-16le, windows-1252, …
+              The encoding of CSV or JSON, where it is not found out by itself: utf-8, utf-16le,
+              windows-1252, …
+
+          --json [<FILE>]
+              Without FILE: print one JSON object to standard output instead of text. With FILE: read
+              JSON from a file, a pattern, or - for standard input. May be repeated
+
+          --array <NAME>
+              The array that holds the JSON's records, where there are several: customers,
+              data.customers
+
+          --each <NAME>
+              An object or array in each JSON record, to make a row of each of its entries (columns _key
+              and _value)
+
+          --postgres <URL>
+              A Postgres database: 'postgres://me:${PGPASSWORD}@host/db', in single quotes; the program
+              puts variables in
+
+          --mysql <URL>
+              A MySQL or MariaDB database: 'mysql://me:${MYSQL_PWD}@host/db', in single quotes
+
+          --sqlite <FILE>
+              A SQLite database's file
+
+          --query <SQL>
+              The query whose rows are read from the database
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+          --table <NAME>
+              The table whose rows are read from the database
+
+          --key <COLUMN>
+              A unique column of the query or table, so that rows are read in pages by it
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --changed <COLUMN>
+              The column that says when a row has changed, so that later runs read only changes
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
 
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
@@ -241,27 +291,9 @@ fn help_of_run() {
           --full
               Read all rows, also where `changed` would leave some out
 
-          --json
-              Print one JSON object to standard output instead of text
-
           --resend
               Send every record again, also those that were delivered: repairs what was changed in Stigg
               itself
-
-      -q, --quiet
-              Say nothing but errors and the result
-
-      -v, --verbose...
-              Say more; twice for every request
-
-          --log-format <FORM>
-              Form of the log lines on standard error
-
-              Possible values:
-              - text: A line for people
-              - json: A JSON object a line
-
-              [default: text]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -269,6 +301,12 @@ fn help_of_run() {
     Examples:
       stigg-import run pipeline.toml
       stigg-import run --mapping mappings/stripe/customers.toml --csv 'exports/customers*.csv.gz'
+      stigg-import run --mapping customers.toml --postgres 'postgres://me:${PGPASSWORD}@host/db' --table
+      customers --key id
+      stigg-import run --mapping customers.toml --sqlite billing.db --query 'select * from customers'
+      --key id
+      curl -s https://example.com/export | stigg-import run --mapping customers.toml --json - --array
+      customers
       psql -c "COPY (…) TO STDOUT CSV HEADER" | stigg-import run --mapping customers.toml --csv -
       stigg-import run pipeline.toml --target http://127.0.0.1:[PORT]/graphql
 
@@ -290,7 +328,7 @@ fn help_of_plan_and_verify() {
 
     Arguments:
       [PIPELINE.toml]
-              A pipeline file (several steps), instead of --mapping and --csv
+              A pipeline file (several steps), instead of --mapping and a source
 
     Options:
       -m, --mapping <FILE>
@@ -306,7 +344,57 @@ fn help_of_plan_and_verify() {
               The CSV's quote character, or none
 
           --encoding <LABEL>
-              The CSV's encoding, where it is not found out by itself: utf-8, utf-16le, windows-1252, …
+              The encoding of CSV or JSON, where it is not found out by itself: utf-8, utf-16le,
+              windows-1252, …
+
+          --json [<FILE>]
+              Without FILE: print one JSON object to standard output instead of text. With FILE: read
+              JSON from a file, a pattern, or - for standard input. May be repeated
+
+          --array <NAME>
+              The array that holds the JSON's records, where there are several: customers,
+              data.customers
+
+          --each <NAME>
+              An object or array in each JSON record, to make a row of each of its entries (columns _key
+              and _value)
+
+          --postgres <URL>
+              A Postgres database: 'postgres://me:${PGPASSWORD}@host/db', in single quotes; the program
+              puts variables in
+
+          --mysql <URL>
+              A MySQL or MariaDB database: 'mysql://me:${MYSQL_PWD}@host/db', in single quotes
+
+          --sqlite <FILE>
+              A SQLite database's file
+
+          --query <SQL>
+              The query whose rows are read from the database
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+          --table <NAME>
+              The table whose rows are read from the database
+
+          --key <COLUMN>
+              A unique column of the query or table, so that rows are read in pages by it
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --changed <COLUMN>
+              The column that says when a row has changed, so that later runs read only changes
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
 
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
@@ -326,30 +414,13 @@ fn help_of_plan_and_verify() {
           --full
               Read all rows, also where `changed` would leave some out
 
-          --json
-              Print one JSON object to standard output instead of text
-
-      -q, --quiet
-              Say nothing but errors and the result
-
-      -v, --verbose...
-              Say more; twice for every request
-
-          --log-format <FORM>
-              Form of the log lines on standard error
-
-              Possible values:
-              - text: A line for people
-              - json: A JSON object a line
-
-              [default: text]
-
       -h, --help
               Print help (see a summary with '-h')
 
     Examples:
       stigg-import plan pipeline.toml
       stigg-import plan --mapping customers.toml --csv customers.csv --json
+      stigg-import plan --mapping customers.toml --sqlite billing.db --table customers --key id
 
     --- stderr
     "#);
@@ -366,7 +437,7 @@ fn help_of_plan_and_verify() {
 
     Arguments:
       [PIPELINE.toml]
-              A pipeline file (several steps), instead of --mapping and --csv
+              A pipeline file (several steps), instead of --mapping and a source
 
     Options:
       -m, --mapping <FILE>
@@ -382,7 +453,57 @@ fn help_of_plan_and_verify() {
               The CSV's quote character, or none
 
           --encoding <LABEL>
-              The CSV's encoding, where it is not found out by itself: utf-8, utf-16le, windows-1252, …
+              The encoding of CSV or JSON, where it is not found out by itself: utf-8, utf-16le,
+              windows-1252, …
+
+          --json [<FILE>]
+              Without FILE: print one JSON object to standard output instead of text. With FILE: read
+              JSON from a file, a pattern, or - for standard input. May be repeated
+
+          --array <NAME>
+              The array that holds the JSON's records, where there are several: customers,
+              data.customers
+
+          --each <NAME>
+              An object or array in each JSON record, to make a row of each of its entries (columns _key
+              and _value)
+
+          --postgres <URL>
+              A Postgres database: 'postgres://me:${PGPASSWORD}@host/db', in single quotes; the program
+              puts variables in
+
+          --mysql <URL>
+              A MySQL or MariaDB database: 'mysql://me:${MYSQL_PWD}@host/db', in single quotes
+
+          --sqlite <FILE>
+              A SQLite database's file
+
+          --query <SQL>
+              The query whose rows are read from the database
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+          --table <NAME>
+              The table whose rows are read from the database
+
+          --key <COLUMN>
+              A unique column of the query or table, so that rows are read in pages by it
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --changed <COLUMN>
+              The column that says when a row has changed, so that later runs read only changes
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
 
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
@@ -394,30 +515,13 @@ fn help_of_plan_and_verify() {
           --burst <N>
               Let this many requests go at once before pacing starts; only for short jobs
 
-          --json
-              Print one JSON object to standard output instead of text
-
-      -q, --quiet
-              Say nothing but errors and the result
-
-      -v, --verbose...
-              Say more; twice for every request
-
-          --log-format <FORM>
-              Form of the log lines on standard error
-
-              Possible values:
-              - text: A line for people
-              - json: A JSON object a line
-
-              [default: text]
-
       -h, --help
               Print help (see a summary with '-h')
 
     Examples:
       stigg-import verify pipeline.toml
       stigg-import verify --mapping customers.toml --csv customers.csv
+      stigg-import verify --mapping customers.toml --json export.json --array customers
 
     --- stderr
     "#);
@@ -445,21 +549,57 @@ fn help_of_check() {
               The mapping file
 
           --csv <FILE>
-              A CSV file whose header and first rows are tried
+              A CSV file, a pattern ('exports/*.csv.gz'), or - for standard input; may be repeated
 
-          --rows <N>
-              How many rows are tried
+          --delimiter <CHAR>
+              The CSV's delimiter, where it is not found out by itself: , ; | or tab
 
-              [default: 1000]
+          --quote <CHAR>
+              The CSV's quote character, or none
 
-          --json
-              Print one JSON object to standard output instead of text
+          --encoding <LABEL>
+              The encoding of CSV or JSON, where it is not found out by itself: utf-8, utf-16le,
+              windows-1252, …
+
+          --json [<FILE>]
+              Without FILE: print one JSON object to standard output instead of text. With FILE: read
+              JSON from a file, a pattern, or - for standard input. May be repeated
+
+          --array <NAME>
+              The array that holds the JSON's records, where there are several: customers,
+              data.customers
+
+          --each <NAME>
+              An object or array in each JSON record, to make a row of each of its entries (columns _key
+              and _value)
+
+          --postgres <URL>
+              A Postgres database: 'postgres://me:${PGPASSWORD}@host/db', in single quotes; the program
+              puts variables in
+
+          --mysql <URL>
+              A MySQL or MariaDB database: 'mysql://me:${MYSQL_PWD}@host/db', in single quotes
+
+          --sqlite <FILE>
+              A SQLite database's file
+
+          --query <SQL>
+              The query whose rows are read from the database
 
       -q, --quiet
               Say nothing but errors and the result
 
+          --table <NAME>
+              The table whose rows are read from the database
+
+          --key <COLUMN>
+              A unique column of the query or table, so that rows are read in pages by it
+
       -v, --verbose...
               Say more; twice for every request
+
+          --changed <COLUMN>
+              The column that says when a row has changed, so that later runs read only changes
 
           --log-format <FORM>
               Form of the log lines on standard error
@@ -470,12 +610,18 @@ fn help_of_check() {
 
               [default: text]
 
+          --rows <N>
+              How many rows are tried
+
+              [default: 1000]
+
       -h, --help
               Print help (see a summary with '-h')
 
     Examples:
       stigg-import check mappings/stripe/customers.toml
       stigg-import check --mapping customers.toml --csv customers.csv
+      stigg-import check --mapping customers.toml --json export.json --array customers
       stigg-import check pipeline.toml
 
     --- stderr
@@ -1005,23 +1151,17 @@ fn wrong_words_end_with_2_and_say_which() {
     --- stdout
 
     --- stderr
-    error: the following required arguments were not provided:
-      --csv <FILE>
-
-    Usage: stigg-import run --mapping <FILE> --csv <FILE> [PIPELINE.toml]
-
-    For more information, try '--help'.
+    error: there is a mapping, and no source
+    hint: stigg-import run --mapping M with --csv F, --json F, or --postgres, --mysql or --sqlite and --query or --table
     "#);
     assert_ran!(folder.run("run p.toml --mapping m.toml --csv c.csv"), @r#"
     exit 2
     --- stdout
 
     --- stderr
-    error: the argument '[PIPELINE.toml]' cannot be used with:
-      --mapping <FILE>
-      --csv <FILE>
+    error: the argument '[PIPELINE.toml]' cannot be used with '--mapping <FILE>'
 
-    Usage: stigg-import run <PIPELINE.toml>
+    Usage: stigg-import run --csv <FILE> <PIPELINE.toml>
 
     For more information, try '--help'.
     "#);

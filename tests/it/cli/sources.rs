@@ -1,0 +1,246 @@
+//! Every kind of source, said on the command line.
+
+use super::{CLEAN_CSV, CUSTOMERS_TOML};
+use crate::program::{Api, Folder, LEDGER, assert_ran, repository};
+
+const CUSTOMERS_JSON: &str = r#"{"customers": [
+    {"id": "cus_1", "email": "ada@example.com", "name": "Ada"},
+    {"id": "cus_2", "email": "bob", "name": "Bob"},
+    {"id": "cus_3", "email": null, "name": "Carl"}
+], "archive": [{"id": "old"}]}"#;
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder
+        .write("customers.toml", CUSTOMERS_TOML)
+        .write("customers.csv", CLEAN_CSV)
+        .write("customers.json", CUSTOMERS_JSON)
+        .write("query.toml", "entity = \"customer\"\n[fields]\ncustomerId = \"CustomerId\"\nemail = \"Email\"\n")
+        .write("billing.db", std::fs::read(repository("tests/data/chinook/Chinook_Sqlite.sqlite")).unwrap());
+    folder
+}
+
+#[test]
+fn json_is_a_source_with_a_value_and_a_way_to_talk_without() {
+    let (api, folder) = (Api::open(), folder());
+    let words = "run --mapping customers.toml --json customers.json --array customers";
+    assert_ran!(folder.run_to(&api, words), @r#"
+    exit 3
+    --- stdout
+    step       rows  records  accepted  unchanged  rejected time
+    customers     3        3         2          0         1 [DURATION]
+
+    every record is accounted for: 3 = 2 accepted + 1 rejected
+
+    --- stderr
+    rejected rows are in .stigg-import/rejects/1-customers.jsonl
+    hint: stigg-import rejects list --run 1 shows why
+    "#);
+    assert_eq!(api.customers(), 2);
+    let first = "run --json --mapping customers.toml --json customers.json --array customers";
+    for words in [format!("{words} --json"), format!("--json {words}"), first.to_owned()] {
+        let again = folder.run_to(&api, &words).exits(3);
+        assert_eq!((again.total("unchanged"), again.total("rejected")), (2, 1), "{again}");
+    }
+    assert_ran!(folder.run_to(&api, "rejects retry"), @r#"
+    exit 3
+    --- stdout
+    step       rows  records  accepted  unchanged  rejected time
+    customers     1        1         0          0         1 [DURATION]
+
+    every record is accounted for: 1 = 1 rejected
+
+    --- stderr
+    rejected rows are in .stigg-import/rejects/5-customers.jsonl
+    hint: stigg-import rejects list --run 5 shows why
+    "#);
+}
+
+#[test]
+fn standard_input_is_json_too() {
+    let (api, folder) = (Api::open(), folder());
+    let line = format!(
+        "$PROGRAM run --mapping customers.toml --json - --array customers --json --target {} <customers.json",
+        api.url
+    );
+    let ran = folder.finish(&mut folder.shell(&line)).exits(3);
+    assert_eq!((ran.total("accepted"), ran.total("rejected"), api.customers()), (2, 1, 2), "{ran}");
+}
+
+#[test]
+fn each_makes_rows_of_the_entries_of_a_record() {
+    let (api, folder) = (Api::open(), folder());
+    folder
+        .write(
+            "usage.toml",
+            "entity = \"usage\"\n[fields]\ncustomerId = \"id\"\nfeatureId = \"_key\"\nvalue = \"_value\"\n",
+        )
+        .write("usage.json", r#"[{"id": "cus_1", "used": {"seats": 3, "sites": 4.5}}, {"id": "cus_2"}]"#);
+    let ran = folder.run("check --mapping usage.toml --json usage.json --each used --json").exits(0);
+    assert_eq!(ran.json()["checks"][1]["rows"], 2, "{ran}");
+    folder.run_to(&api, "run --mapping customers.toml --csv customers.csv").exits(0);
+    let ran = folder.run_to(&api, "run --mapping usage.toml --json usage.json --each used --json");
+    assert_eq!(ran.total("records"), 2, "{ran}");
+}
+
+#[test]
+fn sqlite_is_planned_run_and_verified() {
+    let (api, folder) = (Api::open(), folder());
+    let words = "--mapping query.toml --sqlite billing.db --table Customer --key CustomerId";
+    let planned = folder.run_to(&api, &format!("plan {words} --json")).exits(0);
+    assert_eq!(planned.json()["steps"][0]["create"], 59, "{planned}");
+    let ran = folder.run_to(&api, &format!("run {words} --json")).exits(0);
+    assert_eq!((ran.total("accepted"), api.customers()), (59, 59), "{ran}");
+    let verified = folder.run_to(&api, &format!("verify {words}")).exits(0);
+    assert!(verified.stdout.contains("59"), "{verified}");
+    let line = "$PROGRAM check --mapping query.toml --sqlite billing.db \
+                --query 'select CustomerId, Email from Customer where CustomerId < 8'";
+    assert_ran!(folder.finish(&mut folder.shell(line)), @r#"
+    exit 0
+    --- stdout
+    query.toml: holds, and has no examples
+    customers: the first 7 rows fit
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn changes_of_a_database_are_read_from_the_mark() {
+    let (api, folder) = (Api::open(), folder());
+    let words = "run --mapping query.toml --sqlite billing.db --table Customer --key CustomerId --changed SupportRepId";
+    folder.run_to(&api, words).exits(0);
+    let again = folder.run_to(&api, &format!("{words} --json")).exits(0);
+    assert!(again.json()["steps"][0]["since"].is_string(), "{again}");
+}
+
+#[test]
+fn the_ledger_keeps_the_source_as_it_was_said() {
+    let (api, folder) = (Api::open(), folder());
+    let line = format!(
+        "BILLING=billing.db $PROGRAM run --mapping query.toml --sqlite '${{BILLING}}' --table Customer --target {}",
+        api.url
+    );
+    folder.finish(&mut folder.shell(&line)).exits(0);
+    let bytes = String::from_utf8_lossy(&std::fs::read(folder.path(LEDGER)).unwrap()).into_owned();
+    assert!(bytes.contains(r#""source":{"sqlite":"${BILLING}","table":"Customer"}"#), "the source is not kept");
+}
+
+#[test]
+fn passwords_are_not_taken_and_variables_that_are_not_set_are_named() {
+    let folder = folder();
+    assert_ran!(
+        folder.run("run --mapping query.toml --postgres postgres://me:s3cret@127.0.0.1:1/db --table customers"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: the address of --postgres holds a password, which others can see in the list of processes
+    hint: put it into a variable and write 'postgres://me:${DB_PASSWORD}@host/db' in single quotes
+    "#);
+    assert_ran!(
+        folder.run("run --mapping query.toml --mysql mysql://me:${NO_SUCH_VARIABLE}@127.0.0.1:1/db --table c"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: the environment variable NO_SUCH_VARIABLE is not set
+    hint: export it; in single quotes the program puts it into the address
+    "#);
+    // As a pipeline file: the same path, to a port where nobody listens.
+    let line = "PGPASSWORD=s3cret $PROGRAM run --mapping query.toml \
+                --postgres 'postgres://me:${PGPASSWORD}@127.0.0.1:1/db' --table customers --target http://127.0.0.1:1";
+    let ran = folder.finish(&mut folder.shell(line)).exits(5);
+    assert!(ran.stderr.contains("postgres table customers") && !ran.stderr.contains("s3cret"), "{ran}");
+    let ran = folder
+        .run("run --mapping query.toml --mysql mysql://me@127.0.0.1:1/db --query select --target http://127.0.0.1:1");
+    assert!(ran.exits(5).stderr.contains("mysql query"));
+    assert!(!folder.path(".stigg-import").exists());
+}
+
+#[test]
+fn sources_that_do_not_go_together_end_with_2() {
+    let folder = folder();
+    let shown: Vec<String> = [
+        "run --json pipeline.toml",
+        "check --json customers.toml",
+        "run --json customers.json",
+        "run --mapping customers.toml",
+        "run --mapping customers.toml --csv customers.csv --json customers.json",
+        "run --mapping customers.toml --csv customers.csv --json - --sqlite billing.db",
+        "run --mapping customers.toml --csv customers.csv --key id",
+        "run --mapping customers.toml --csv customers.csv --json --array customers",
+        "run --mapping customers.toml --json customers.json --table customers",
+        "run --mapping customers.toml --sqlite billing.db",
+        "run --mapping customers.toml --sqlite billing.db --table a --encoding utf-8",
+        "run pipeline.toml --key id",
+    ]
+    .into_iter()
+    .map(|words| {
+        let ran = folder.run(words).exits(2);
+        assert!(ran.stdout.is_empty() || words.contains("--json --"), "{ran}");
+        format!("$ {words}\n{}", ran.stderr)
+    })
+    .collect();
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    $ run --json pipeline.toml
+    error: `--json pipeline.toml` would read it as a JSON source
+    hint: stigg-import run pipeline.toml --json
+
+    $ check --json customers.toml
+    error: `--json customers.toml` would read it as a JSON source
+    hint: stigg-import check customers.toml --json
+
+    $ run --json customers.json
+    error: `--json customers.json` is a source, and there is no mapping
+    hint: stigg-import run --mapping M --json customers.json
+
+    $ run --mapping customers.toml
+    error: there is a mapping, and no source
+    hint: stigg-import run --mapping M with --csv F, --json F, or --postgres, --mysql or --sqlite and --query or --table
+
+    $ run --mapping customers.toml --csv customers.csv --json customers.json
+    error: --csv and --json are different sources, and a mapping has one
+    hint: run them one after the other, or as the steps of a pipeline file
+
+    $ run --mapping customers.toml --csv customers.csv --json - --sqlite billing.db
+    error: --csv and --json and --sqlite are different sources, and a mapping has one
+    hint: run them one after the other, or as the steps of a pipeline file
+
+    $ run --mapping customers.toml --csv customers.csv --key id
+    error: --key does not go with --csv
+    hint: stigg-import run --help says what goes with what
+
+    $ run --mapping customers.toml --csv customers.csv --json --array customers
+    error: --array does not go with --csv
+    hint: stigg-import run --help says what goes with what
+
+    $ run --mapping customers.toml --json customers.json --table customers
+    error: --table does not go with --json
+    hint: stigg-import run --help says what goes with what
+
+    $ run --mapping customers.toml --sqlite billing.db
+    error: there is neither a query nor a table
+    hint: --sqlite goes with one of --query 'select …' and --table NAME
+
+    $ run --mapping customers.toml --sqlite billing.db --table a --encoding utf-8
+    error: --encoding does not go with --sqlite
+    hint: stigg-import run --help says what goes with what
+
+    $ run pipeline.toml --key id
+    error: --key goes with --mapping
+    hint: say it in the pipeline file, for each step
+    "#);
+    assert_ran!(folder.run("plan --mapping m.toml --sqlite a.db --query q --table t"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: the argument '--query <SQL>' cannot be used with '--table <NAME>'
+
+    Usage: stigg-import plan --mapping <FILE> --sqlite <FILE> --query <SQL> [PIPELINE.toml]
+
+    For more information, try '--help'.
+    "#);
+    assert!(!folder.path(".stigg-import").exists());
+}
