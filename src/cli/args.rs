@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::bulk;
 use super::source_args::{Json, MappedSource};
 
 /// Moves customers, subscriptions and usage into Stigg.
@@ -45,23 +46,23 @@ pub struct Cli {
     pub talk: Talk,
 }
 
-/// How the program talks; every command has these.
+/// How the program talks; every command has these, after its own.
 #[derive(Debug, Clone, Args)]
 pub struct Talk {
     /// Print one JSON object to standard output instead of text
-    #[arg(long, global = true, action = ArgAction::SetTrue, value_parser = Json::of_switch)]
+    #[arg(long, global = true, display_order = 900, action = ArgAction::SetTrue, value_parser = Json::of_switch)]
     json: Vec<Json>,
 
     /// Say nothing but errors and the result
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 901)]
     pub quiet: bool,
 
     /// Say more; twice for every request
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, short, global = true, display_order = 902, action = ArgAction::Count)]
     pub verbose: u8,
 
     /// Form of the log lines on standard error
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
+    #[arg(long, global = true, display_order = 903, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
     pub log_format: LogFormat,
 }
 
@@ -123,6 +124,20 @@ pub enum Command {
             stigg-import run pipeline.toml --target http://127.0.0.1:8080/graphql"
     )]
     Run(Run),
+
+    /// Import the files of the vendor's bulk-import tool, under its flags
+    #[command(
+        long_about = "Imports the files of the vendor's tool (npx @stigg/bulk-import) of every version, under its own flags.\n\n\
+            The files need no mapping and stay as they are. Everything else is as with `run`: the ledger, the rate limits, \
+            the rejects, the summary and the exit codes. The same command again sends only what has changed. The files \
+            have no ids of subscriptions; they are made of customer, plan and resource.",
+        after_help = "Examples:\n  \
+            stigg-import bulk --customers-file customers.json --subscriptions-file free-subscriptions.json --usage-file usage.json\n  \
+            stigg-import bulk --subscriptions-file free-subscriptions.json --subscriptions-file custom-subscriptions.json\n  \
+            stigg-import bulk --input-file input.json\n  \
+            stigg-import bulk --customers-file customers.json --target http://127.0.0.1:8080/graphql"
+    )]
+    Bulk(Bulk),
 
     /// Say what `run` would do; sends nothing
     #[command(
@@ -243,6 +258,26 @@ pub struct Run {
     /// Read all rows, also where `changed` would leave some out
     #[arg(long)]
     pub full: bool,
+    /// Send every record again, also those that were delivered: repairs what was changed in Stigg itself
+    #[arg(long)]
+    pub resend: bool,
+}
+
+/// `bulk`
+#[derive(Debug, Clone, Args)]
+pub struct Bulk {
+    /// Data.
+    #[command(flatten)]
+    pub files: bulk::Files,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// Stop after this many rejects, or this share of the rows (5 %)
+    #[arg(long, value_name = "N|N%")]
+    pub max_rejects: Option<String>,
     /// Send every record again, also those that were delivered: repairs what was changed in Stigg itself
     #[arg(long)]
     pub resend: bool,

@@ -15,18 +15,31 @@ use crate::pipeline::{Finished, Job, Journal, Known, MaxRejects, NoBound, Prepar
 
 /// Runs and reports.
 pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
-    let mut work = setup::work(&args.input, "run")?;
-    if let Some(text) = &args.max_rejects {
+    let work = setup::work(&args.input, "run")?;
+    deliver(work, args.max_rejects.as_deref(), args.full, args.resend, &args.target, &args.ledger, talk).await
+}
+
+/// Imports `work` as the words of a command say, and reports.
+pub(super) async fn deliver(
+    mut work: Work,
+    max_rejects: Option<&str>,
+    full: bool,
+    resend: bool,
+    target: &args::Target,
+    args::LedgerAt { ledger }: &args::LedgerAt,
+    talk: &Talk,
+) -> Result<Exit, Failure> {
+    if let Some(text) = max_rejects {
         let bound: MaxRejects = text.parse().map_err(|error: NoBound| Failure::of(Exit::Arguments, &error))?;
         work.max_rejects = Some(bound);
     }
     // What is sent again has to be read.
-    let (known, full) = match args.resend {
+    let (known, full) = match resend {
         true => (Known::SendAll, true),
-        false => (Known::SendChanged, args.full),
+        false => (Known::SendChanged, full),
     };
-    let finished = import(work, known, &args.target, &args.ledger.ledger, full, talk).await?;
-    show(&finished, &args.ledger.ledger, talk)
+    let finished = import(work, known, target, ledger, full, talk).await?;
+    show(&finished, ledger, talk)
 }
 
 /// Runs `work` and writes its end into the ledger.

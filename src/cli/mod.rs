@@ -1,6 +1,7 @@
 //! The command line: one file for each command, and the one place that prints.
 
 mod args;
+mod bulk;
 mod check;
 mod demo;
 mod exit;
@@ -72,6 +73,7 @@ fn threads(command: &Command) -> Builder {
             builder
         }
         Command::Run(_)
+        | Command::Bulk(_)
         | Command::Plan(_)
         | Command::Check(_)
         | Command::Verify(_)
@@ -88,6 +90,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Demo(args) => demo::main(args, &talk).await,
         Command::Run(args) => import::main(args, &talk).await,
+        Command::Bulk(args) => bulk::main(args, &talk).await,
         Command::Plan(args) => plan::main(args, &talk).await,
         Command::Check(args) => check::main(args, &talk).await,
         Command::Verify(args) => verify::main(args, &talk).await,

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -12,11 +11,10 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped, quoted};
 use super::setup::{self, Work};
-use super::{import, out, out_json, say};
+use super::{bulk, import, out, out_json, say};
 use crate::config;
 use crate::ledger::RunId;
 use crate::ledger::rejects::{self, Exported, Listing, RejectsError};
-use crate::mapping;
 use crate::pipeline::{Known, SourceSpec, StepSpec};
 use crate::sink::Operation;
 use crate::source::Input;
@@ -214,8 +212,7 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
             restore(&exported, &rows)?
         }
     };
-    let mapping =
-        Arc::new(mapping::load(Path::new(&listing.header.mapping)).map_err(|error| setup::mapping_failure(&error))?);
+    let mapping = bulk::mapping_named(&listing.header.mapping)?;
     if mapping.is_aggregate() {
         return Err(Failure::new(Exit::Arguments, "totals can't be made from the rejected rows alone")
             .hint("correct the rows in the source and run the same command as before: totals that changed are sent"));

@@ -1,5 +1,6 @@
 //! What the program says and how it ends: each command, and each bad situation.
 
+mod bulk;
 mod check;
 mod demo;
 mod interrupted;

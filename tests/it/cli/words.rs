@@ -19,6 +19,7 @@ fn help_of_the_program() {
     Commands:
       demo         Show the main job in a minute: no account, no network
       run          Import, resume, or send what changed: always the same command
+      bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
@@ -87,6 +88,7 @@ fn help_of_the_program() {
     Commands:
       demo         Show the main job in a minute: no account, no network
       run          Import, resume, or send what changed: always the same command
+      bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
@@ -141,6 +143,7 @@ fn help_of_the_program() {
     Commands:
       demo         Show the main job in a minute: no account, no network
       run          Import, resume, or send what changed: always the same command
+      bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
@@ -246,29 +249,14 @@ fn help_of_run() {
           --query <SQL>
               The query whose rows are read from the database
 
-      -q, --quiet
-              Say nothing but errors and the result
-
           --table <NAME>
               The table whose rows are read from the database
 
           --key <COLUMN>
               A unique column of the query or table, so that rows are read in pages by it
 
-      -v, --verbose...
-              Say more; twice for every request
-
           --changed <COLUMN>
               The column that says when a row has changed, so that later runs read only changes
-
-          --log-format <FORM>
-              Form of the log lines on standard error
-
-              Possible values:
-              - text: A line for people
-              - json: A JSON object a line
-
-              [default: text]
 
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
@@ -294,6 +282,21 @@ fn help_of_run() {
           --resend
               Send every record again, also those that were delivered: repairs what was changed in Stigg
               itself
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -372,29 +375,14 @@ fn help_of_plan_and_verify() {
           --query <SQL>
               The query whose rows are read from the database
 
-      -q, --quiet
-              Say nothing but errors and the result
-
           --table <NAME>
               The table whose rows are read from the database
 
           --key <COLUMN>
               A unique column of the query or table, so that rows are read in pages by it
 
-      -v, --verbose...
-              Say more; twice for every request
-
           --changed <COLUMN>
               The column that says when a row has changed, so that later runs read only changes
-
-          --log-format <FORM>
-              Form of the log lines on standard error
-
-              Possible values:
-              - text: A line for people
-              - json: A JSON object a line
-
-              [default: text]
 
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
@@ -413,6 +401,21 @@ fn help_of_plan_and_verify() {
 
           --full
               Read all rows, also where `changed` would leave some out
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -481,29 +484,14 @@ fn help_of_plan_and_verify() {
           --query <SQL>
               The query whose rows are read from the database
 
-      -q, --quiet
-              Say nothing but errors and the result
-
           --table <NAME>
               The table whose rows are read from the database
 
           --key <COLUMN>
               A unique column of the query or table, so that rows are read in pages by it
 
-      -v, --verbose...
-              Say more; twice for every request
-
           --changed <COLUMN>
               The column that says when a row has changed, so that later runs read only changes
-
-          --log-format <FORM>
-              Form of the log lines on standard error
-
-              Possible values:
-              - text: A line for people
-              - json: A JSON object a line
-
-              [default: text]
 
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
@@ -514,6 +502,21 @@ fn help_of_plan_and_verify() {
 
           --burst <N>
               Let this many requests go at once before pacing starts; only for short jobs
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -586,20 +589,25 @@ fn help_of_check() {
           --query <SQL>
               The query whose rows are read from the database
 
-      -q, --quiet
-              Say nothing but errors and the result
-
           --table <NAME>
               The table whose rows are read from the database
 
           --key <COLUMN>
               A unique column of the query or table, so that rows are read in pages by it
 
-      -v, --verbose...
-              Say more; twice for every request
-
           --changed <COLUMN>
               The column that says when a row has changed, so that later runs read only changes
+
+          --rows <N>
+              How many rows are tried
+
+              [default: 1000]
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
 
           --log-format <FORM>
               Form of the log lines on standard error
@@ -609,11 +617,6 @@ fn help_of_check() {
               - json: A JSON object a line
 
               [default: text]
-
-          --rows <N>
-              How many rows are tried
-
-              [default: 1000]
 
       -h, --help
               Print help (see a summary with '-h')
