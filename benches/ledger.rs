@@ -84,7 +84,7 @@ fn load_index(bencher: divan::Bencher<'_, '_>, compacted: bool) {
         let ledger = open(folder.path(), Durability::ProcessEnd).await;
         deliver(&ledger, &batches(100)).await;
         if compacted {
-            ledger.compact(Compaction::Now).await.expect("compacted");
+            ledger.compact(Compaction::Now, Index::new()).await.expect("compacted");
         }
         ledger
     });
@@ -108,7 +108,7 @@ fn compact(bencher: divan::Bencher<'_, '_>) {
     bencher
         .counter(ItemsCount::new(RECORDS))
         .with_inputs(ledger)
-        .bench_refs(|(_, ledger)| runtime.block_on(ledger.compact(Compaction::Now)).expect("compacted"));
+        .bench_refs(|(_, ledger)| runtime.block_on(ledger.compact(Compaction::Now, Index::new())).expect("compacted"));
 }
 
 #[divan::bench(sample_count = 5, sample_size = 1)]

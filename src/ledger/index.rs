@@ -79,6 +79,15 @@ impl Index {
         Self { shards: (0..SHARDS).map(|_| Shard::default()).collect(), len: 0 }
     }
 
+    /// Forgets everything, and keeps the memory for what comes next.
+    pub(super) fn clear(&mut self) {
+        for shard in &mut self.shards {
+            shard.slots.blocks.iter_mut().for_each(|block| block.fill([0; 6]));
+            shard.used = 0;
+        }
+        self.len = 0;
+    }
+
     /// Takes in that a record was delivered with this content. The latest word counts, and ends a
     /// doubt.
     pub fn learn(&mut self, key: KeyHash, fingerprint: Fingerprint) {
@@ -383,6 +392,18 @@ mod tests {
         }
         assert!(worst <= 31.0, "{worst} bytes for a record");
         assert_eq!(index.len(), 1_000_000);
+    }
+
+    #[test]
+    fn a_cleared_index_knows_nothing_and_takes_no_more_memory_for_the_same() {
+        let mut index = Index::new();
+        (0..50_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
+        let bytes = index.bytes();
+        index.clear();
+        assert_eq!((index.len(), index.unseen().count(), index.delivered(key(7))), (0, 0, None));
+        (0..50_000).for_each(|number| index.learn(key(number), Fingerprint(number + 1)));
+        assert_eq!((index.len(), index.delivered(key(7))), (50_000, Some(Fingerprint(8))));
+        assert_eq!(index.bytes(), bytes);
     }
 
     #[test]

@@ -357,7 +357,7 @@ impl Ledger for MemoryLedger {
     }
 
     /// Does nothing: memory holds what was written, for as long as it lasts.
-    fn compact(&self, _when: Compaction) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
+    fn compact(&self, _when: Compaction, _scratch: Index) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
         done(Ok(Compacted::default()))
     }
 

@@ -311,9 +311,9 @@ pub trait Ledger: Send + Sync {
     /// How much is known. Takes as long as [`Self::load_index`].
     fn counts<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Counts, LedgerError>>;
 
-    /// Merges settled batches and drops what was superseded. Call it after the run's index was
-    /// dropped: it needs as much memory.
-    fn compact(&self, when: Compaction) -> BoxFuture<'_, Result<Compacted, LedgerError>>;
+    /// Merges settled batches and drops what was superseded. It needs an index as large as a run's: `scratch` is an
+    /// index whose content is no longer needed, and whose memory is used again.
+    fn compact(&self, when: Compaction, scratch: Index) -> BoxFuture<'_, Result<Compacted, LedgerError>>;
 
     /// Writes out everything and closes. Every later call fails with [`LedgerError::Closed`].
     fn close(&self) -> BoxFuture<'_, Result<(), LedgerError>>;

@@ -96,6 +96,11 @@ impl Diff {
         self.index.unseen().count() as u64
     }
 
+    /// The index, with all that came.
+    pub(super) fn into_index(self) -> Index {
+        self.index
+    }
+
     /// The last, partial batch.
     pub(super) fn finish(&mut self) -> Option<Batch> {
         self.builder.finish()

@@ -9,6 +9,7 @@ use super::max_rejects::MaxRejects;
 use super::stop::{Stop, Stopped};
 use super::summary::Progress;
 use crate::batch::Batch;
+use crate::ledger::Index;
 use crate::ledger::rejects::Writer as RejectsWriter;
 use crate::mapping::Mapper;
 use crate::record::{RecordBatch, Reject};
@@ -42,6 +43,8 @@ pub(super) struct Prepared {
     pub mark: Option<String>,
     /// Records that the ledger knows and that did not come.
     pub unseen: u64,
+    /// The index that the records were compared with.
+    pub index: Index,
 }
 
 /// Most rejects kept as samples.
@@ -71,6 +74,7 @@ impl Preparation {
             samples: self.samples,
             mark: self.mark,
             unseen: self.diff.unseen(),
+            index: self.diff.into_index(),
         }
     }
 

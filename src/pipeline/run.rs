@@ -324,7 +324,7 @@ impl StepRun {
             moved.unwrap_or_else(|error| delivery.ledger_failed(&error));
         }
         if self.stop.why().is_none()
-            && let Err(error) = self.ledger.compact(Compaction::WhenWorthIt).await
+            && let Err(error) = self.ledger.compact(Compaction::WhenWorthIt, prepared.index).await
         {
             delivery.ledger_failed(&error);
         }

@@ -30,12 +30,13 @@ impl Writer {
     pub(super) async fn compact(
         &mut self,
         when: Compaction,
+        mut latest: Index,
         known: &HashMap<Scope, usize>,
     ) -> Result<Compacted, LedgerError> {
         let mut total = Compacted::default();
         for (id, scope) in self.database.clone().scopes(&mut self.connection).await? {
             self.database.run(&mut self.connection, "BEGIN IMMEDIATE").await?;
-            let done = self.compact_scope(id, when, known.get(&scope).copied()).await?;
+            let done = self.compact_scope(id, when, &mut latest, known.get(&scope).copied()).await?;
             self.database.run(&mut self.connection, "COMMIT").await?;
             total.batches += done.batches;
             total.records_dropped += done.records_dropped;
@@ -51,6 +52,7 @@ impl Writer {
         &mut self,
         scope: i64,
         when: Compaction,
+        latest: &mut Index,
         known: Option<usize>,
     ) -> Result<Compacted, LedgerError> {
         let (limit, batches, records, segment_last): (i64, i64, i64, i64) = sqlx::query_as(
@@ -79,7 +81,7 @@ impl Writer {
         if !worth {
             return Ok(Compacted::default());
         }
-        let mut latest = Index::new();
+        latest.clear();
         let mut place = 0u32;
         self.replay(scope, limit, segment_last, |_, records| {
             place += 1;

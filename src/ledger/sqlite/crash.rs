@@ -76,7 +76,7 @@ proptest! {
                 let _ = ledger.load_index(&scope()).await;
                 let _ = ledger.open_batches(&scope()).await;
                 let _ = ledger.history(&scope(), KeyHash::of("7")).await;
-                let _ = ledger.compact(Compaction::Now).await;
+                let _ = ledger.compact(Compaction::Now, Index::new()).await;
             }
         });
     }
@@ -145,10 +145,10 @@ async fn a_failure_at_any_step_of_a_write_leaves_all_or_nothing() {
             model.settle(of_model[at], &outcomes).await.unwrap();
             same("settled").await;
         }
-        if ledger.compact(Compaction::Now).await.is_err() {
+        if ledger.compact(Compaction::Now, Index::new()).await.is_err() {
             *failures.entry("compact").or_default() += 1;
             same("compact failed").await;
-            ledger.compact(Compaction::Now).await.unwrap();
+            ledger.compact(Compaction::Now, Index::new()).await.unwrap();
         }
 
         // Then
@@ -201,7 +201,7 @@ fn child_that_is_killed() {
             ledger.settle(ids[0], &vec![Outcome::Accepted; 100]).await.unwrap();
             writeln!(log, "settled {run}-{round}-0 {round}").unwrap();
             if round % 20 == 19 {
-                ledger.compact(Compaction::Now).await.unwrap();
+                ledger.compact(Compaction::Now, Index::new()).await.unwrap();
             }
         }
     });
@@ -398,7 +398,7 @@ async fn compaction_waits_until_it_is_worth_it() {
         let id = ledger.open(RunId(content), "s", &scope(), &[&batch(&records)]).await.unwrap()[0];
         ledger.settle(id, &vec![Outcome::Accepted; records.len()]).await.unwrap();
         ledger.load_index(&scope()).await.unwrap();
-        ledger.compact(Compaction::WhenWorthIt).await.unwrap()
+        ledger.compact(Compaction::WhenWorthIt, Index::new()).await.unwrap()
     };
     for content in 1..=3 {
         assert_eq!(deliver(content).await, Compacted::default());

@@ -347,9 +347,9 @@ impl Ledger for SqliteLedger {
         })
     }
 
-    fn compact(&self, when: Compaction) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
+    fn compact(&self, when: Compaction, scratch: Index) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Box::pin(self.write(move |reply| Op::Compact { when, known, reply }))
+        Box::pin(self.write(move |reply| Op::Compact { when, scratch, known, reply }))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), LedgerError>> {

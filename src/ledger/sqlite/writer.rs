@@ -14,7 +14,7 @@ use super::Durability;
 use super::database::Database;
 use super::settle::{Open, Verdict};
 use crate::batch::BatchId;
-use crate::ledger::{Compacted, Compaction, LedgerError, RunFinish, RunId, RunStart, Scope, StepMark};
+use crate::ledger::{Compacted, Compaction, Index, LedgerError, RunFinish, RunId, RunStart, Scope, StepMark};
 
 /// Most writes in one commit: bounds what a commit holds in memory.
 const GROUP_MAX: usize = 256;
@@ -58,7 +58,7 @@ pub(super) enum Op {
     BeginRun { start: RunStart, reply: Reply<RunId> },
     FinishRun { run: RunId, finish: RunFinish, reply: Reply<()> },
     Mark { scope: Scope, step: String, mark: Option<StepMark>, reply: Reply<()> },
-    Compact { when: Compaction, known: HashMap<Scope, usize>, reply: Reply<Compacted> },
+    Compact { when: Compaction, scratch: Index, known: HashMap<Scope, usize>, reply: Reply<Compacted> },
     Close { reply: Reply<()> },
 }
 
@@ -136,8 +136,8 @@ impl Writer {
                     Op::Mark { scope, step, mark, reply } => {
                         drop(reply.send(self.set_mark(&scope, step, mark).await));
                     }
-                    Op::Compact { when, known, reply } => {
-                        let compacted = self.compact(when, &known).await;
+                    Op::Compact { when, scratch, known, reply } => {
+                        let compacted = self.compact(when, scratch, &known).await;
                         if compacted.is_err() {
                             self.roll_back().await;
                         }

@@ -277,11 +277,11 @@ impl Ledger for Watched {
         })
     }
 
-    fn compact(&self, when: Compaction) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
+    fn compact(&self, when: Compaction, scratch: Index) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
         Box::pin(async move {
             self.fuse.burn().await;
             let _held = self.hold();
-            self.inner().compact(when).await
+            self.inner().compact(when, scratch).await
         })
     }
 
