@@ -87,7 +87,8 @@ pub struct MappedSource {
     pub sqlite: Option<String>,
 
     /// The query whose rows are read from the database
-    #[arg(long, value_name = "SQL", conflicts_with = "table")]
+    // One from a file may begin with a comment, which looks like an option.
+    #[arg(long, value_name = "SQL", conflicts_with = "table", allow_hyphen_values = true)]
     pub query: Option<String>,
 
     /// The table whose rows are read from the database

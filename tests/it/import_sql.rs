@@ -51,6 +51,7 @@ fn chinook_ends_in_the_same_state_from_every_database_and_from_csv() {
         ("mysql", shared(Engine::MariaDb).url("Chinook")),
     ] {
         let (api, folder) = (Api::open(), Folder::new());
+        let (by_words, other_folder) = (Api::open(), Folder::new());
         let mut text = String::new();
         for what in ["customers", "usage"] {
             let mapping = repository(&format!("mappings/chinook/{what}.toml"));
@@ -60,10 +61,14 @@ fn chinook_ends_in_the_same_state_from_every_database_and_from_csv() {
                 "[[step]]\nname = \"{what}\"\nmapping = \"{}\"\n[step.source]\n{kind} = \"${{DB}}\"\nquery = '''{query}'''\n",
                 mapping.display()
             );
+            let mut command = other_folder.command(&format!("run --mapping {} --{kind} ${{DB}}", mapping.display()));
+            command.args(["--query", &query, "--target", &by_words.url, "--rate-scale", "100000"]).env("DB", &url);
+            other_folder.finish(&mut command).exits(0);
         }
         folder.write("pipeline.toml", text);
         run(&folder, &api, &url, "").exits(0);
         assert_eq!(state(&api.sandbox), expected, "{kind}");
+        assert_eq!(state(&by_words.sandbox), expected, "{kind}, without a pipeline file");
     }
 }
 
