@@ -117,10 +117,18 @@ impl Database {
                 .map_err(|error| self.error(error))?,
         };
         let Some(first) = first else { return Ok(index) };
-        let mut segments =
-            sqlx::query("SELECT items FROM segment WHERE scope = ? ORDER BY id").bind(scope).fetch(&mut *connection);
-        while let Some(row) = segments.try_next().await.map_err(|error| self.error(error))? {
-            let items: &[u8] = row.try_get(0).map_err(|error| self.error(error))?;
+        // One at a time: a stream would hold fifty of them ready.
+        let mut after = 0i64;
+        loop {
+            let next = sqlx::query("SELECT id, items FROM segment WHERE scope = ? AND id > ? ORDER BY id LIMIT 1")
+                .bind(scope)
+                .bind(after)
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(|error| self.error(error))?;
+            let Some(row) = next else { break };
+            after = row.try_get(0).map_err(|error| self.error(error))?;
+            let items: &[u8] = row.try_get(1).map_err(|error| self.error(error))?;
             let take = |batch: u64, items| {
                 if batch >= first.cast_unsigned() {
                     learned.extend(unpack(items));
@@ -131,7 +139,6 @@ impl Database {
             }
             flush(&mut learned, &mut index);
         }
-        drop(segments);
         let mut batches =
             sqlx::query(BATCHES).bind(scope).bind(first - 1).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
         while let Some(row) = batches.try_next().await.map_err(|error| self.error(error))? {
