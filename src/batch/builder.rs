@@ -21,10 +21,12 @@ impl BatchLimits {
     /// The API's limits for an entity.
     ///
     /// 1000 customers and 100 usage records: vendor's import guide and rate-limit page, 2026.
+    /// 1000 events: GraphQL schema, client release 6.25.0, and REST reference, 2026; each of them, and so a whole request
+    /// here, may have 1 MB.
     /// 1000 subscriptions: taken from the REST twin of the operation (1 to 1000), spec 7.99.2.
     pub fn of(entity: Entity) -> Self {
         let records_max = match entity {
-            Entity::Customer | Entity::Subscription => 1000,
+            Entity::Customer | Entity::Subscription | Entity::Event => 1000,
             Entity::Usage => 100,
         };
         Self { records_max, body_bytes_max: Self::BODY_BYTES_MAX }
@@ -53,6 +55,11 @@ impl Builder {
     /// A builder of batches of `entity`.
     pub fn new(entity: Entity, limits: BatchLimits) -> Self {
         Self { entity, limits, open: None }
+    }
+
+    /// What its batches hold.
+    pub fn entity(&self) -> Entity {
+        self.entity
     }
 
     /// Adds a record; returns a batch when this one closed it.

@@ -176,6 +176,18 @@ pub enum Command {
     #[command(after_help = "Examples:\n  stigg-import status\n  stigg-import status --json")]
     Status(Status),
 
+    /// Say what became of events whose outcome nobody knows
+    #[command(
+        long_about = "Lists events that were sent and never answered, and takes your word for what became of them.\n\n\
+            An event that is sent twice may count twice, and the API does not answer single events. So a run sends \
+            events without an answer again only within 12 hours. Older ones stay open, and nothing is sent for them \
+            until you have looked at the features' usage in Stigg and say what is true:\n  \
+            --as delivered   Stigg has them: no run sends them again\n  \
+            --as lost        Stigg does not have them: the next run that has them in its source sends them",
+        after_help = "Examples:\n  stigg-import settle\n  stigg-import settle --as delivered"
+    )]
+    Settle(Settle),
+
     /// List, export or retry the rows that were rejected or refused
     #[command(subcommand)]
     Rejects(Rejects),
@@ -258,7 +270,8 @@ pub struct Run {
     /// Read all rows, also where `changed` would leave some out
     #[arg(long)]
     pub full: bool,
-    /// Send every record again, also those that were delivered: repairs what was changed in Stigg itself
+    /// Send every record again, also those that were delivered: repairs what was changed in Stigg itself; not events,
+    /// which may count twice
     #[arg(long)]
     pub resend: bool,
 }
@@ -336,6 +349,36 @@ pub struct Status {
     /// How many runs
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub runs: u32,
+}
+
+/// `settle`
+#[derive(Debug, Clone, Args)]
+pub struct Settle {
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// What became of them; without it they are listed
+    #[arg(long = "as", value_enum, value_name = "WORD")]
+    pub became: Option<BecameOf>,
+}
+
+/// What became of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BecameOf {
+    /// Stigg has them
+    Delivered,
+    /// Stigg does not have them
+    Lost,
+}
+
+impl BecameOf {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// `rejects`

@@ -10,6 +10,7 @@ use super::report::{self, Tense};
 use super::setup::{self, Work};
 use super::{out, out_json, say};
 use crate::clock::SystemClock;
+use crate::entity::Entity;
 use crate::ledger::{Ledger, RunFinish, RunId};
 use crate::pipeline::{Finished, Job, Journal, Known, MaxRejects, NoBound, PrepareThread, RetryPolicy, Stop, run};
 
@@ -150,6 +151,15 @@ fn hint(exit: Exit, finished: &Finished, ledger: &Path) -> Option<String> {
             Some(format!("{}; mend the mapping or the rows, or allow more with --max-rejects", why()))
         }
         Exit::Rejects => Some(why()),
+        Exit::Open
+            if finished.summary.steps.iter().any(|step| step.entity == Entity::Event.name() && step.open > 0) =>
+        {
+            Some(format!(
+                "run the same command again; it goes on where this one stopped. Events of more than 12 hours ago are not \
+                 sent again: stigg-import settle{} lists them",
+                setup::ledger_option(ledger)
+            ))
+        }
         Exit::Open => Some("run the same command again; it goes on where this one stopped".to_owned()),
         Exit::Bug => Some("please report this with the output of the same command and -vv".to_owned()),
         Exit::Source => Some("mend the source and run the same command again; it goes on from here".to_owned()),

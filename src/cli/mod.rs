@@ -13,6 +13,7 @@ mod rejects;
 mod report;
 mod sandbox;
 mod schema;
+mod settle;
 mod setup;
 mod source_args;
 mod status;
@@ -78,6 +79,7 @@ fn threads(command: &Command) -> Builder {
         | Command::Check(_)
         | Command::Verify(_)
         | Command::Status(_)
+        | Command::Settle(_)
         | Command::Rejects(_)
         | Command::Schema(_)
         | Command::Completions { .. }
@@ -95,6 +97,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check::main(args, &talk).await,
         Command::Verify(args) => verify::main(args, &talk).await,
         Command::Status(args) => status::main(args, &talk).await,
+        Command::Settle(args) => settle::main(args, &talk).await,
         Command::Rejects(args) => rejects::main(args, &talk).await,
         Command::Sandbox(args) => sandbox::main(*args, &talk).await,
         Command::Schema(args) => Ok(schema::main(&args)),

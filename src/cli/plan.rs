@@ -7,6 +7,7 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{self, Tense};
 use super::{out, out_json, setup};
+use crate::clock::SystemClock;
 use crate::pipeline::{Planned, RetryPolicy, StepSummary, Stop, Summary, plan, target_name};
 
 /// Plans and reports.
@@ -29,7 +30,7 @@ pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure>
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
     let known = ledger.as_deref().map(|ledger| (ledger, target.as_str()));
-    let planned = plan(steps, known, &budgets, setup::spill_dir(&args.ledger.ledger), args.full, stop)
+    let planned = plan(steps, known, &budgets, setup::spill_dir(&args.ledger.ledger), args.full, &SystemClock, stop)
         .await
         .map_err(|error| setup::ledger_failure(&error))?;
     show(&planned, talk)

@@ -155,6 +155,11 @@ impl Observer for Teller {
                 "{} of an earlier run did not come again; the next run reads all rows",
                 counted(*batches as u64, "batch").replace("batchs", "batches")
             )),
+            Event::Held { records } => self.note(&format!(
+                "{} had no known outcome in an earlier run, too long ago to be sent again without counting twice; \
+                 nothing is sent for them until `stigg-import settle` says what became of them",
+                counted(*records as u64, "event")
+            )),
             Event::Throttled { pause } => {
                 self.note(&format!("the API asked for a pause of {}", duration(pause.as_secs_f64())));
             }

@@ -67,6 +67,7 @@ pub(super) fn step_name(entity: crate::entity::Entity) -> String {
         crate::entity::Entity::Customer => "customers",
         crate::entity::Entity::Subscription => "subscriptions",
         crate::entity::Entity::Usage => "usage",
+        crate::entity::Entity::Event => "events",
     }
     .to_owned()
 }

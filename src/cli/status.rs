@@ -8,6 +8,7 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{aligned, counted, grouped};
 use super::{out, out_json, setup};
+use crate::entity::Entity;
 use crate::ledger::RunInfo;
 
 /// Prints it.
@@ -72,6 +73,9 @@ pub(super) async fn main(args: args::Status, talk: &Talk) -> Result<Exit, Failur
     }
     if open > 0 {
         text.push_str("hint: run the same command again; what is open is sent again and settled\n");
+    }
+    if scopes.iter().any(|(scope, counts)| scope.entity == Entity::Event && counts.open_batches > 0) {
+        text.push_str("hint: events of more than 12 hours ago are not sent again; `stigg-import settle` lists them\n");
     }
     out(&text);
     Ok(Exit::Settled)

@@ -48,7 +48,7 @@ pub(super) fn table(verified: &Verified) -> String {
 
 fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
     let holds = verified.steps.iter().all(crate::pipeline::VerifiedStep::holds);
-    let unread: u64 = verified.steps.iter().map(|step| step.unread).sum();
+    let unread: u64 = verified.steps.iter().filter(|step| step.unreadable.is_none()).map(|step| step.unread).sum();
     let exit = match &verified.stopped {
         Some(Stopped::CredentialsRefused(_)) => Exit::Credentials,
         Some(Stopped::SourceBroke(_)) => Exit::Source,
@@ -70,6 +70,9 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
     }
     let mut text = table(verified);
     for step in &verified.steps {
+        if let Some(why) = step.unreadable {
+            let _ = writeln!(text, "{}: can't be read back: {why}", step.name);
+        }
         for sample in step.samples.iter().take(10) {
             let what = match sample.differences.first() {
                 None => "is not in Stigg".to_owned(),
@@ -86,7 +89,11 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
     if let Some(stopped) = &verified.stopped {
         say(&format!("error: verifying stopped early: {stopped}"));
     } else if exit == Exit::Settled && !talk.quiet {
-        say("everything that should be in Stigg is there, as the source has it");
+        say(if verified.steps.iter().any(|step| step.unreadable.is_some()) {
+            "everything that can be read back is in Stigg, as the source has it"
+        } else {
+            "everything that should be in Stigg is there, as the source has it"
+        });
     } else if exit == Exit::Rejects && !talk.quiet {
         say(
             "hint: the same words with `run` send what has changed in the source; with `run` and --resend, all of it again, \

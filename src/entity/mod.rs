@@ -7,6 +7,7 @@
 
 mod check;
 mod customer;
+mod event;
 mod subscription;
 mod usage;
 
@@ -21,11 +22,13 @@ pub enum Entity {
     Subscription,
     /// A feature's current total for a customer (`reportUsageBulk` with `SET`).
     Usage,
+    /// A raw usage event (`reportEvent`), for features that are metered from events.
+    Event,
 }
 
 impl Entity {
     /// Every entity, in the order in which a migration imports them.
-    pub const ALL: [Self; 3] = [Self::Customer, Self::Subscription, Self::Usage];
+    pub const ALL: [Self; 4] = [Self::Customer, Self::Subscription, Self::Usage, Self::Event];
 
     /// The name in mapping files.
     pub fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Entity {
             Self::Customer => "customer",
             Self::Subscription => "subscription",
             Self::Usage => "usage",
+            Self::Event => "event",
         }
     }
 
@@ -47,6 +51,7 @@ impl Entity {
             Self::Customer => customer::FIELDS,
             Self::Subscription => subscription::FIELDS,
             Self::Usage => usage::FIELDS,
+            Self::Event => event::FIELDS,
         }
     }
 
@@ -58,6 +63,7 @@ impl Entity {
             Self::Customer => &["customerId"],
             Self::Subscription => &["subscriptionId"],
             Self::Usage => &["customerId", "featureId", "resourceId"],
+            Self::Event => event::KEY_FIELDS,
         }
     }
 
@@ -66,7 +72,7 @@ impl Entity {
     pub fn span_fields(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Subscription => Some(("startDate", "endDate")),
-            Self::Customer | Self::Usage => None,
+            Self::Customer | Self::Usage | Self::Event => None,
         }
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Reference {
 pub(super) struct Expr {
     pub span: Span,
     pub references: Vec<Reference>,
+    /// Whether it reads `now`, and so gives something else in each run.
+    pub reads_now: bool,
     compiled: Expression<'static, 'static>,
 }
 
@@ -48,6 +50,7 @@ impl Expr {
         let mut references = literal_references(source);
         let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         names.sort();
+        let reads_now = names.iter().any(|name| name == "now");
         for name in names {
             let mut parts = name.split('.');
             let (first, second) = (parts.next().unwrap_or(""), parts.next());
@@ -59,7 +62,7 @@ impl Expr {
             };
             references.push(Reference { name: name.to_owned(), optional: false });
         }
-        Ok(Self { span, references, compiled })
+        Ok(Self { span, references, reads_now, compiled })
     }
 
     fn eval(&self, scope: &Value) -> Result<Value, Box<Fault>> {

@@ -13,6 +13,7 @@ use crate::record::Fingerprint;
 
 use super::expr::Expr;
 use super::file::{CsvHints, MappingFile};
+use super::spec::{NodeSpec, ShapeSpec, SourceSpec, ValueSpec};
 
 use super::table::Table;
 
@@ -63,6 +64,7 @@ impl<'t> Reader<'t> {
         let shapes = entity.map(|entity| self.shapes(top, entity, aggregate.as_ref())).unwrap_or_default();
         let examples = self.examples(top);
         self.contradictions(top, entity, group.as_ref());
+        self.unstable_keys(entity, &shapes);
         match entity {
             Some(entity) if self.document.holds() => Ok(MappingFile {
                 name: self.document.name().to_owned(),
@@ -112,6 +114,23 @@ impl<'t> Reader<'t> {
             }
             if at("record").is_some() {
                 self.document.problem(group.span.clone(), "`group` and `[[record]]` exclude each other");
+            }
+        }
+    }
+
+    /// An event that is sent again has to be the same event, so nothing that names it may depend on the time of the run.
+    fn unstable_keys(&mut self, entity: Option<Entity>, shapes: &[ShapeSpec]) {
+        let Some(entity @ Entity::Event) = entity else { return };
+        let fields = shapes.iter().flat_map(|shape| &shape.fields);
+        for field in fields.filter(|field| entity.key_fields().contains(&field.field.name)) {
+            if let NodeSpec::Value(ValueSpec { source: SourceSpec::Expr(expr), .. }) = &field.node
+                && expr.reads_now
+            {
+                self.document.hinted(
+                    expr.span.clone(),
+                    format!("`{}` names the event, and `now` is another time in each run", field.field.name),
+                    "an event that is sent again would count twice; make it from the row's columns",
+                );
             }
         }
     }

@@ -5,7 +5,7 @@
 //! of it again, or by reading back); refused records go to the rejects file; the ledger settles it.
 //! A kill between any two of these leaves an open batch, which the next run sends again. That is
 //! harmless, because every import here replaces: customers and subscriptions are upserts by id, and
-//! usage is sent with `SET`.
+//! usage is sent with `SET`. Events are known by their key for a time; see `held` for what comes after it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

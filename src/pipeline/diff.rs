@@ -1,16 +1,20 @@
 //! Which records have to go out: those that the ledger does not know with this content.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::summary::Progress;
 use crate::batch::{Batch, Builder};
+use crate::entity::Entity;
 use crate::ledger::{Index, RunId, Seen};
-use crate::record::{Origin, Record, RecordBatch, Reject};
+use crate::record::{KeyHash, Origin, Record, RecordBatch, Reject};
 
 /// Compares records with what was delivered, and collects the others into batches.
 pub(super) struct Diff {
     index: Index,
     builder: Builder,
+    /// Records that must not be sent: they stay open.
+    held: HashSet<KeyHash>,
     ordinals: Ordinals,
     kept: Option<Kept>,
 }
@@ -40,7 +44,7 @@ pub(super) struct Sorted {
 
 impl Diff {
     pub(super) fn new(index: Index, builder: Builder) -> Self {
-        Self { index, builder, ordinals: Ordinals::default(), kept: None }
+        Self { index, builder, held: HashSet::new(), ordinals: Ordinals::default(), kept: None }
     }
 
     /// The same, but rejects what would replace `kept`.
@@ -49,10 +53,21 @@ impl Diff {
         Self { kept, ..self }
     }
 
+    /// The same, where these records must not be sent.
+    #[must_use]
+    pub(super) fn holding(mut self, held: HashSet<KeyHash>) -> Self {
+        self.held = held;
+        self
+    }
+
     /// Sorts `records`; counts what goes no further.
     pub(super) fn sort(&mut self, records: &RecordBatch, progress: &Progress, sorted: &mut Sorted) {
         for record in &records.records {
             let ordinal = self.ordinals.of(&record.origin);
+            if self.held.contains(&record.hash) {
+                progress.open.add(1);
+                continue;
+            }
             match self.index.see(record.hash, record.fingerprint, ordinal) {
                 Seen::Unchanged | Seen::SameAgain { .. } => progress.unchanged.add(1),
                 Seen::ConflictsWith { first } => {
@@ -60,6 +75,11 @@ impl Diff {
                         "another record of this key with other content was read before, at {}; only one can be true",
                         self.ordinals.describe(first)
                     );
+                    reject(records, record, reason, progress, sorted);
+                }
+                Seen::Changed if is_final(self.builder.entity()) => {
+                    let reason =
+                        "was sent before with other content; the API keeps an event as it came first".to_owned();
                     reject(records, record, reason, progress, sorted);
                 }
                 Seen::New | Seen::Changed
@@ -111,6 +131,14 @@ fn reject(records: &RecordBatch, record: &Record, reason: String, progress: &Pro
     progress.rejected.add(1);
     let key = records.key_of(record).replace(crate::entity::KEY_SEPARATOR, " ");
     sorted.rejects.push(Reject::of_origin(&record.origin, Some("key"), Some(key.trim_end()), reason));
+}
+
+/// Whether what was delivered can't be changed any more, and is never sent again.
+pub(super) fn is_final(entity: Entity) -> bool {
+    match entity {
+        Entity::Customer | Entity::Subscription | Entity::Usage => false,
+        Entity::Event => true,
+    }
 }
 
 /// Numbers the rows of a run over all its sources, so that the index can name a row in 32 bits.

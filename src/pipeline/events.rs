@@ -51,6 +51,12 @@ pub enum Event {
         /// How many batches.
         batches: usize,
     },
+    /// Events that an earlier run sent with an unknown outcome are not sent again: it is too long ago for the API to be
+    /// sure to know them.
+    Held {
+        /// How many.
+        records: usize,
+    },
     /// The API asked for a pause.
     Throttled {
         /// How long nothing of this kind is sent.

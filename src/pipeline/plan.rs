@@ -1,5 +1,6 @@
 //! What a run would do. Sends nothing and writes nothing.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,11 +9,13 @@ use tokio::time::Instant;
 
 use super::changes::{self, Extent};
 use super::diff::Diff;
+use super::held::held;
 use super::prepare::Preparation;
 use super::step::OpenStep;
 use super::stop::{Stop, Stopped};
 use super::summary::{Progress, StepSummary};
 use crate::batch::{BatchLimits, Builder};
+use crate::clock::Clock;
 use crate::ledger::{Index, Ledger, LedgerError, Scope};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::record::Reject;
@@ -54,6 +57,7 @@ pub async fn plan(
     budgets: &Budgets,
     spill_dir: PathBuf,
     full: bool,
+    clock: &dyn Clock,
     stop: Arc<Stop>,
 ) -> Result<Planned, LedgerError> {
     let mut planned = Vec::new();
@@ -74,15 +78,18 @@ pub async fn plan(
                 since = Some(mark);
             }
         }
-        let index = match ledger {
-            Some((ledger, target)) => ledger.load_index(&Scope { target: target.to_owned(), entity }).await?,
-            None => Index::new(),
+        let (index, held) = match ledger {
+            Some((ledger, target)) => {
+                let scope = Scope { target: target.to_owned(), entity };
+                (ledger.load_index(&scope).await?, held(ledger, &scope, clock.now()).await?)
+            }
+            None => (Index::new(), HashSet::new()),
         };
         let progress = Arc::new(Progress::default());
         let preparation = Preparation {
             rows: step.rows,
             mapper: Mapper::new(step.plan, SpillSettings::in_dir(&spill_dir)),
-            diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity))),
+            diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity))).holding(held),
             progress: progress.clone(),
             rejects: None,
             max_rejects: None,

@@ -62,7 +62,7 @@ pub(super) async fn isolate(delivery: &Delivery, batch: &Batch, part: &Part, ref
         return Isolated { settled: vec![(index, failed)], again: Vec::new() };
     }
     if refusal.customer_is_missing
-        && batch.entity == Entity::Usage
+        && matches!(batch.entity, Entity::Usage | Entity::Event)
         && let Some(missing) = missing_customers(delivery, batch, part).await
         && !missing.is_empty()
     {
@@ -89,7 +89,7 @@ pub(super) async fn isolate(delivery: &Delivery, batch: &Batch, part: &Part, ref
     Isolated { settled: Vec::new(), again: vec![Part { indices: first.to_vec() }, Part { indices: second.to_vec() }] }
 }
 
-/// The first part of the key: a usage record's customer.
+/// The first part of the key: the customer of a usage record or an event.
 fn customer_of<'a>(batch: &'a Batch, item: &Item) -> &'a str {
     let key = batch.key_of(item);
     key.split(KEY_SEPARATOR).next().unwrap_or(key)
@@ -104,7 +104,7 @@ fn is_named(batch: &Batch, item: &Item, refusal: &Refusal) -> bool {
             refusal.named.ids.iter().any(|named| named == key) || holds_word(&refusal.message, key)
         }
         // A feature's id alone is no name: half the batch may have it. It is still a good cut.
-        Entity::Usage => {
+        Entity::Usage | Entity::Event => {
             ids.any(|id| refusal.named.ids.iter().any(|named| named == id) || holds_word(&refusal.message, id))
         }
     }

@@ -6,13 +6,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::deliver::Delivery;
 use super::events::Event;
 use super::follow::Look;
+use super::held::is_held;
 use crate::entity::Entity;
 use crate::ledger::{LedgerError, OpenBatch};
+use crate::record::KeyHash;
 use crate::sink::{Operation, READ_IDS_MAX};
 
 /// Wait between two looks at an import of an earlier run.
@@ -20,8 +23,15 @@ const LOOK_AT_EARLIER: Duration = Duration::from_secs(2);
 
 impl Delivery {
     /// Says that there are open batches, and outlasts what the API still does for them.
-    pub(super) async fn announce_open(&self) -> Result<(), LedgerError> {
+    pub(super) async fn announce_open(&self, now: Timestamp) -> Result<(), LedgerError> {
         let open = self.ledger.open_batches(&self.scope).await?;
+        let (held, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|batch| is_held(self.scope.entity, batch, now));
+        if !held.is_empty() {
+            // Each run that had no answer left a batch, of the same events.
+            let events: HashSet<KeyHash> = held.iter().flat_map(|batch| &batch.items).map(|item| item.hash).collect();
+            let records = events.len();
+            self.observer.event(&Event::Held { records });
+        }
         if !open.is_empty() {
             let records = open.iter().map(|batch| batch.items.len()).sum();
             self.observer.event(&Event::Resuming { batches: open.len(), records });
@@ -32,8 +42,8 @@ impl Delivery {
         let nameless: Vec<&OpenBatch> = open.iter().filter(|batch| batch.task.is_none()).collect();
         match self.scope.entity {
             Entity::Subscription if !nameless.is_empty() => self.outlast_nameless(&nameless).await,
-            // Both are imported before the API answers.
-            Entity::Subscription | Entity::Customer | Entity::Usage => {}
+            // All but subscriptions are imported before the API answers.
+            Entity::Subscription | Entity::Customer | Entity::Usage | Entity::Event => {}
         }
         Ok(())
     }
@@ -97,6 +107,9 @@ impl Delivery {
     /// hears whether they are in Stigg.
     pub(super) async fn close_open(&self) -> Result<(), LedgerError> {
         self.ledger.close_superseded(&self.scope).await?;
+        if self.scope.entity == Entity::Event {
+            return self.keep_open().await;
+        }
         for batch in self.ledger.open_batches(&self.scope).await? {
             let present = self.present(&batch).await;
             self.observer.event(&Event::GoneFromSource { run: batch.run.0, records: batch.items.len(), present });
@@ -116,6 +129,19 @@ impl Delivery {
         Ok(batches == 0)
     }
 
+    /// Events that are gone from the source stay open: forgotten, they would be sent as new ones should the source bring
+    /// them back, and might count twice.
+    async fn keep_open(&self) -> Result<(), LedgerError> {
+        for batch in self.ledger.open_batches(&self.scope).await? {
+            self.observer.event(&Event::GoneFromSource {
+                run: batch.run.0,
+                records: batch.items.len(),
+                present: self.present(&batch).await,
+            });
+        }
+        Ok(())
+    }
+
     /// How many of the records are in Stigg; none where that can't be read.
     async fn present(&self, batch: &OpenBatch) -> Option<usize> {
         let keys: Vec<&str> = batch.items.iter().map(|item| item.key.as_str()).collect();
@@ -130,6 +156,8 @@ impl Delivery {
             }
             // A usage value can be there without being the one that was sent.
             Entity::Usage => return None,
+            // The API answers no single events.
+            Entity::Event => return None,
         };
         Some(keys.iter().filter(|key| present.contains(**key)).count())
     }

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::changes::{self, Extent, HeldBack};
 use super::deliver::Delivery;
-use super::diff::{Diff, Kept};
+use super::diff::{Diff, Kept, is_final};
 use super::events::{Event, Observer};
+use super::held::held;
 use super::max_rejects::MaxRejects;
 use super::outage::Outage;
 use super::prepare::Preparation;
@@ -49,6 +50,7 @@ pub enum Known {
     #[default]
     SendChanged,
     /// Sends all of them again: for what was changed in Stigg itself, which the ledger can't know.
+    /// Events are left alone: nobody can change them, and one that is sent again may count twice.
     SendAll,
     /// Sends those whose content has changed, and rejects what would replace content that this run or a later one
     /// delivered. For corrected rejects: a row that was rejected because another had its key must not win by coming
@@ -171,7 +173,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         stopped: None,
         rejects: Vec::new(),
     };
-    let Job { steps, sink, budgets, ledger, journal, observer, stop, retry, max_rejects, full, .. } = job;
+    let Job { steps, sink, budgets, ledger, journal, observer, clock, stop, retry, max_rejects, full, .. } = job;
     let (batch_records_max, prepare_on, known) = (job.batch_records_max, job.prepare_on, job.known);
     // Several steps of an entity share what the ledger knows: none of them can tell what is missing.
     let entities: Vec<_> = steps.iter().map(|step| step.entity).collect();
@@ -193,6 +195,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             budgets: budgets.clone(),
             ledger: ledger.clone(),
             observer: observer.clone(),
+            clock: clock.clone(),
             stop: stop.clone(),
             retry,
             max_rejects,
@@ -229,6 +232,7 @@ struct StepRun {
     budgets: Arc<Budgets>,
     ledger: Arc<dyn Ledger>,
     observer: Arc<dyn Observer>,
+    clock: Arc<dyn Clock>,
     stop: Arc<Stop>,
     retry: RetryPolicy,
     max_rejects: Option<MaxRejects>,
@@ -257,11 +261,14 @@ impl StepRun {
         let mut kept = None;
         match self.known {
             Known::SendChanged => {}
+            Known::SendAll if is_final(entity) => {}
             Known::SendAll => index.doubt_all(),
             Known::KeepSince(since) => {
                 kept = Some(Kept { since, index: self.ledger.delivered_since(&self.scope, since).await? });
             }
         }
+        let now = self.clock.now();
+        let held = held(self.ledger.as_ref(), &self.scope, now).await?;
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES_MAX);
         let mut limits = BatchLimits::of(entity);
         if let Some(records_max) = self.batch_records_max {
@@ -270,7 +277,7 @@ impl StepRun {
         let preparation = Preparation {
             rows: self.step.rows,
             mapper: Mapper::new(self.step.plan.clone(), self.spill.clone()),
-            diff: Diff::new(index, Builder::new(entity, limits)).keeping(kept),
+            diff: Diff::new(index, Builder::new(entity, limits)).keeping(kept).holding(held),
             progress: self.progress.clone(),
             rejects: Some(self.writer.clone()),
             max_rejects: self.max_rejects,
@@ -296,7 +303,7 @@ impl StepRun {
             outage: Outage::default(),
             held_back: HeldBack::default(),
         };
-        delivery.announce_open().await?;
+        delivery.announce_open(now).await?;
         // A task of its own: rows are read and mapped on one core while batches are sent on another.
         // In a set, which ends it when this future is dropped: nobody shall read and write rejects for a run that is gone.
         let mut preparing = JoinSet::new();

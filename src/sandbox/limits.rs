@@ -1,6 +1,6 @@
 //! The published rate limits, and who has used how much of them (contract 6).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +10,9 @@ use super::unknowns::RateLimitBy;
 
 /// Mutations per minute on one entity. Contract 6: entity layer.
 const ENTITY_PER_MINUTE: u32 = 30;
+
+/// Raw events per second. Contract 6: requests of `reportEvent` are 1000 divided by the batch's size, per second.
+const EVENTS_PER_SECOND: u32 = 1000;
 
 /// An operation: its root field, its name in the official clients, and its requests per minute, if they are published.
 pub(crate) struct Operation {
@@ -31,6 +34,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     operation("cancelSubscription", "CancelSubscription", Some(250)),
     operation("reportUsageBulk", "ReportUsageBulk", Some(600)),
     operation("reportUsage", "ReportUsage", Some(3000)),
+    // Counted in events, per second.
+    operation("reportEvent", "ReportEvent", None),
     operation("subscriptions", "GetSubscriptions", Some(1500)),
     operation("getSubscription", "GetSubscription", Some(3000)),
     operation("getCustomerByRefId", "GetCustomerById", Some(3000)),
@@ -62,11 +67,22 @@ pub(crate) struct Limits {
     /// Mutations per entity in the present minute since the start.
     entities: HashMap<(String, String), u32>,
     entity_window: u64,
+    /// Events of the last second, by key: when and how many.
+    events: HashMap<String, VecDeque<(Instant, u32)>>,
 }
 
 impl Limits {
     pub fn new(scale: Option<f64>, kind: LimiterKind, by: RateLimitBy, start: Instant) -> Self {
-        Self { scale, kind, by, start, operations: HashMap::new(), entities: HashMap::new(), entity_window: 0 }
+        Self {
+            scale,
+            kind,
+            by,
+            start,
+            operations: HashMap::new(),
+            entities: HashMap::new(),
+            entity_window: 0,
+            events: HashMap::new(),
+        }
     }
 
     fn scaled(&self, published: u32) -> Option<u32> {
@@ -98,6 +114,28 @@ impl Limits {
             .entry((key.to_owned(), operation.root_field))
             .or_insert_with(|| Limiter::new(kind, per_minute, now))
             .take(self.start, now)
+    }
+
+    /// Takes a request of so many events: 1000 in any second, the strictest reading of the limit.
+    ///
+    /// # Errors
+    ///
+    /// How long until it can pass.
+    pub fn take_events(&mut self, key: &str, events: usize, now: Instant) -> Result<(), Duration> {
+        const SECOND: Duration = Duration::from_secs(1);
+        let Some(limit) = self.scaled(EVENTS_PER_SECOND) else { return Ok(()) };
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        let recent = self.events.entry(key.to_owned()).or_default();
+        while recent.front().is_some_and(|(first, _)| now.saturating_duration_since(*first) >= SECOND) {
+            recent.pop_front();
+        }
+        let used: u32 = recent.iter().map(|(_, events)| events).sum();
+        // What alone is more than a second's worth passes after a second of rest.
+        if used > 0 && used.saturating_add(events) > limit {
+            return Err(recent.front().map_or(SECOND, |(first, _)| *first + SECOND - now));
+        }
+        recent.push_back((now, events));
+        Ok(())
     }
 
     /// Takes one mutation of each entity, or of none.

@@ -46,6 +46,7 @@ pub use self::settings::Settings;
 pub use self::snapshot::Snapshot;
 pub use self::stats::{KeyStats, OperationStats, Stats};
 pub use self::store::content::{Cancelled, CustomerContent, SubscriptionContent, Trial};
+pub use self::store::events::{EventContent, EventKey};
 pub use self::store::tasks::Pace;
 pub use self::text::SettingError;
 pub use self::unknowns::*;

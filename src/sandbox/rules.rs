@@ -15,6 +15,10 @@ pub(crate) const CUSTOMERS_MAX: usize = 1000;
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 1000;
 /// Most usage records in one request. Contract 3.5.
 pub(crate) const USAGES_MAX: usize = 100;
+/// Most events in one request. Contract 3.5.
+pub(crate) const EVENTS_MAX: usize = 1000;
+/// Most bytes of an event. Contract 3.5: 1 MB.
+pub(crate) const EVENT_BYTES_MAX: usize = 1_000_000;
 /// Most resources in one question. Contract 8.
 pub(crate) const RESOURCE_IDS_MAX: usize = 100;
 /// Largest usage value, 2^53 − 1. Contract 3.5.
@@ -44,6 +48,19 @@ pub(crate) fn text(field: &str, value: &str) -> Checked {
         return Err(bad(format!("{field} must be between 1 and {TEXT_CHARS_MAX} characters")));
     }
     Ok(())
+}
+
+/// `field` has at least one character.
+pub(crate) fn not_empty(field: &str, value: &str) -> Checked {
+    if value.is_empty() { Err(bad(format!("{field} must not be empty"))) } else { Ok(()) }
+}
+
+/// An object of strings, numbers and booleans.
+pub(crate) fn dimensions(value: &Value) -> Checked {
+    let plain = value.as_object().is_some_and(|object| {
+        object.values().all(|value| value.is_string() || value.is_number() || value.is_boolean())
+    });
+    if plain { Ok(()) } else { Err(bad("dimensions must be an object of strings, numbers and booleans")) }
 }
 
 fn pattern(field: &str, value: &str, more: &[u8]) -> Checked {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::Store;
 use super::store::content::{CustomerContent, SubscriptionContent};
+use super::store::events::{Counted, EventContent};
 use super::store::table::Table;
 use super::store::usage::{UsageKey, UsageValue};
 
@@ -22,6 +23,9 @@ pub struct Snapshot {
     pub subscriptions: BTreeMap<String, SubscriptionContent>,
     /// Current usage by customer, feature, and resource (the empty text: none).
     pub usage: BTreeMap<String, BTreeMap<String, BTreeMap<String, f64>>>,
+    /// Raw events, in the order of their keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventContent>,
 }
 
 impl Snapshot {
@@ -44,6 +48,15 @@ impl Snapshot {
             customers: store.customers.iter().map(|row| (row.id.to_string(), row.content().clone())).collect(),
             subscriptions: store.subscriptions.iter().map(|row| (row.id.to_string(), row.content().clone())).collect(),
             usage: BTreeMap::new(),
+            events: store
+                .events
+                .iter()
+                .map(|(key, event)| EventContent {
+                    key: key.clone(),
+                    dimensions: event.dimensions.clone(),
+                    counted: event.counted,
+                })
+                .collect(),
         };
         for (key, usage) in &store.usage {
             snapshot
@@ -64,6 +77,14 @@ impl Snapshot {
         store.usage_keys_seen.clear();
         store.tasks.clear();
         store.tasks_open.clear();
+        store.events = self
+            .events
+            .iter()
+            .map(|event| {
+                let (dimensions, counted) = (event.dimensions.clone(), event.counted);
+                (event.key.clone(), Counted { dimensions, counted, last_counted_ms: now_ms })
+            })
+            .collect();
         for (id, content) in &self.customers {
             store.customers.write(id, content.clone(), now_ms, 0);
         }

@@ -176,6 +176,13 @@ RepeatedSet {
     /// It changes nothing.
     Ignored = "ignored",
 });
+switch!(/// How long a repeated event is known for one. Contract 3.5 says by what, not for how long.
+EventRepeats {
+    /// Always.
+    #[default] Known = "known",
+    /// For a day; after it, it counts again.
+    ForADay = "for-a-day",
+});
 switch!(/// By what the rate limit counts. Contract 6: unknown.
 RateLimitBy {
     /// By root field (`importCustomersBulk`).
@@ -236,6 +243,8 @@ pub struct Unknowns {
     pub older_set: OlderSet,
     /// `repeated-set`
     pub repeated_set: RepeatedSet,
+    /// `event-repeats`
+    pub event_repeats: EventRepeats,
     /// `schema-age`
     pub schema_age: SchemaAge,
     /// `read-delay-ms`: how long a subscription that an import wrote stays invisible to reads (contract 3.3: reads after
@@ -266,6 +275,7 @@ impl Unknowns {
         "known-subscription",
         "older-set",
         "repeated-set",
+        "event-repeats",
         "schema-age",
         "read-delay-ms",
     ];
@@ -298,6 +308,7 @@ impl Unknowns {
             "known-subscription" => self.known_subscription = choice.parse()?,
             "older-set" => self.older_set = choice.parse()?,
             "repeated-set" => self.repeated_set = choice.parse()?,
+            "event-repeats" => self.event_repeats = choice.parse()?,
             "schema-age" => self.schema_age = choice.parse()?,
             "read-delay-ms" => self.read_delay = parse_duration_ms(choice)?,
             _ => return Err(SettingError::Name { given: name.to_owned(), names: Self::NAMES }),

@@ -51,7 +51,7 @@ pub const READ_IDS_MAX: usize = 100;
 /// Every call spends one permit of its operation ([`Operation::of`] the batch's entity for [`Sink::submit`], the
 /// operation named at each other method); a permit of another operation is [`SinkError::Malformed`], and nothing is
 /// sent. A batch may come again after an unknown outcome, also from a later process: customers and subscriptions
-/// are upserted by id and usage is `SET`, so that a second delivery changes nothing. Calls overlap; an implementation
+/// are upserted by id, usage is `SET` and events carry a key, so that a second delivery changes nothing. Calls overlap; an implementation
 /// keeps no order. Dropping a future leaves the outcome unknown.
 pub trait Sink: Send + Sync {
     /// Submits one batch.

@@ -11,6 +11,8 @@ pub enum Operation {
     ImportSubscriptions,
     /// Reports the current totals of metered features, up to 100 at once.
     ReportUsage,
+    /// Reports raw usage events, up to 1000 at once.
+    ReportEvents,
     /// Reads the task that an import of subscriptions started.
     ImportTasks,
     /// Lists customers.
@@ -56,10 +58,11 @@ const fn assumed(source: &'static str) -> PublishedRate {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ImportCustomers,
         Self::ImportSubscriptions,
         Self::ReportUsage,
+        Self::ReportEvents,
         Self::ImportTasks,
         Self::Customers,
         Self::Subscriptions,
@@ -77,6 +80,7 @@ impl Operation {
             Entity::Customer => Self::ImportCustomers,
             Entity::Subscription => Self::ImportSubscriptions,
             Entity::Usage => Self::ReportUsage,
+            Entity::Event => Self::ReportEvents,
         }
     }
 
@@ -87,6 +91,7 @@ impl Operation {
             Self::ImportCustomers => "ImportCustomerBulk",
             Self::ImportSubscriptions => "ImportSubscriptionsBulk",
             Self::ReportUsage => "ReportUsageBulk",
+            Self::ReportEvents => "ReportEvent",
             Self::ImportTasks => "ImportTask",
             Self::Customers => "Customers",
             Self::Subscriptions => "GetSubscriptions",
@@ -105,6 +110,7 @@ impl Operation {
             Self::ImportCustomers => "importCustomersBulk",
             Self::ImportSubscriptions => "importSubscriptionsBulk",
             Self::ReportUsage => "reportUsageBulk",
+            Self::ReportEvents => "reportEvent",
             Self::ImportTasks => "importIntegrationTasks",
             Self::Customers => "customers",
             Self::Subscriptions => "subscriptions",
@@ -127,7 +133,7 @@ impl Operation {
     /// Whether it changes anything at the API.
     pub fn is_write(self) -> bool {
         match self {
-            Self::ImportCustomers | Self::ImportSubscriptions | Self::ReportUsage => true,
+            Self::ImportCustomers | Self::ImportSubscriptions | Self::ReportUsage | Self::ReportEvents => true,
             Self::ImportTasks
             | Self::Customers
             | Self::Subscriptions
@@ -145,6 +151,12 @@ impl Operation {
         match self {
             Self::ImportCustomers => published(250, "vendor's rate-limit page and import guide, 2026"),
             Self::ReportUsage => published(600, "vendor's rate-limit page, 2026"),
+            // The pacer counts requests, so each one counts as if it were full: then no window of a second, wherever it
+            // begins, holds more than 1000 events.
+            Self::ReportEvents => published(
+                60,
+                "vendor's rate-limit page, 2026: 1000 divided by the batch's size, a second; one full request a second",
+            ),
             Self::Subscriptions => published(1500, "vendor's rate-limit page (getSubscriptions), 2026"),
             Self::ImportSubscriptions => assumed("not published; that of importCustomersBulk"),
             Self::ImportTasks

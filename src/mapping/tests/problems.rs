@@ -56,7 +56,7 @@ fn a_syntax_error_is_a_problem_with_a_place() {
     assert_eq!(problems("entity = \"customr\"\n")[0], "1:10: there is no entity `customr` (did you mean `customer`?)");
     assert_eq!(
         problems("")[0],
-        "1:1: `entity` is missing (say what the records are: one of `customer`, `subscription`, `usage`)"
+        "1:1: `entity` is missing (say what the records are: one of `customer`, `subscription`, `usage`, `event`)"
     );
 }
 
@@ -139,4 +139,25 @@ proptest::proptest! {
     fn no_text_panics(text in "[a-z\\[\\]={}\"'\\.,\n 0-9]{0,80}") {
         let _ = parse("m.toml", &text, Path::new(""));
     }
+}
+
+#[test]
+fn what_names_an_event_must_not_depend_on_the_time_of_the_run() {
+    let text = |key: &str, time: &str| {
+        format!(
+            "entity = \"event\"\n[fields]\ncustomerId = \"c\"\neventName = {{ const = \"e\" }}\n\
+             idempotencyKey = {{ expr = '{key}' }}\ntimestamp = {{ expr = '{time}', time = \"unix_ms\" }}\n"
+        )
+    };
+    assert_eq!(problems(&text("a ~ b", "at")), Vec::<String>::new());
+    let found = problems(&text("a ~ now", "at or now"));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("5:") && found[0].contains("`now` is another time in each run"), "{found:?}");
+}
+
+#[test]
+fn an_event_needs_its_key_and_its_time() {
+    let found = problems("entity = \"event\"\n[fields]\ncustomerId = \"c\"\neventName = \"e\"\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("`idempotencyKey`") && found[1].contains("`timestamp`"), "{found:?}");
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod content;
 mod customers;
+pub(crate) mod events;
 pub(crate) mod page;
 pub(crate) mod provision;
 mod subscriptions;
@@ -12,6 +13,7 @@ pub(crate) mod usage;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use self::content::{CustomerContent, SubscriptionContent};
+use self::events::{Counted, EventKey};
 use self::table::Table;
 pub(crate) use self::table::Written;
 use self::tasks::{Pace, Task};
@@ -56,6 +58,8 @@ pub(crate) struct Store {
     pub usage: BTreeMap<UsageKey, UsageValue>,
     /// Idempotency keys that were seen, with what they were for.
     pub usage_keys_seen: HashSet<(UsageKey, String)>,
+    /// Events that were counted.
+    pub events: BTreeMap<EventKey, Counted>,
     pub tasks: Vec<Task>,
     /// Positions of tasks that are not done.
     pub tasks_open: Vec<usize>,

@@ -80,15 +80,7 @@ impl Store {
             let message = "value must be within plus or minus 9007199254740991";
             return Err(Refusal::new(Code::BadUserInput, message));
         }
-        if let Some(dimensions) = &row.dimensions {
-            let plain = dimensions.0.as_object().is_some_and(|object| {
-                object.values().all(|value| value.is_string() || value.is_number() || value.is_boolean())
-            });
-            if !plain {
-                let message = "dimensions must be an object of strings, numbers and booleans";
-                return Err(Refusal::new(Code::BadUserInput, message));
-            }
-        }
+        row.dimensions.as_ref().map_or(Ok(()), |dimensions| rules::dimensions(&dimensions.0))?;
         if self.customers.get(&row.customer_id).is_none() {
             let message = format!("Customer {} not found", row.customer_id);
             return Err(Refusal::new(Code::CustomerNotFound, message));

@@ -2,6 +2,7 @@
 
 mod customers;
 mod documents;
+mod events;
 mod faults;
 mod limits;
 mod provision;
@@ -115,6 +116,10 @@ impl Api {
 
     pub async fn usage(&self, rows: Value) -> Got {
         self.run("ReportUsageBulk", json!({ "input": { "usages": rows } })).await
+    }
+
+    pub async fn events(&self, rows: Value) -> Got {
+        self.run("ReportEvent", json!({ "events": { "usageEvents": rows } })).await
     }
 
     pub async fn provision(&self, input: Value) -> Got {

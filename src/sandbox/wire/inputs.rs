@@ -90,6 +90,22 @@ pub(crate) struct ReportUsageInput {
 }
 
 #[derive(InputObject, Debug)]
+pub(crate) struct UsageEventReportInput {
+    pub customer_id: String,
+    pub dimensions: Option<Json>,
+    pub event_name: String,
+    pub idempotency_key: String,
+    pub resource_id: Option<String>,
+    pub timestamp: Option<DateTime>,
+}
+
+#[derive(InputObject, Debug)]
+pub(crate) struct UsageEventsReportInput {
+    pub environment_id: Option<Uuid>,
+    pub usage_events: Vec<UsageEventReportInput>,
+}
+
+#[derive(InputObject, Debug)]
 pub(crate) struct SubscriptionCancellationInput {
     pub await_subscription_cancellation: Option<bool>,
     pub end_date: Option<DateTime>,

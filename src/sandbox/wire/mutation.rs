@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::enums::{ProvisionSubscriptionStatus, SubscriptionStatus};
 use super::inputs::{
     ImportCustomerBulkInput, ImportSubscriptionsBulkInput, ReportUsageBaseInput, ReportUsageBulkInput,
-    ReportUsageInput, SubscriptionCancellationInput,
+    ReportUsageInput, SubscriptionCancellationInput, UsageEventsReportInput,
 };
 use super::lists::environment;
 use super::objects::{CustomerSubscription, ProvisionSubscriptionResult, UsageMeasurementWithCurrentUsage};
@@ -155,6 +155,23 @@ impl Mutation {
         refuse_usage_keys(age, "ReportUsageBaseInput", rows.iter().map(|row| row.idempotency_key.is_some()))?;
         take_rows(context, rows.iter().map(|row| (Some(row.customer_id.as_str()), row.resource_id.as_deref())))?;
         report(environment, "reportUsageBulk", rows)
+    }
+
+    async fn report_event(&self, context: &Context<'_>, events: UsageEventsReportInput) -> Result<Option<String>> {
+        let environment = environment(context);
+        let rows = events.usage_events;
+        let received = rows.len();
+        let key = &context.data_unchecked::<Caller>().key;
+        lock(&environment.limits).take_events(key, received, Instant::now()).map_err(Refusal::too_many_requests)?;
+        take_rows(context, rows.iter().map(|row| (Some(row.customer_id.as_str()), row.resource_id.as_deref())))?;
+        let mut counts = Counts::default();
+        let outcome = {
+            let (mut store, now_ms) = environment.store();
+            store.report_events(rows, now_ms, &mut counts)
+        };
+        lock(&environment.counters).rows("reportEvent", received, counts);
+        outcome?;
+        Ok(None)
     }
 
     async fn report_usage(

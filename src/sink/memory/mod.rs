@@ -141,7 +141,7 @@ impl MemorySink {
         }
         let code_of = |state: &State, key: &str| state.refused.get(&(batch.entity, key.to_owned())).cloned();
         let submission = match batch.entity {
-            Entity::Customer | Entity::Usage => {
+            Entity::Customer | Entity::Usage | Entity::Event => {
                 if let Some(code) = rows.iter().find_map(|(key, _)| code_of(&state, key)) {
                     return Err(refusal(code));
                 }

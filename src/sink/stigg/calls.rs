@@ -56,6 +56,10 @@ impl Calls {
                 let taken: Vec<wire::UsageKey<'_>> = decode(&answer, operation)?;
                 Ok(match_usage(batch, &taken))
             }
+            Entity::Event => {
+                decode::<Option<wire::Ignored>>(&answer, operation)?;
+                Ok(Submission::applied())
+            }
         }
     }
 
@@ -196,15 +200,17 @@ impl Calls {
 
     /// The body of an import, written directly: the records are JSON already.
     fn import_body(&self, entity: Entity, document: &str, records: &[u8]) -> Result<Vec<u8>, SinkError> {
-        let list: &str = match entity {
-            Entity::Customer => "customers",
-            Entity::Subscription => "subscriptions",
-            Entity::Usage => "usages",
+        let (argument, list, has_integration) = match entity {
+            Entity::Customer => ("input", "customers", true),
+            Entity::Subscription => ("input", "subscriptions", true),
+            Entity::Usage => ("input", "usages", false),
+            Entity::Event => ("events", "usageEvents", false),
         };
         let mut body = head(Operation::of(entity), document, records.len() + 128);
-        body.extend_from_slice(b"{\"input\":{");
-        // Usage belongs to no integration.
-        if let Some(id) = self.integration_id.as_ref().filter(|_| entity != Entity::Usage) {
+        body.extend_from_slice(b"{\"");
+        body.extend_from_slice(argument.as_bytes());
+        body.extend_from_slice(b"\":{");
+        if let Some(id) = self.integration_id.as_ref().filter(|_| has_integration) {
             body.extend_from_slice(b"\"integrationId\":");
             serde_json::to_writer(&mut body, id).map_err(|error| SinkError::malformed(error.to_string()))?;
             body.push(b',');

@@ -210,7 +210,7 @@ impl Client {
         let permit = self.budgets.acquire(operation).await;
         let document = match entity {
             Entity::Usage => REPORT_USAGE_MEASURED,
-            Entity::Customer | Entity::Subscription => operation.document(),
+            Entity::Customer | Entity::Subscription | Entity::Event => operation.document(),
         };
         self.calls.import(entity, document, records, permit).await
     }

@@ -24,6 +24,9 @@ impl Operation {
                 "mutation ReportUsageBulk($input: ReportUsageBulkInput!) { reportUsageBulk(input: $input) { \
                  customerId featureId resourceId } }"
             }
+            Self::ReportEvents => {
+                "mutation ReportEvent($events: UsageEventsReportInput!) { reportEvent(events: $events) }"
+            }
             Self::ImportTasks => {
                 "query ImportTask($filter: ImportIntegrationTaskFilter!) { \
                  importIntegrationTasks(filter: $filter, paging: {first: 10}) { \

@@ -92,16 +92,18 @@ async fn records_with_every_field_of_the_import_schemas_make_requests_that_valid
         (Entity::Customer, json!({ "importCustomersBulk": null })),
         (Entity::Subscription, json!({ "importSubscriptionsBulk": "t-1" })),
         (Entity::Usage, json!({ "reportUsageBulk": [] })),
+        (Entity::Event, json!({ "reportEvent": null })),
     ] {
         let script = Script::data(answer);
         let records = [("a".to_owned(), every_field(entity.fields())), ("b".to_owned(), every_field(entity.fields()))];
         let sink = sink(&script).integration("int-\"1\"");
         sink.submit(&batch(entity, &records), permit(Operation::of(entity)).await).await.unwrap();
         let body = script.request();
-        let lists: Vec<_> = body["variables"]["input"].as_object().unwrap().values().collect();
+        let argument = if entity == Entity::Event { "events" } else { "input" };
+        let lists: Vec<_> = body["variables"][argument].as_object().unwrap().values().collect();
         assert_eq!(lists.last().unwrap().as_array().unwrap().len(), 2);
-        let integration = (entity != Entity::Usage).then_some("int-\"1\"");
-        assert_eq!(body["variables"]["input"]["integrationId"].as_str(), integration);
+        let integration = matches!(entity, Entity::Customer | Entity::Subscription).then_some("int-\"1\"");
+        assert_eq!(body["variables"][argument]["integrationId"].as_str(), integration);
     }
 }
 

@@ -8,6 +8,7 @@ mod rejects;
 mod run;
 mod sandbox;
 mod secrets;
+mod settle;
 mod sources;
 mod trouble;
 mod words;

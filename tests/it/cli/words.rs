@@ -24,6 +24,7 @@ fn help_of_the_program() {
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
       status       Show the runs of this folder, and what is still open
+      settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
@@ -93,6 +94,7 @@ fn help_of_the_program() {
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
       status       Show the runs of this folder, and what is still open
+      settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
@@ -148,6 +150,7 @@ fn help_of_the_program() {
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
       status       Show the runs of this folder, and what is still open
+      settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
@@ -281,7 +284,7 @@ fn help_of_run() {
 
           --resend
               Send every record again, also those that were delivered: repairs what was changed in Stigg
-              itself
+              itself; not events, which may count twice
 
       -q, --quiet
               Say nothing but errors and the result

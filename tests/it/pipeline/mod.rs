@@ -4,6 +4,7 @@ mod budget;
 mod changes;
 mod data;
 mod deliver;
+mod events;
 mod faults;
 mod ledger;
 mod rerun;

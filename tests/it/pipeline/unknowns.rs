@@ -2,8 +2,9 @@
 
 use stigg_import::sandbox::{
     BulkEntityLimit, CodeSpelling, ConcurrentImports, CustomerAnswer, CustomerBatch, CustomerError, EnvironmentRead,
-    ErrorStatus, Fault, FaultKind, KnownSubscription, OlderSet, PaidImport, RateLimitBy, RateLimitStatus, RepeatedSet,
-    RetryHeader, SchemaAge, Settings, Snapshot, SubscriptionShape, TaskErrorId, TaskId, TaskRead, Unknowns, UsageBatch,
+    ErrorStatus, EventRepeats, Fault, FaultKind, KnownSubscription, OlderSet, PaidImport, RateLimitBy, RateLimitStatus,
+    RepeatedSet, RetryHeader, SchemaAge, Settings, Snapshot, SubscriptionShape, TaskErrorId, TaskId, TaskRead,
+    Unknowns, UsageBatch,
 };
 
 use super::data::{self, Data};
@@ -31,6 +32,7 @@ pub(super) const SWITCHES: &[(&str, &[&str])] = &[
     ("known-subscription", KnownSubscription::CHOICES),
     ("older-set", OlderSet::CHOICES),
     ("repeated-set", RepeatedSet::CHOICES),
+    ("event-repeats", EventRepeats::CHOICES),
     ("schema-age", SchemaAge::CHOICES),
     ("read-delay-ms", &["0", "1", "20000"]),
 ];
@@ -63,24 +65,38 @@ fn subscriptions() -> Data {
     Data::new("subscriptions", SUBSCRIPTIONS, csv)
 }
 
+const EVENTS: &str = r#"
+entity = "event"
+[fields]
+customerId = "customer"
+eventName = { const = "call" }
+idempotencyKey = "id"
+timestamp = { column = "at", time = "unix" }
+"#;
+
+fn events() -> Data {
+    let rows = (0..12).map(|i| format!("cus-{i},e-{i},{}\n", 1_780_000_000 + i));
+    Data::new("events", EVENTS, std::iter::once("customer,id,at\n".to_owned()).chain(rows).collect::<String>())
+}
+
 /// Imports twice under `unknowns`, with a 429, a lost answer and a cut answer on the way; answers the end state.
 async fn imported(name: &str, unknowns: Unknowns) -> Snapshot {
     // Given
     let world = World::new(Settings { unknowns, ..settings() }).batches_of(6);
-    for root_field in ["importCustomersBulk", "importSubscriptionsBulk", "reportUsageBulk"] {
+    for root_field in ["importCustomersBulk", "importSubscriptionsBulk", "reportUsageBulk", "reportEvent"] {
         world.sandbox.inject(Fault::once(FaultKind::RateLimited).on(root_field));
         world.sandbox.inject(Fault::once(FaultKind::LostAnswer).on(root_field).after(1));
         world.sandbox.inject(Fault::once(FaultKind::Truncated).on(root_field).after(3));
     }
-    let steps = [data::customers(12, &[3]), subscriptions(), data::usage(12, &[7])];
+    let steps = [data::customers(12, &[3]), subscriptions(), data::usage(12, &[7]), events()];
     // When
     let finished = world.run(&steps).await;
     // Then: what is refused is the bad record of each step, and what stands on the bad customer.
-    let expected = [[12, 0, 0, 0, 11, 1, 0], [12, 0, 0, 0, 9, 3, 0], [12, 0, 0, 0, 10, 2, 0]];
+    let expected = [[12, 0, 0, 0, 11, 1, 0], [12, 0, 0, 0, 9, 3, 0], [12, 0, 0, 0, 10, 2, 0], [12, 0, 0, 0, 11, 1, 0]];
     assert_eq!(accounts(&finished), expected, "{name}: {:#?}", world.heard.all());
     // And again: nothing but what was refused.
     let again = world.run(&steps).await;
-    let expected = [[12, 0, 0, 11, 0, 1, 0], [12, 0, 0, 9, 0, 3, 0], [12, 0, 0, 10, 0, 2, 0]];
+    let expected = [[12, 0, 0, 11, 0, 1, 0], [12, 0, 0, 9, 0, 3, 0], [12, 0, 0, 10, 0, 2, 0], [12, 0, 0, 11, 0, 1, 0]];
     assert_eq!(accounts(&again), expected, "{name}, again");
     assert_eq!(world.rate_limited(), 0, "{name}");
     world.snapshot()

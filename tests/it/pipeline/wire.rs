@@ -46,7 +46,7 @@ struct Body<'a> {
 
 #[derive(Deserialize)]
 struct Variables<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "events")]
     input: Option<BTreeMap<String, &'a RawValue>>,
 }
 
@@ -98,7 +98,7 @@ impl Wire {
         let body: Body<'_> = serde_json::from_slice(body).expect("a request is JSON");
         let input = body.variables.input.unwrap_or_default();
         let mut records = 0;
-        for list in ["customers", "subscriptions", "usages"] {
+        for list in ["customers", "subscriptions", "usages", "usageEvents"] {
             let Some(rows) = input.get(list) else { continue };
             let rows: Vec<&RawValue> = serde_json::from_str(rows.get()).expect("a list");
             records += rows.len();

@@ -1,0 +1,113 @@
+//! `settle`: what became of events whose outcome nobody knows.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::args::{self, BecameOf, Talk};
+use super::exit::{Exit, Failure};
+use super::report::{aligned, counted};
+use super::{out, out_json, setup};
+use crate::batch::Outcome;
+use crate::entity::Entity;
+use crate::ledger::{Ledger, OpenBatch};
+
+/// Lists them, or takes a person's word for them.
+pub(super) async fn main(args: args::Settle, talk: &Talk) -> Result<Exit, Failure> {
+    let path = &args.ledger.ledger;
+    let Some(word) = args.became else {
+        let open = match setup::ledger_to_read(path).await? {
+            Some(ledger) => open_events(ledger.as_ref()).await?,
+            None => Vec::new(),
+        };
+        return list(&open, path, talk);
+    };
+    if !path.exists() {
+        return list(&[], path, talk);
+    }
+    let (_lock, ledger) = setup::ledger_to_write(path).await?;
+    let open = open_events(ledger.as_ref()).await?;
+    // Each run that had no answer left a batch, of the same events.
+    let hashes = |(target, batch): &'_ (String, OpenBatch)| {
+        batch.items.iter().map(|item| (target.clone(), item.hash)).collect::<Vec<_>>()
+    };
+    let events = open.iter().flat_map(hashes).collect::<HashSet<_>>().len() as u64;
+    for (_, batch) in &open {
+        match word {
+            BecameOf::Delivered => ledger.settle(batch.id, &batch.outcomes(|_| Outcome::Accepted)).await,
+            BecameOf::Lost => ledger.forget(batch.id).await,
+        }
+        .map_err(|error| setup::ledger_failure(&error))?;
+    }
+    ledger.close().await.map_err(|error| setup::ledger_failure(&error))?;
+    if talk.json() {
+        out_json(&json!({ "settled": events, "as": word.name() }))?;
+        return Ok(Exit::Settled);
+    }
+    out(&match (events, word) {
+        (0, _) => "no events are open\n".to_owned(),
+        (_, BecameOf::Delivered) => format!("{} settled as delivered; no run sends them\n", counted(events, "event")),
+        (_, BecameOf::Lost) => {
+            format!(
+                "{} settled as lost; the next run that has them in its source sends them\n",
+                counted(events, "event")
+            )
+        }
+    });
+    Ok(Exit::Settled)
+}
+
+/// Every open batch of events, with its target.
+async fn open_events(ledger: &dyn Ledger) -> Result<Vec<(String, OpenBatch)>, Failure> {
+    let fail = |error| setup::ledger_failure(&error);
+    let mut open = Vec::new();
+    for scope in ledger.scopes().await.map_err(fail)? {
+        match scope.entity {
+            // The next run settles these by itself.
+            Entity::Customer | Entity::Subscription | Entity::Usage => {}
+            Entity::Event => {
+                let batches = ledger.open_batches(&scope).await.map_err(fail)?;
+                open.extend(batches.into_iter().map(|batch| (scope.target.clone(), batch)));
+            }
+        }
+    }
+    Ok(open)
+}
+
+fn list(open: &[(String, OpenBatch)], ledger: &std::path::Path, talk: &Talk) -> Result<Exit, Failure> {
+    if talk.json() {
+        let batches: Vec<_> = open
+            .iter()
+            .map(|(target, batch)| {
+                json!({
+                    "target": target,
+                    "run": batch.run.0,
+                    "batch": batch.id.0,
+                    "sent_at": batch.opened_at.to_string(),
+                    "events": batch.items.len(),
+                })
+            })
+            .collect();
+        out_json(&json!({ "open": batches }))?;
+        return Ok(Exit::Settled);
+    }
+    if open.is_empty() {
+        out("no events are open\n");
+        return Ok(Exit::Settled);
+    }
+    let mut rows = vec![["target", "run", "sent (UTC)", "events"].map(str::to_owned).to_vec()];
+    rows.extend(open.iter().map(|(target, batch)| {
+        let sent = batch.opened_at.strftime("%Y-%m-%d %H:%M:%S").to_string();
+        vec![target.clone(), batch.run.to_string(), sent, batch.items.len().to_string()]
+    }));
+    let mut text = aligned(&rows);
+    let option = setup::ledger_option(ledger);
+    let _ = writeln!(
+        text,
+        "hint: look at the features' usage in Stigg, then `stigg-import settle --as delivered{option}` (no run sends them) \
+         or `--as lost` (the next run sends them)"
+    );
+    out(&text);
+    Ok(Exit::Settled)
+}
