@@ -22,7 +22,7 @@ pub enum Compression {
     None,
     /// Gzip, one or more members.
     Gzip,
-    /// Zstandard, one or more frames, with a window of [`ZSTD_WINDOW_LOG_MAX`] at most.
+    /// Zstandard, one or more frames, with a window of 32 MiB at most.
     Zstd,
 }
 
