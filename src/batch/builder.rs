@@ -66,7 +66,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Oversize`]: the record alone passes the byte limit. It was not added.
+    /// [`Oversize`]: the record alone passes the byte limit. It was not added, and its origin is given back.
     pub fn push(
         &mut self,
         json: &[u8],
@@ -74,9 +74,9 @@ impl Builder {
         hash: KeyHash,
         fingerprint: Fingerprint,
         origin: Origin,
-    ) -> Result<Option<Batch>, Oversize> {
+    ) -> Result<Option<Batch>, (Oversize, Origin)> {
         if json.len() > self.limits.body_bytes_max {
-            return Err(Oversize { bytes: json.len(), bytes_max: self.limits.body_bytes_max });
+            return Err((Oversize { bytes: json.len(), bytes_max: self.limits.body_bytes_max }, origin));
         }
         let mut closed = None;
         if let Some(open) = &self.open
@@ -121,7 +121,8 @@ mod tests {
     fn push(builder: &mut Builder, key: &str, json: &str) -> Result<Option<Batch>, Oversize> {
         let origin =
             Origin::Total { first: Place { source: "a".into(), record: 1, line: 0 }, rows: 1, records: vec![1] };
-        builder.push(json.as_bytes(), key, KeyHash::of(key), Fingerprint::of(json.as_bytes()), origin)
+        let pushed = builder.push(json.as_bytes(), key, KeyHash::of(key), Fingerprint::of(json.as_bytes()), origin);
+        pushed.map_err(|(oversize, _)| oversize)
     }
 
     fn keys(batch: &Batch) -> Vec<&str> {

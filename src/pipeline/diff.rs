@@ -60,53 +60,62 @@ impl Diff {
         self
     }
 
-    /// Sorts `records`; counts what goes no further.
-    pub(super) fn sort(&mut self, records: &RecordBatch, progress: &Progress, sorted: &mut Sorted) {
-        for record in &records.records {
-            let ordinal = self.ordinals.of(&record.origin);
-            if self.held.contains(&record.hash) {
-                progress.open.add(1);
-                continue;
+    /// Sorts the records of `mapped`, and takes them out of it; counts what goes no further.
+    pub(super) fn sort(&mut self, mapped: &mut RecordBatch, progress: &Progress, sorted: &mut Sorted) {
+        let mut records = std::mem::take(&mut mapped.records);
+        let mut coming = records.drain(..);
+        while !coming.as_slice().is_empty() {
+            let next = coming.as_slice().len().min(Index::APPROACHED);
+            self.index.approach(coming.as_slice()[..next].iter().map(|record| record.hash));
+            for record in coming.by_ref().take(next) {
+                self.sort_one(mapped, record, progress, sorted);
             }
-            match self.index.see(record.hash, record.fingerprint, ordinal) {
-                Seen::Unchanged | Seen::SameAgain { .. } => progress.unchanged.add(1),
-                Seen::ConflictsWith { first } => {
-                    let reason = format!(
-                        "another record of this key with other content was read before, at {}; only one can be true",
-                        self.ordinals.describe(first)
-                    );
-                    reject(records, record, reason, progress, sorted);
-                }
-                Seen::Changed if is_final(self.builder.entity()) => {
-                    let reason =
-                        "was sent before with other content; the API keeps an event as it came first".to_owned();
-                    reject(records, record, reason, progress, sorted);
-                }
-                Seen::New | Seen::Changed
-                    if let Some(kept) = self.kept.as_ref().filter(|kept| kept.refuses(record)) =>
-                {
-                    let reason = format!(
-                        "a record of this key with other content was delivered by run {} or since, and only one can be \
-                         true; correct the key, or say --replace if this one is right",
-                        kept.since
-                    );
-                    reject(records, record, reason, progress, sorted);
-                }
-                seen @ (Seen::New | Seen::Changed) => self.send(records, record, seen, progress, sorted),
+        }
+        drop(coming);
+        // For its memory.
+        mapped.records = records;
+    }
+
+    fn sort_one(&mut self, mapped: &RecordBatch, record: Record, progress: &Progress, sorted: &mut Sorted) {
+        let ordinal = self.ordinals.of(&record.origin);
+        if self.held.contains(&record.hash) {
+            return progress.open.add(1);
+        }
+        match self.index.see(record.hash, record.fingerprint, ordinal) {
+            Seen::Unchanged | Seen::SameAgain { .. } => progress.unchanged.add(1),
+            Seen::ConflictsWith { first } => {
+                let reason = format!(
+                    "another record of this key with other content was read before, at {}; only one can be true",
+                    self.ordinals.describe(first)
+                );
+                reject(mapped, &record, reason, progress, sorted);
             }
+            Seen::Changed if is_final(self.builder.entity()) => {
+                let reason = "was sent before with other content; the API keeps an event as it came first".to_owned();
+                reject(mapped, &record, reason, progress, sorted);
+            }
+            Seen::New | Seen::Changed if let Some(kept) = self.kept.as_ref().filter(|kept| kept.refuses(&record)) => {
+                let reason = format!(
+                    "a record of this key with other content was delivered by run {} or since, and only one can be \
+                     true; correct the key, or say --replace if this one is right",
+                    kept.since
+                );
+                reject(mapped, &record, reason, progress, sorted);
+            }
+            seen @ (Seen::New | Seen::Changed) => self.send(mapped, record, seen, progress, sorted),
         }
     }
 
-    fn send(&mut self, records: &RecordBatch, record: &Record, seen: Seen, progress: &Progress, sorted: &mut Sorted) {
-        let (json, key) = (records.json_of(record), records.key_of(record));
-        match self.builder.push(json, key, record.hash, record.fingerprint, record.origin.clone()) {
+    fn send(&mut self, mapped: &RecordBatch, record: Record, seen: Seen, progress: &Progress, sorted: &mut Sorted) {
+        let (json, key) = (mapped.json_of(&record), mapped.key_of(&record));
+        match self.builder.push(json, key, record.hash, record.fingerprint, record.origin) {
             Ok(closed) => {
                 if seen == Seen::New { &progress.created } else { &progress.changed }.add(1);
                 sorted.batches.extend(closed);
             }
-            Err(oversize) => {
+            Err((oversize, origin)) => {
                 progress.rejected.add(1);
-                sorted.rejects.push(Reject::of_origin(&record.origin, None, None, oversize.to_string()));
+                sorted.rejects.push(Reject::of_origin(&origin, None, None, oversize.to_string()));
             }
         }
     }
