@@ -11,11 +11,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::mpsc;
-
 use super::changes::HeldBack;
 use super::events::{Event, Observer};
+use super::handover::Incoming;
 use super::outage::Outage;
 use super::reading::Reading;
 use super::refused::{self, Part, Refusal};
@@ -24,6 +22,7 @@ use crate::batch::{Batch, BatchId, Outcome};
 use crate::ledger::rejects::Writer as RejectsWriter;
 use crate::ledger::{Ledger, LedgerError, RunId, Scope};
 use crate::sink::{self, Concurrency, Disposition, Health, Operation, SinkError, Submission, UnknownCause};
+use futures::stream::{FuturesUnordered, StreamExt};
 
 /// Tries after which a batch that the API itself reports as failed, again and again, is sent in parts.
 const POISON_TRIES: u32 = 3;
@@ -58,7 +57,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     /// Takes batches until there are no more or the run stops, and settles all that it took.
-    pub(super) async fn deliver(&self, mut batches: mpsc::Receiver<Batch>) {
+    pub(super) async fn deliver(&self, mut batches: Incoming) {
         let mut unsettled = FuturesUnordered::new();
         let (mut unsettled_bytes, mut more) = (0, true);
         while more || !unsettled.is_empty() {
@@ -67,7 +66,7 @@ impl Delivery {
             tokio::select! {
                 biased;
                 Some(bytes) = unsettled.next(), if !unsettled.is_empty() => unsettled_bytes -= bytes,
-                next = batches.recv(), if more && room => match next {
+                next = batches.next(), if more && room => match next {
                     Some(batch) if self.reading.stop.ends_sending() => {
                         self.reading.progress.open.add(batch.items.len() as u64);
                     }
@@ -100,13 +99,17 @@ impl Delivery {
             outcomes.fill(Outcome::Open { reason: why.clone() });
             self.reading.stop.raise(Stopped::LedgerCannotWrite(why));
         }
+        let (mut accepted, mut failed, mut open) = (0, 0, 0);
         for outcome in &outcomes {
             match outcome {
-                Outcome::Accepted => self.reading.progress.accepted.add(1),
-                Outcome::Failed { .. } => self.reading.progress.failed.add(1),
-                Outcome::Open { .. } => self.reading.progress.open.add(1),
+                Outcome::Accepted => accepted += 1,
+                Outcome::Failed { .. } => failed += 1,
+                Outcome::Open { .. } => open += 1,
             }
         }
+        self.reading.progress.accepted.add(accepted);
+        self.reading.progress.failed.add(failed);
+        self.reading.progress.open.add(open);
     }
 
     pub(super) fn ledger_failed(&self, error: &LedgerError) {

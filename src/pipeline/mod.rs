@@ -10,6 +10,7 @@ mod deliver;
 mod diff;
 mod events;
 mod follow;
+mod handover;
 mod held;
 mod max_rejects;
 mod outage;

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::changes::{self, Extent};
 use super::diff::Diff;
+use super::handover::handover;
 use super::held::held;
 use super::prepare::Preparation;
 use super::step::OpenStep;
@@ -97,10 +97,10 @@ pub async fn plan(
             samples: Vec::new(),
             mark: None,
         };
-        let (sender, mut receiver) = mpsc::channel(1);
+        let (sender, mut receiver) = handover();
         let preparing = tokio::spawn(preparation.prepare(sender));
         let mut requests = 0;
-        while let Some(batch) = receiver.recv().await {
+        while let Some(batch) = receiver.next().await {
             requests += 1;
             progress.open.add(batch.items.len() as u64);
         }

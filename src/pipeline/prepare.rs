@@ -2,13 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::mpsc;
-
 use super::diff::{Diff, Sorted};
+use super::handover::Outgoing;
 use super::max_rejects::MaxRejects;
 use super::stop::{Stop, Stopped};
 use super::summary::Progress;
-use crate::batch::Batch;
 use crate::ledger::Index;
 use crate::ledger::rejects::Writer as RejectsWriter;
 use crate::mapping::Mapper;
@@ -52,7 +50,7 @@ const SAMPLES_MAX: usize = 20;
 
 impl Preparation {
     /// Runs to the source's end, or until the run stops. Closing `batches` is the sign of the end.
-    pub(super) async fn prepare(mut self, batches: mpsc::Sender<Batch>) -> Prepared {
+    pub(super) async fn prepare(mut self, batches: Outgoing) -> Prepared {
         let mut records = 0;
         let mut out = RecordBatch::default();
         let complete = self.read(&mut out, &mut records, &batches).await;
@@ -61,7 +59,7 @@ impl Preparation {
         }
         if let Some(last) = self.diff.finish() {
             // The receiver outlives us: it takes what we have even when the run stops.
-            let _ = batches.send(last).await;
+            let _ = batches.send(vec![last]).await;
         }
         if let Some(rejects) = &self.rejects
             && let Err(error) = rejects.lock().unwrap_or_else(std::sync::PoisonError::into_inner).flush()
@@ -79,7 +77,7 @@ impl Preparation {
     }
 
     /// Whether the source was read to its end.
-    async fn read(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &mpsc::Sender<Batch>) -> bool {
+    async fn read(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) -> bool {
         self.progress.bytes_total.set(self.rows.bytes_total().unwrap_or(0));
         loop {
             self.progress.bytes_read.set(self.rows.bytes_read());
@@ -110,7 +108,7 @@ impl Preparation {
         }
     }
 
-    async fn finish(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &mpsc::Sender<Batch>) {
+    async fn finish(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) {
         let mut more = true;
         while more && !self.stop.is_raised() {
             out.clear();
@@ -122,7 +120,7 @@ impl Preparation {
         }
     }
 
-    async fn absorb(&mut self, out: &RecordBatch, records: &mut u64, batches: &mpsc::Sender<Batch>) {
+    async fn absorb(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) {
         *records += out.records.len() as u64 + out.rejects.len() as u64 + out.filtered + out.unchanged;
         self.progress.rows.add(out.rows);
         self.progress.filtered.add(out.filtered);
@@ -131,8 +129,8 @@ impl Preparation {
         let mut sorted = Sorted::default();
         self.diff.sort(out, &self.progress, &mut sorted);
         self.reject(out.rejects.iter().chain(&sorted.rejects));
-        for batch in sorted.batches {
-            let _ = batches.send(batch).await;
+        if !sorted.batches.is_empty() {
+            let _ = batches.send(sorted.batches).await;
         }
         if let Some(max) = &self.max_rejects
             && let Some(why) =

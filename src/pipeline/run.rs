@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -12,6 +11,7 @@ use super::changes::{self, Extent, HeldBack};
 use super::deliver::Delivery;
 use super::diff::{Diff, Kept, is_final};
 use super::events::{Event, Observer};
+use super::handover::handover;
 use super::held::held;
 use super::max_rejects::MaxRejects;
 use super::outage::Outage;
@@ -26,9 +26,6 @@ use crate::clock::Clock;
 use crate::ledger::{Compaction, Ledger, LedgerError, RunId, RunStart, Scope, StepMark, rejects};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::sink::{Budgets, Concurrency, ConcurrencyBounds, Disposition, Operation, Sink, SinkError};
-
-/// Batches that wait between preparing and sending.
-const WAITING_BATCHES_MAX: usize = 2;
 
 /// Where a run keeps its own files.
 #[derive(Debug, Clone)]
@@ -269,7 +266,7 @@ impl StepRun {
         }
         let now = self.clock.now();
         let held = held(self.ledger.as_ref(), &self.scope, now).await?;
-        let (sender, receiver) = mpsc::channel(WAITING_BATCHES_MAX);
+        let (sender, receiver) = handover();
         let mut limits = BatchLimits::of(entity);
         if let Some(records_max) = self.batch_records_max {
             limits.records_max = records_max.clamp(1, limits.records_max);

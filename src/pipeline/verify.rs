@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use super::compare::{self, Difference};
 use super::diff::Diff;
+use super::handover::handover;
 use super::prepare::Preparation;
 use super::reading::Reading;
 use super::retry::RetryPolicy;
@@ -115,7 +115,7 @@ pub async fn verify(
             samples: Vec::new(),
             mark: None,
         };
-        let (sender, mut receiver) = mpsc::channel(2);
+        let (sender, mut receiver) = handover();
         let preparing = tokio::spawn(preparation.prepare(sender));
         let mut found = VerifiedStep {
             name,
@@ -142,7 +142,7 @@ pub async fn verify(
         while more || !pages.is_empty() {
             tokio::select! {
                 Some((batch, read)) = pages.next(), if !pages.is_empty() => found.add(&batch, read),
-                next = receiver.recv(), if more && pages.len() < PAGES_IN_FLIGHT_MAX => match next {
+                next = receiver.next(), if more && pages.len() < PAGES_IN_FLIGHT_MAX => match next {
                     Some(batch) => pages.push(reader.read(batch)),
                     None => more = false,
                 },
