@@ -14,8 +14,12 @@ use crate::ledger::segment::{SegmentBuilder, State, unpack, unpack_segment};
 use crate::ledger::{Compacted, Compaction, Index, LedgerError, Scope};
 use crate::record::Fingerprint;
 
-/// Number of batches from which merging is worth it: reading them takes longer than their records.
-const BATCHES_WORTH: i64 = 20_000;
+/// Number of batches below which merging is not worth it, however small they are.
+const BATCHES_FREE: i64 = 20_000;
+
+/// Mean number of records of a batch from which merging is not worth it: its own row then takes little space and time
+/// beside them. Many runs with few changes each make small batches, an import makes large ones.
+const RECORDS_LARGE: i64 = 20;
 
 /// Number of superseded records below which their share does not matter.
 const GARBAGE_FREE: i64 = 10_000;
@@ -73,9 +77,8 @@ impl Writer {
         .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.database.error(error))?;
-        let garbage = known.is_some_and(|known| known > 0 && records - GARBAGE_FREE > 2 * known as i64);
         let worth = match when {
-            Compaction::WhenWorthIt => batches > BATCHES_WORTH || garbage,
+            Compaction::WhenWorthIt => is_worth_it(batches, records, known),
             Compaction::Now => batches > 0,
         };
         if !worth {
@@ -85,6 +88,8 @@ impl Writer {
         let mut place = 0u32;
         self.replay(scope, limit, segment_last, |_, records| {
             place += 1;
+            let records: Vec<_> = records.collect();
+            latest.approach(records.iter().map(|(hash, ..)| *hash));
             for (hash, fingerprint, state) in records {
                 match state {
                     State::Accepted => latest.put(hash, fingerprint, place),
@@ -101,6 +106,8 @@ impl Writer {
         self.replay(scope, limit, segment_last, |batch, records| {
             place += 1;
             segment.begin_batch(batch);
+            let records: Vec<_> = records.collect();
+            latest.approach(records.iter().map(|(hash, ..)| *hash));
             for (hash, fingerprint, state) in records {
                 if state == State::Accepted && latest.place(hash) == Some(place) {
                     segment.push(hash, fingerprint);
@@ -215,5 +222,28 @@ impl Writer {
             .await
             .map(drop)
             .map_err(|error| self.database.error(error))
+    }
+}
+
+/// Whether merging gains more than it costs: there are many small batches, or most records have been superseded since.
+fn is_worth_it(batches: i64, records: i64, known: Option<usize>) -> bool {
+    let small = batches > BATCHES_FREE && records < batches * RECORDS_LARGE;
+    let garbage = known.is_some_and(|known| known > 0 && records - GARBAGE_FREE > 2 * known as i64);
+    small || garbage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_small_batches_and_much_garbage_are_worth_merging_but_not_an_import() {
+        assert!(!is_worth_it(10_000, 1_000_000, Some(1_000_000)), "a million usage records, imported");
+        assert!(!is_worth_it(100_000, 10_000_000, Some(10_000_000)), "ten millions");
+        assert!(!is_worth_it(20_000, 20_000, Some(15_000)), "small batches, but not many");
+        assert!(is_worth_it(20_001, 300_000, Some(250_000)), "years of small changes");
+        assert!(is_worth_it(30_000, 3_000_000, Some(1_000_000)), "every record was delivered three times");
+        assert!(!is_worth_it(8, 9_000, Some(1_000)), "little garbage, whatever its share");
+        assert!(!is_worth_it(10_000, 1_000_000, None), "the index was never loaded");
     }
 }

@@ -227,18 +227,13 @@ impl Writer {
         self.wait_for_disk(!opens.is_empty()).await?;
         // Each call of the connection is a way to its thread and back, so a usual group is one call.
         let mut script = Script::default();
-        if opens.iter().all(|(_, _, scope, _, _)| self.scopes.contains_key(scope)) {
+        if tasks.is_empty()
+            && opens.iter().all(|(_, _, scope, _, _)| self.scopes.contains_key(scope))
+            && settles.iter().all(|(_, batch, verdict, _)| self.closes_at_once(*batch, verdict))
+        {
             script.sql.push_str("BEGIN IMMEDIATE;");
         } else {
             self.database.run(&mut self.connection, "BEGIN IMMEDIATE").await?;
-        }
-        for (at, opened) in opens_at.into_iter().zip(self.open_batches(opens, &mut script).await?) {
-            if let Due::Opened(_, ids) = &mut due[at] {
-                *ids = opened;
-            }
-        }
-        if !tasks.is_empty() || !settles.iter().all(|(_, batch, verdict, _)| self.closes_at_once(*batch, verdict)) {
-            self.execute(std::mem::take(&mut script)).await?;
         }
         for (at, batch, task) in tasks {
             let result = self.write_task(batch, task).await?;
@@ -250,6 +245,13 @@ impl Writer {
             due[at].set(result);
         }
         self.settle_accepted(&accepted, &mut script);
+        // Last, and so into the pages that the keys of settled batches give back: those are then not overwritten twice. None
+        // of the others is about a batch of this group, whose id nobody knows yet.
+        for (at, opened) in opens_at.into_iter().zip(self.open_batches(opens, &mut script).await?) {
+            if let Due::Opened(_, ids) = &mut due[at] {
+                *ids = opened;
+            }
+        }
         script.sql.push_str("COMMIT");
         self.execute(script).await
     }
