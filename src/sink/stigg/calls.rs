@@ -53,6 +53,10 @@ impl Calls {
             }
             Entity::Subscription => Ok(Submission::Started { task: decode(&answer, operation)? }),
             Entity::Usage => {
+                // An answer for every record is an answer to each, whatever ids it uses.
+                if decode::<wire::MeasurementCount>(&answer, operation)?.0 == batch.items.len() {
+                    return Ok(Submission::applied());
+                }
                 let taken: Vec<wire::UsageKey<'_>> = decode(&answer, operation)?;
                 Ok(match_usage(batch, &taken))
             }
@@ -267,12 +271,8 @@ pub(super) fn measurements(answer: &HttpAnswer) -> Result<Vec<Measurement>, Sink
     Ok(measured.into_iter().map(Into::into).collect())
 }
 
-/// Joins what the answer names with the batch's items: by position where the keys agree (that the order is kept is not
-/// documented), else by key. An answer for every record is an answer to each, whatever ids it uses.
+/// Joins what the answer names with the batch's items, by key: that the order is kept is not documented.
 fn match_usage(batch: &Batch, taken: &[wire::UsageKey<'_>]) -> Submission {
-    if taken.len() == batch.items.len() {
-        return Submission::applied();
-    }
     let taken: HashSet<(&str, &str, &str)> = taken.iter().map(wire::UsageKey::parts).collect();
     let is_left_out = |index: &usize| !taken.contains(&parts(batch.key_of(&batch.items[*index])));
     Submission::Applied { unanswered: (0..batch.items.len()).filter(is_left_out).collect() }

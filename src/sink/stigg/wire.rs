@@ -1,9 +1,10 @@
 //! The shapes of the API's answers, and their way into our words.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{Error, IgnoredAny};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -136,6 +137,61 @@ impl Task {
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// How many measurements an answer lists: all that an import asks of one that leaves nothing out.
+pub(super) struct MeasurementCount(pub usize);
+
+impl<'de> Deserialize<'de> for MeasurementCount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = MeasurementCount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of measurements")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<MeasurementCount, A::Error> {
+                let mut count = 0;
+                while let Some(OfCustomer) = list.next_element()? {
+                    count += 1;
+                }
+                Ok(MeasurementCount(count))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// A measurement, of which only is looked at that it names a customer.
+struct OfCustomer;
+
+impl<'de> Deserialize<'de> for OfCustomer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = OfCustomer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a measurement")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<OfCustomer, A::Error> {
+                let mut named = false;
+                while let Some(Text(name)) = fields.next_key()? {
+                    if name == "customerId" {
+                        fields.next_value::<Text<'de>>()?;
+                        named = true;
+                    } else {
+                        fields.next_value::<IgnoredAny>()?;
+                    }
+                }
+                if named { Ok(OfCustomer) } else { Err(A::Error::missing_field("customerId")) }
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
 
 /// What an import needs of a measurement: which record it answers.
 #[derive(Deserialize)]
