@@ -47,6 +47,7 @@ pub mod ledger;
 pub mod mapping;
 pub mod pipeline;
 pub mod problem;
+pub mod provider;
 pub mod record;
 pub mod sandbox;
 pub mod sink;

@@ -15,15 +15,16 @@ const RULES: &[(&str, &[&str])] = &[
     ("source", &["record", "entity", "clock", "problem"]),
     ("mapping", &["record", "entity", "clock", "problem", "document"]),
     ("sink", &["http", "batch", "record", "entity", "clock", "problem"]),
+    ("provider", &["http", "clock"]),
     ("ledger", &["batch", "record", "entity", "clock", "problem"]),
     ("sandbox", &[]),
-    ("pipeline", &["source", "mapping", "batch", "sink", "ledger", "record", "entity", "clock", "problem"]),
+    ("pipeline", &["source", "mapping", "batch", "sink", "ledger", "provider", "record", "entity", "clock", "problem"]),
     ("config", &["document", "source", "mapping", "sink", "pipeline", "record", "entity", "clock", "problem"]),
     (
         "cli",
         &[
-            "config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "batch", "record", "entity",
-            "clock", "problem",
+            "config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "provider", "batch", "record",
+            "entity", "clock", "problem",
         ],
     ),
 ];
