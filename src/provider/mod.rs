@@ -3,13 +3,14 @@
 //! A [`Provider`] reads one original and cancels one original, and says what is true afterwards. When to do which, and
 //! how often, is the pipeline's work; it decides from the [`ProviderError`] variant alone.
 //!
-//! [`MemoryProvider`] is the twin for tests, with faults on demand.
+//! [`stripe::StripeProvider`] is Stripe, [`MemoryProvider`] the twin for tests, with faults on demand.
 
 pub mod conformance;
 mod error;
 mod memory;
 mod name;
 mod original;
+pub mod stripe;
 
 use futures::future::BoxFuture;
 

@@ -1,29 +1,16 @@
 //! Rate budgets: one per operation. Nothing leaves without a permit.
 //!
 //! The pace is 0.99 of the published rate with a burst of 1, the one policy that no common limiter refuses (fixed and
-//! sliding windows, token buckets of any size). A waiter sleeps to the exact instant; the calculation is governor's
-//! GCRA on a clock of our own, so that tests which pause tokio's time own this one too.
+//! sliding windows, token buckets of any size).
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::Quota;
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::operation::Operation;
-
-/// The part of a published rate that is used. One request in a hundred is the room for answers that travel faster
-/// than others, so that requests which left evenly arrive bunched.
-pub const SHARE_OF_RATE: f64 = 0.99;
-
-/// How far back a permit may be dated, to make up for a timer that fired late (tokio's has a grain of 1 ms).
-const LATENESS: Duration = Duration::from_millis(5);
+use crate::pacer::Pacer;
+pub use crate::pacer::SHARE_OF_RATE;
 
 /// The rate of an operation's budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,19 +124,19 @@ impl Budgets {
 
     /// Waits for the operation's next free moment, in order of asking. Dropping the future spends nothing.
     pub async fn acquire(&self, operation: Operation) -> Permit {
-        self.of(operation).acquire().await;
+        self.of(operation).pacer.acquire().await;
         Permit { operation }
     }
 
     /// Pauses the operation's whole budget for `pause` from now: the API asked for it. Pauses don't add up: the latest
     /// end counts, so that many answers of one moment make one pause.
     pub fn pause(&self, operation: Operation, pause: Duration) {
-        self.of(operation).pause(pause);
+        self.of(operation).pacer.pause(pause);
     }
 
     /// Permits spent so far.
     pub fn spent(&self, operation: Operation) -> u64 {
-        self.of(operation).spent.load(Ordering::Relaxed)
+        self.of(operation).pacer.spent()
     }
 
     /// Requests a minute that the budget is counted against, or `None` without limit.
@@ -177,109 +164,15 @@ impl Budgets {
     }
 }
 
-type Limiter = governor::RateLimiter<NotKeyed, InMemoryState, PacingClock, NoOpMiddleware<Nanos>>;
-
 #[derive(Debug)]
 struct Budget {
     per_minute: Option<f64>,
-    pacer: Option<Pacer>,
-    paused_until: Mutex<Option<Instant>>,
-    spent: AtomicU64,
-}
-
-struct Pacer {
-    limiter: Limiter,
-    clock: PacingClock,
-    origin: Instant,
-    /// Held while waiting: tokio's mutex is fair, so permits go out in the order of asking.
-    turn: tokio::sync::Mutex<()>,
-}
-
-impl std::fmt::Debug for Pacer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pacer")
-    }
+    pacer: Pacer,
 }
 
 impl Budget {
     fn new(per_minute: Option<f64>, burst: NonZeroU32) -> Self {
-        let pacer = per_minute.and_then(|per_minute| {
-            let interval = Duration::from_secs_f64((60.0 / (per_minute * SHARE_OF_RATE)).min(3600.0));
-            // No quota has an interval of nothing: more than a request each nanosecond is no limit.
-            let quota = Quota::with_period(interval)?.allow_burst(burst);
-            let clock = PacingClock::default();
-            let limiter = Limiter::direct_with_clock(quota, clock.clone());
-            Some(Pacer { limiter, clock, origin: Instant::now(), turn: tokio::sync::Mutex::new(()) })
-        });
-        Self { per_minute, pacer, paused_until: Mutex::new(None), spent: AtomicU64::new(0) }
-    }
-
-    async fn acquire(&self) {
-        match &self.pacer {
-            Some(pacer) => {
-                let _turn = pacer.turn.lock().await;
-                loop {
-                    self.pause_over().await;
-                    let Err(next) = pacer.check() else { break };
-                    // A pause may begin while this sleeps: it is looked for again.
-                    sleep_until(next).await;
-                }
-            }
-            None => self.pause_over().await,
-        }
-        self.spent.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn pause(&self, pause: Duration) {
-        let Some(until) = Instant::now().checked_add(pause) else { return };
-        let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *paused_until = Some(paused_until.map_or(until, |earlier| earlier.max(until)));
-    }
-
-    async fn pause_over(&self) {
-        loop {
-            let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-            match paused_until {
-                Some(until) if until > Instant::now() => sleep_until(until).await,
-                _ => return,
-            }
-        }
-    }
-}
-
-impl Pacer {
-    /// Takes the next moment, or says when it is.
-    fn check(&self) -> Result<(), Instant> {
-        // Governor would count the next interval from the moment of waking, and lose each time what the timer was
-        // late. So it is asked for a little earlier, and if the moment has come since, for the moment itself.
-        let now = Instant::now().duration_since(self.origin);
-        self.clock.set(now.saturating_sub(LATENESS));
-        let Err(early) = self.limiter.check() else { return Ok(()) };
-        let due = Duration::from_nanos(early.earliest_possible().as_u64());
-        if due > now {
-            return Err(self.origin + due);
-        }
-        self.clock.set(due);
-        self.limiter.check().map_err(|later| self.origin + Duration::from_nanos(later.earliest_possible().as_u64()))
-    }
-}
-
-/// The moment for which governor is asked, in nanoseconds since the pacer was made.
-#[derive(Debug, Clone, Default)]
-struct PacingClock(Arc<AtomicU64>);
-
-impl PacingClock {
-    fn set(&self, since_origin: Duration) {
-        // 584 years of nanoseconds fit.
-        self.0.store(u64::try_from(since_origin.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-}
-
-impl Clock for PacingClock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        Nanos::new(self.0.load(Ordering::Relaxed))
+        Self { per_minute, pacer: Pacer::new(per_minute, burst) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::code::ErrorCode;
+pub(super) use crate::http::one_line as bounded;
 
 /// Most characters kept of a message of the API.
 pub const MESSAGE_CHARS_MAX: usize = 500;
@@ -281,32 +282,5 @@ impl SinkError {
 
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self::Malformed { message: message.into() }
-    }
-}
-
-/// `text` in one line of at most `chars_max` characters. Control characters become blanks: what a server says must not
-/// reach a terminal as a command.
-pub(super) fn bounded(text: &str, chars_max: usize) -> String {
-    let mut kept = String::with_capacity(text.len().min(chars_max));
-    let mut chars = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    kept.extend(chars.by_ref().take(chars_max));
-    if chars.next().is_some() {
-        kept.pop();
-        kept.push('…');
-    }
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_is_one_bounded_line() {
-        assert_eq!(bounded(" a\nb\u{1b}[31m ", 500), "a b [31m");
-        let long = bounded(&"ß".repeat(900), MESSAGE_CHARS_MAX);
-        assert_eq!(long.chars().count(), MESSAGE_CHARS_MAX);
-        assert!(long.ends_with('…'));
-        assert_eq!(bounded(&"x".repeat(500), MESSAGE_CHARS_MAX), "x".repeat(500));
     }
 }

@@ -1,0 +1,158 @@
+//! Paces calls to a server: evenly, in the order of asking, and held back while the server asks for a pause.
+//!
+//! A waiter sleeps to the exact instant; the calculation is governor's GCRA on a clock of our own, so that tests which
+//! pause tokio's time own this one too.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::Quota;
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use tokio::time::{Instant, sleep_until};
+
+/// The part of a published rate that is used. One request in a hundred is the room for answers that travel faster
+/// than others, so that requests which left evenly arrive bunched.
+pub const SHARE_OF_RATE: f64 = 0.99;
+
+/// How far back a permit may be dated, to make up for a timer that fired late (tokio's has a grain of 1 ms).
+const LATENESS: Duration = Duration::from_millis(5);
+
+/// Lets calls through at a rate.
+#[derive(Debug)]
+pub struct Pacer {
+    cells: Option<Cells>,
+    paused_until: Mutex<Option<Instant>>,
+    spent: AtomicU64,
+}
+
+type Limiter = governor::RateLimiter<NotKeyed, InMemoryState, PacingClock, NoOpMiddleware<Nanos>>;
+
+struct Cells {
+    limiter: Limiter,
+    clock: PacingClock,
+    origin: Instant,
+    /// Held while waiting: tokio's mutex is fair, so permits go out in the order of asking.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Cells {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cells")
+    }
+}
+
+impl Pacer {
+    /// Paces to [`SHARE_OF_RATE`] of `per_minute` calls a minute, or not at all; `burst` calls may leave at once after a
+    /// time of rest.
+    pub fn new(per_minute: Option<f64>, burst: NonZeroU32) -> Self {
+        let cells = per_minute.and_then(|per_minute| {
+            let interval = Duration::from_secs_f64((60.0 / (per_minute * SHARE_OF_RATE)).min(3600.0));
+            // No quota has an interval of nothing: more than a request each nanosecond is no limit.
+            let quota = Quota::with_period(interval)?.allow_burst(burst);
+            let clock = PacingClock::default();
+            let limiter = Limiter::direct_with_clock(quota, clock.clone());
+            Some(Cells { limiter, clock, origin: Instant::now(), turn: tokio::sync::Mutex::new(()) })
+        });
+        Self { cells, paused_until: Mutex::new(None), spent: AtomicU64::new(0) }
+    }
+
+    /// Waits for the next free moment, in order of asking. Dropping the future spends nothing.
+    pub async fn acquire(&self) {
+        match &self.cells {
+            Some(cells) => {
+                let _turn = cells.turn.lock().await;
+                loop {
+                    self.pause_over().await;
+                    let Err(next) = cells.check() else { break };
+                    // A pause may begin while this sleeps: it is looked for again.
+                    sleep_until(next).await;
+                }
+            }
+            None => self.pause_over().await,
+        }
+        self.spent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Holds all calls back for `pause` from now: the server asked for it. Pauses don't add up: the latest end counts,
+    /// so that many answers of one moment make one pause.
+    pub fn pause(&self, pause: Duration) {
+        let Some(until) = Instant::now().checked_add(pause) else { return };
+        let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused_until = Some(paused_until.map_or(until, |earlier| earlier.max(until)));
+    }
+
+    /// Calls let through so far.
+    pub fn spent(&self) -> u64 {
+        self.spent.load(Ordering::Relaxed)
+    }
+
+    async fn pause_over(&self) {
+        loop {
+            let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+            match paused_until {
+                Some(until) if until > Instant::now() => sleep_until(until).await,
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Cells {
+    /// Takes the next moment, or says when it is.
+    fn check(&self) -> Result<(), Instant> {
+        // Governor would count the next interval from the moment of waking, and lose each time what the timer was
+        // late. So it is asked for a little earlier, and if the moment has come since, for the moment itself.
+        let now = Instant::now().duration_since(self.origin);
+        self.clock.set(now.saturating_sub(LATENESS));
+        let Err(early) = self.limiter.check() else { return Ok(()) };
+        let due = Duration::from_nanos(early.earliest_possible().as_u64());
+        if due > now {
+            return Err(self.origin + due);
+        }
+        self.clock.set(due);
+        self.limiter.check().map_err(|later| self.origin + Duration::from_nanos(later.earliest_possible().as_u64()))
+    }
+}
+
+/// The moment for which governor is asked, in nanoseconds since the pacer was made.
+#[derive(Debug, Clone, Default)]
+struct PacingClock(Arc<AtomicU64>);
+
+impl PacingClock {
+    fn set(&self, since_origin: Duration) {
+        // 584 years of nanoseconds fit.
+        self.0.store(u64::try_from(since_origin.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Clock for PacingClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_leave_evenly_and_a_pause_holds_all_of_them_back() {
+        let pacer = Pacer::new(Some(60.0 / SHARE_OF_RATE), NonZeroU32::MIN);
+        let start = Instant::now();
+        pacer.acquire().await;
+        pacer.acquire().await;
+        assert_eq!(start.elapsed().as_millis(), 1_000);
+        pacer.pause(Duration::from_secs(7));
+        pacer.pause(Duration::from_secs(2));
+        pacer.acquire().await;
+        assert_eq!(start.elapsed().as_millis(), 8_000);
+        assert_eq!(pacer.spent(), 3);
+    }
+}
