@@ -463,6 +463,9 @@ pub struct SandboxArgs {
     /// Keep the data in this file: read at start if it is there, written at the end
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    /// What the account at Stripe holds (JSON), the billing system to move away from; without it nothing
+    #[arg(long, value_name = "FILE")]
+    pub stripe: Option<PathBuf>,
     /// Multiply the published rate limits
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive)]
     pub rate_scale: f64,

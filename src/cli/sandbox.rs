@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use super::args::{SandboxArgs, Talk};
 use super::exit::{Exit, Failure};
 use super::{out, out_json, say};
-use crate::sandbox::{Catalog, Sandbox, Settings, Snapshot};
+use crate::sandbox::{Catalog, Sandbox, Settings, Snapshot, StripeSnapshot};
 
 /// Runs until it is interrupted.
 pub(super) async fn main(args: SandboxArgs, talk: &Talk) -> Result<Exit, Failure> {
@@ -32,14 +32,18 @@ pub(super) async fn main(args: SandboxArgs, talk: &Talk) -> Result<Exit, Failure
     if let Some(path) = args.data.as_ref().filter(|path| path.exists()) {
         sandbox.load(&read_json::<Snapshot>(path)?);
     }
+    if let Some(path) = &args.stripe {
+        sandbox.stripe().load(read_json::<StripeSnapshot>(path)?);
+    }
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], args.port));
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| Failure::of(Exit::Arguments, &error).hint("choose another --port, or 0 for a free one"))?;
     let address = listener.local_addr().map_err(|error| Failure::of(Exit::Bug, &error))?;
     let url = format!("http://{address}/graphql");
+    let stripe_url = format!("http://{address}/stripe");
     if talk.json() {
-        out_json(&serde_json::json!({ "url": url }))?;
+        out_json(&serde_json::json!({ "url": url, "stripe_url": stripe_url }))?;
     } else {
         out(&format!("{url}\n"));
     }

@@ -11,6 +11,7 @@ use super::limits::Limits;
 use super::settings::Settings;
 use super::stats::Counters;
 use super::store::Store;
+use super::stripe::StripeAccount;
 use super::unknowns::Unknowns;
 use super::wire::scalars::Uuid;
 use super::wire::view::View;
@@ -32,6 +33,7 @@ pub(crate) struct Environment {
     pub faults: Mutex<FaultBox>,
     pub counters: Mutex<Counters>,
     jitter: Mutex<fastrand::Rng>,
+    pub stripe: StripeAccount,
 }
 
 /// Locks. A panic elsewhere leaves counts and records that are whole, so a poisoned lock is taken as it is.
@@ -54,7 +56,9 @@ impl Environment {
             ..Store::default()
         };
         let limits = Limits::new(settings.rate_scale, settings.limiter, settings.unknowns.rate_limit_by, start);
+        let stripe = StripeAccount::new(settings.rate_scale, settings.faults.clone(), settings.seed);
         Self {
+            stripe,
             id,
             name: settings.environment,
             unknowns: settings.unknowns,

@@ -21,6 +21,7 @@ mod settings;
 mod snapshot;
 mod stats;
 mod store;
+mod stripe;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -48,6 +49,9 @@ pub use self::stats::{KeyStats, OperationStats, Stats};
 pub use self::store::content::{Cancelled, CustomerContent, SubscriptionContent, Trial};
 pub use self::store::events::{EventContent, EventKey};
 pub use self::store::tasks::Pace;
+pub use self::stripe::{
+    StripeAccount, StripeCustomer, StripeInvoiceItem, StripeItem, StripeRequest, StripeSnapshot, StripeSubscription,
+};
 pub use self::text::SettingError;
 pub use self::unknowns::*;
 pub use self::wire::enums::*;
@@ -118,7 +122,18 @@ impl Sandbox {
         gate::answer(&self.environment, &self.schema, request).await
     }
 
-    /// Serves `POST /graphql` and `GET /healthz` on `listener` until `shutdown` is done. Cut connections are reset,
+    /// The old billing system beside it: an account at Stripe, empty at first.
+    pub fn stripe(&self) -> &StripeAccount {
+        &self.environment.stripe
+    }
+
+    /// Answers a request to Stripe in process, as [`Self::handle`] does.
+    pub async fn handle_stripe(&self, request: StripeRequest) -> Reply {
+        let now_s = self.environment.now_ms().div_euclid(1000);
+        self.environment.stripe.handle(request, now_s).await
+    }
+
+    /// Serves `POST /graphql`, `GET /healthz` and Stripe under `/stripe` on `listener` until `shutdown` is done. Cut connections are reset,
     /// truncated bodies end in the middle, and silence lasts until the client or the server goes.
     ///
     /// # Errors

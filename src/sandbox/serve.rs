@@ -13,15 +13,15 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{Reply, Request, Sandbox};
+use super::{Reply, Request, Sandbox, StripeRequest};
 
 /// Time that the first half of a truncated body gets to leave, before the connection breaks.
 const TRUNCATED_FLUSH: Duration = Duration::from_millis(20);
@@ -124,6 +124,7 @@ pub(super) async fn serve(
     let (end, ending) = watch::channel(false);
     let router = Router::new()
         .route("/graphql", post(graphql))
+        .route("/stripe/{*path}", any(stripe))
         .route("/healthz", get(|| async { "ok" }))
         .with_state(Served { sandbox, ending });
     let service = router.into_make_service_with_connect_info::<Scissors>();
@@ -150,7 +151,36 @@ async fn graphql(
     // The work goes on when the client goes: a request that has arrived is done.
     let sandbox = served.sandbox.clone();
     let work = tokio::spawn(async move { sandbox.handle(request).await });
-    match work.await.unwrap_or(Reply::Reset) {
+    on_the_wire(work.await.unwrap_or(Reply::Reset), &mut served, &scissors).await
+}
+
+async fn stripe(
+    State(mut served): State<Served>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let Ok(body) = to_bytes(body, served.sandbox.body_bytes_max()).await else {
+        return response(StatusCode::PAYLOAD_TOO_LARGE.as_u16(), &[], Body::empty());
+    };
+    let request = StripeRequest {
+        method: method.to_string(),
+        path: uri.path().trim_start_matches("/stripe").to_owned(),
+        query: uri.query().unwrap_or_default().to_owned(),
+        authorization: header("authorization"),
+        version: header("stripe-version"),
+        body,
+    };
+    let sandbox = served.sandbox.clone();
+    let work = tokio::spawn(async move { sandbox.handle_stripe(request).await });
+    on_the_wire(work.await.unwrap_or(Reply::Reset), &mut served, &scissors).await
+}
+
+async fn on_the_wire(reply: Reply, served: &mut Served, scissors: &Scissors) -> Response {
+    match reply {
         Reply::Answer { status, headers, body } => response(status, &headers, Body::from(body)),
         Reply::Truncated { status, headers, body } => response(status, &headers, truncated(body)),
         Reply::Reset => {

@@ -13,3 +13,4 @@ mod pipeline;
 mod program;
 mod samples;
 mod sql;
+mod stripe;
