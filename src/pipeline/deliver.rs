@@ -31,8 +31,8 @@ const POISON_TRIES: u32 = 3;
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Batches that may be written and not yet settled, whatever is in flight: asynchronous imports are followed while others
-/// are sent.
-const UNSETTLED_BATCHES: usize = 64;
+/// are sent, and each batch waits for two of the ledger's commits, which at 64 were what a fast target waited for.
+const UNSETTLED_BATCHES: usize = 160;
 
 /// Where more than that may be in flight, batches that are written while they wait for their slot.
 const WAITING_FOR_SLOT: usize = 16;

@@ -566,10 +566,10 @@ fn a_disk_that_fills_up_ends_the_run_and_nothing_is_lost() {
     assert_ran!(&ran, @r#"
     exit 8
     --- stdout
-    step        rows  records  accepted  unchanged  rejected  open time
-    customers  1,536    1,536         0          0       768   768 [DURATION]
+    step        rows  records  accepted  unchanged  rejected   open time
+    customers  2,048    2,048         0          0     1,024  1,024 [DURATION]
 
-    every record is accounted for: 1,536 = 768 rejected + 768 open
+    every record is accounted for: 2,048 = 1,024 rejected + 1,024 open
 
     --- stderr
     [TIME]  WARN the last rejects could not be written path=.stigg-import/rejects/1-customers.jsonl error=File too large (os error 27)
