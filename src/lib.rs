@@ -53,4 +53,5 @@ pub mod record;
 pub mod sandbox;
 pub mod sink;
 pub mod source;
+pub mod spreadsheet;
 pub mod stripe;

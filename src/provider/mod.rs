@@ -3,10 +3,12 @@
 //! A [`Provider`] reads one original and cancels one original, and says what is true afterwards. When to do which, and
 //! how often, is the pipeline's work; it decides from the [`ProviderError`] variant alone.
 //!
-//! [`stripe::StripeProvider`] is Stripe, [`MemoryProvider`] the twin for tests, with faults on demand.
+//! [`stripe::StripeProvider`] is Stripe, [`MemoryProvider`] the twin for tests, with faults on demand. Where this program
+//! can't call, [`file`](mod@file) lists the originals for people, and takes the list back.
 
 pub mod conformance;
 mod error;
+pub mod file;
 mod memory;
 mod name;
 mod original;

@@ -1,10 +1,10 @@
 //! Rejects as CSV, for a person to correct in a spreadsheet and to run again.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
 use super::{Reader, RejectsError, Why};
+pub use crate::spreadsheet::{neutralise, restore};
 
 /// The columns that an export adds after the source's own: place, field, value, reason, and the
 /// cells that a row had too many (only where one had). None of them is a name that a source gives to columns of its own:
@@ -30,27 +30,6 @@ pub struct Exported {
 /// and their presence says that the cells are to be [restored](restore).
 pub fn is_our_column(name: &str) -> bool {
     OUR_COLUMNS.contains(&name)
-}
-
-/// Makes a cell safe to be opened in a spreadsheet: one that it would run gets a `'` before it.
-///
-/// Such a cell begins with one of `= + - @`, their full-width forms, or a tab, CR or LF, perhaps
-/// after some `'`. [`restore`] gives back exactly what it was.
-/// Source: OWASP, "CSV Injection", 2026.
-pub fn neutralise(cell: &str) -> Cow<'_, str> {
-    if runs_in_a_spreadsheet(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
-}
-
-/// The inverse of [`neutralise`]. Other cells are as they are.
-pub fn restore(cell: &str) -> &str {
-    match cell.strip_prefix('\'') {
-        Some(rest) if runs_in_a_spreadsheet(rest) => rest,
-        _ => cell,
-    }
-}
-
-fn runs_in_a_spreadsheet(cell: &str) -> bool {
-    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
 /// Writes the rows of a rejects file as CSV: the source's columns, then [`OUR_COLUMNS`].
