@@ -82,6 +82,11 @@ impl<'t> Document<'t> {
         self.problems.push(Problem::at(self.name, self.text, span, message).hint(hint));
     }
 
+    /// Notes a problem with a hint, where a secret stands: nothing of it is shown.
+    pub fn secret(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Problem::at(self.name, self.text, span, message).concealed().hint(hint));
+    }
+
     /// Refuses keys that mean nothing here.
     pub fn known_keys(&mut self, table: &DeTable<'_>, known: &[&str], what: &str) {
         for key in table.keys() {

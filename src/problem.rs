@@ -42,6 +42,14 @@ impl Problem {
         }
     }
 
+    /// Shows nothing of the line from the place on: a secret stands there.
+    #[must_use]
+    pub fn concealed(mut self) -> Self {
+        self.excerpt = self.excerpt.chars().take(self.column - 1).chain("***".chars()).collect();
+        self.width = 3;
+        self
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -135,6 +143,14 @@ mod tests {
             problem.to_string(),
             "m.toml:2:10: no column `Custmer ID`\n  2 | planId = \"Custmer ID\"\n    |          ^^^^^^^^^^^^\n  hint: did you mean `Customer ID`?"
         );
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let text = "a = 1\nb = { url = \"s3cret\", c = \"s3cret too\" }\n";
+        let at = text.find("\"s3cret").expect("it is there");
+        let problem = Problem::at("m.toml", text, at..at + 8, "no secrets here").concealed();
+        assert_eq!(problem.to_string(), "m.toml:2:13: no secrets here\n  2 | b = { url = ***\n    |             ^^^");
     }
 
     #[test]

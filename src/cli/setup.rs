@@ -80,6 +80,10 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 pub(super) async fn open(steps: &[StepSpec]) -> Result<Vec<OpenStep>, Failure> {
     open_steps(steps, &SystemClock).await.map_err(|error| match &error {
         OpenStepError::Source { source, .. } => {
+            if source.is_credentials() {
+                let hint = "check the key in STRIPE_API_KEY and its right to read the list; nothing was sent";
+                return Failure::of(Exit::Credentials, &error).hint(hint);
+            }
             let exit = if source.before_reading() { Exit::Config } else { Exit::Source };
             Failure::of(exit, &error).hint("nothing was sent; mend the source and run the same command again")
         }

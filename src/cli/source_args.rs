@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::setup;
-use crate::config::{self, SqlFault, SqlWritten};
+use crate::config::{self, SqlFault, SqlWritten, StripeFault, StripeWritten};
 use crate::mapping::{self, MappingFile};
 use crate::pipeline::{SourceSpec, StepSpec};
 use crate::source::JsonOptions;
@@ -86,6 +86,15 @@ pub struct MappedSource {
     #[arg(long, value_name = "FILE", requires = "mapping")]
     pub sqlite: Option<String>,
 
+    /// A list of Stripe's API: subscriptions or customers; the key is read from STRIPE_API_KEY
+    // Not an enum of clap's: its message would show a key that was written here.
+    #[arg(long, value_name = "LIST", requires = "mapping", hide_possible_values = true)]
+    pub stripe: Option<String>,
+
+    /// Where Stripe's API is [default: https://api.stripe.com]
+    #[arg(long, value_name = "URL", requires = "stripe")]
+    pub stripe_url: Option<String>,
+
     /// The query whose rows are read from the database
     // One from a file may begin with a comment, which looks like an option.
     #[arg(long, value_name = "SQL", conflicts_with = "table", allow_hyphen_values = true)]
@@ -109,6 +118,7 @@ enum Named<'a> {
     Csv,
     Json(Vec<&'a str>),
     Sql { kind: &'static str, url: &'a str },
+    Stripe { list: &'a str },
 }
 
 impl MappedSource {
@@ -145,6 +155,7 @@ impl MappedSource {
                 },
             },
             Named::Sql { kind, url } => self.sql(kind, url, &mapping)?,
+            Named::Stripe { list } => self.stripe(list)?,
         };
         Ok(Some((StepSpec { name: setup::step_name(mapping.entity()), mapping, source }, arguments)))
     }
@@ -185,6 +196,9 @@ impl MappedSource {
                 named.push((kind, Named::Sql { kind, url }));
             }
         }
+        if let Some(list) = &self.stripe {
+            named.push(("stripe", Named::Stripe { list }));
+        }
         if named.len() > 1 {
             let words: Vec<String> = named.iter().map(|(word, _)| format!("--{word}")).collect();
             let message = format!("{} are different sources, and a mapping has one", words.join(" and "));
@@ -193,13 +207,14 @@ impl MappedSource {
         }
         let Some((word, named)) = named.pop() else {
             return Err(Failure::new(Exit::Arguments, "there is a mapping, and no source").hint(format!(
-                "stigg-import {command} --mapping M with --csv F, --json F, or --postgres, --mysql or --sqlite and \
-                 --query or --table"
+                "stigg-import {command} --mapping M with --csv F, --json F, --stripe LIST, or --postgres, --mysql or \
+                 --sqlite and --query or --table"
             )));
         };
         let astray = match &named {
             Named::Csv => self.stray(),
             Named::Json(_) => self.sql_word(),
+            Named::Stripe { .. } => self.stray().or_else(|| self.encoding.is_some().then_some("encoding")),
             Named::Sql { .. } => self.json_word().or_else(|| self.encoding.is_some().then_some("encoding")),
         };
         match astray {
@@ -259,6 +274,23 @@ impl MappedSource {
         })
     }
 
+    fn stripe(&self, list: &str) -> Result<SourceSpec, Failure> {
+        StripeWritten { list, url: self.stripe_url.as_deref() }.read().map_err(|fault| {
+            let (exit, hint) = match &fault {
+                StripeFault::KeyWritten => (
+                    Exit::Arguments,
+                    "put it into STRIPE_API_KEY and say --stripe subscriptions; others can see arguments",
+                ),
+                StripeFault::NoSuchList => (Exit::Arguments, "say --stripe subscriptions or --stripe customers"),
+                StripeFault::Url(_) => (Exit::Arguments, "leave --stripe-url out for Stripe itself"),
+                StripeFault::Key(_) => {
+                    (Exit::Credentials, "put a secret or restricted key into STRIPE_API_KEY; nothing was sent")
+                }
+            };
+            Failure::new(exit, fault.to_string()).hint(hint)
+        })
+    }
+
     /// As a pipeline file would say it, the address as it was written.
     fn arguments(&self, named: &Named<'_>) -> Value {
         let mut source = match named {
@@ -267,6 +299,8 @@ impl MappedSource {
             Named::Json(files) => {
                 json!({ "json": files, "array": self.array, "each": self.each, "encoding": self.encoding })
             }
+            // What is written here was found to be a list's name.
+            Named::Stripe { list } => json!({ "stripe": list, "url": self.stripe_url }),
             Named::Sql { kind, url } => json!({ *kind: url, "query": self.query, "table": self.table, "key": self.key,
                 "changed": self.changed }),
         };

@@ -96,7 +96,7 @@ impl Reader<'_> {
             for secret in ["key", "api_key", "token"] {
                 if let Some((key, _)) = target.get_key_value(secret) {
                     let hint = "put the key into the environment variable STIGG_API_KEY";
-                    self.document.hinted(key.span(), "keys do not belong into a file that is shared", hint);
+                    self.document.secret(key.span(), "keys do not belong into a file that is shared", hint);
                 }
             }
             self.document.known_keys(target, &["url", "key", "api_key", "token"], "`[target]`");
@@ -201,7 +201,7 @@ fn reads_stdin(source: &SourceSpec) -> bool {
         SourceSpec::Csv { inputs, .. } | SourceSpec::Json { inputs, .. } => {
             inputs.iter().any(|input| matches!(input, Input::Stdin))
         }
-        SourceSpec::Sql { .. } => false,
+        SourceSpec::Sql { .. } | SourceSpec::Stripe(_) => false,
     }
 }
 
@@ -247,6 +247,7 @@ mod tests {
     fn all_problems_are_told_at_once_with_their_places() {
         let text = "[target]\nurl = 1\nkey = \"server-secret\"\n[limits]\nreportUsage = 5\n[[step]]\nname = \"a b\"\nmaping = \"x.toml\"\nsource = { csvs = \"a\" }\n";
         let told = problems(text);
+        assert!(!told.contains("server-secret"), "{told}");
         for part in [
             "pipeline.toml:2:7: `url` is a text, not a number",
             "pipeline.toml:3:1: keys do not belong into a file that is shared",

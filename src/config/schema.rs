@@ -109,7 +109,16 @@ fn source() -> Value {
             database("postgres", url),
             database("mysql", url),
             database("mariadb", url),
-            database("sqlite", "the database's file")
+            database("sqlite", "the database's file"),
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["stripe"],
+                "properties": {
+                    "stripe": { "enum": ["customers", "subscriptions"], "description": "a list of Stripe's API; the key comes from the environment variable STRIPE_API_KEY" },
+                    "url": { "type": "string", "format": "uri", "default": "https://api.stripe.com" }
+                }
+            }
         ]
     })
 }

@@ -5,19 +5,21 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::sql_source::{SqlFault, SqlWritten};
+use super::stripe_source::{StripeFault, StripeWritten};
 use crate::document::{Document, Named, Span};
 use crate::mapping::MappingFile;
 use crate::pipeline::SourceSpec;
 use crate::source::{CsvOptions, Input, JsonOptions, Quote};
 
 /// Keys that say which kind of source it is, and the keys that go with each.
-const KINDS: [(&str, &[&str]); 6] = [
+const KINDS: [(&str, &[&str]); 7] = [
     ("csv", &["delimiter", "quote", "encoding"]),
     ("json", &["array", "each", "encoding"]),
     ("postgres", SQL_KEYS),
     ("mysql", SQL_KEYS),
     ("mariadb", SQL_KEYS),
     ("sqlite", SQL_KEYS),
+    ("stripe", &["url"]),
 ];
 
 const SQL_KEYS: &[&str] = &["query", "table", "key", "changed", "changed_margin"];
@@ -54,6 +56,7 @@ pub(super) fn read(
     match *kind {
         "csv" => csv(document, base_dir, table, span, mapping),
         "json" => json(document, base_dir, table),
+        "stripe" => stripe(document, table),
         kind => sql(document, base_dir, table, span, kind, mapping),
     }
 }
@@ -124,7 +127,7 @@ fn sql(
         SqlFault::NoVariable(_) => document.hinted(url.span, fault.to_string(), "set it to the database's URL"),
         SqlFault::Password => {
             let hint = "put the URL into an environment variable and write \"${BILLING_DB_URL}\"";
-            document.hinted(url.span, "passwords do not belong into a file that is shared", hint);
+            document.secret(url.span, "passwords do not belong into a file that is shared", hint);
         }
         SqlFault::NoQuery => {
             let hint = "say query = \"select …\" or table = \"customers\"";
@@ -139,6 +142,28 @@ fn sql(
         SqlFault::MarginNegative => {
             document.problem(span.clone(), "`changed_margin` is a number of seconds, 0 or more");
         }
+    }
+    None
+}
+
+fn stripe(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<SourceSpec> {
+    let list = document.string(table, "stripe")?;
+    let url = document.string(table, "url");
+    let fault = match (StripeWritten { list: &list.text, url: url.as_ref().map(|url| url.text.as_str()) }).read() {
+        Ok(source) => return Some(source),
+        Err(fault) => fault,
+    };
+    match fault {
+        StripeFault::KeyWritten => {
+            document.secret(list.span, fault.to_string(), "put the key into the environment variable STRIPE_API_KEY");
+        }
+        StripeFault::Key(_) => {
+            document.hinted(list.span, fault.to_string(), "put the key into the environment variable STRIPE_API_KEY");
+        }
+        StripeFault::NoSuchList => {
+            document.hinted(list.span, fault.to_string(), "say source = { stripe = \"subscriptions\" }");
+        }
+        StripeFault::Url(_) => document.problem(url.map_or(list.span, |url| url.span), fault.to_string()),
     }
     None
 }

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::entity::Entity;
 use crate::mapping::{self, MappingFile, Plan};
 use crate::problem::Problems;
-use crate::source::{self, CsvOptions, Input, JsonOptions, Rows, SourceError, SqlOptions};
+use crate::source::{self, CsvOptions, Input, JsonOptions, Rows, SourceError, SqlOptions, StripeOptions};
 
 /// What a step reads and how it maps it.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub enum SourceSpec {
         /// Where it is and how it is read.
         options: Box<SqlOptions>,
     },
+    /// A list of Stripe's API. The mapping's columns are names or paths in each object.
+    Stripe(Box<StripeOptions>),
 }
 
 /// A step whose source is open and whose mapping fits its columns.
@@ -144,23 +146,30 @@ pub async fn open_steps(steps: &[StepSpec], clock: &dyn Clock) -> Result<Vec<Ope
     for step in steps {
         let rows = match &step.source {
             SourceSpec::Csv { inputs, options } => source::open_csv(inputs, options).await,
-            SourceSpec::Json { inputs, options } => {
-                let wanted: Vec<String> = step.mapping.columns_used().into_iter().map(|column| column.name).collect();
-                source::open_json(inputs, options, &wanted).await
-            }
+            SourceSpec::Json { inputs, options } => source::open_json(inputs, options, &wanted(&step.mapping)).await,
             SourceSpec::Sql { name, options } => source::open_sql(name, options).await,
+            SourceSpec::Stripe(options) => source::open_stripe(options, &wanted(&step.mapping)).await,
         }
         .map_err(|source| OpenStepError::Source { step: step.name.clone(), source })?;
         let mut open = OpenStep::new(&step.name, &step.mapping, rows, clock)
             .map_err(|problems| OpenStepError::Mapping { step: step.name.clone(), problems })?;
-        if let SourceSpec::Sql { name, options } = &step.source {
-            open.is_whole = true;
-            if options.changed.is_some() {
-                let source = SqlChanges { name: name.clone(), options: (**options).clone() };
-                open = open.reading_changes(&step.mapping, Arc::new(source));
+        match &step.source {
+            SourceSpec::Csv { .. } | SourceSpec::Json { .. } => {}
+            SourceSpec::Stripe(_) => open.is_whole = true,
+            SourceSpec::Sql { name, options } => {
+                open.is_whole = true;
+                if options.changed.is_some() {
+                    let source = SqlChanges { name: name.clone(), options: (**options).clone() };
+                    open = open.reading_changes(&step.mapping, Arc::new(source));
+                }
             }
         }
         opened.push(open);
     }
     Ok(opened)
+}
+
+/// Names and paths of what a mapping takes from each record.
+fn wanted(mapping: &MappingFile) -> Vec<String> {
+    mapping.columns_used().into_iter().map(|column| column.name).collect()
 }

@@ -41,6 +41,11 @@ impl SourceError {
         }
     }
 
+    /// Whether a key was refused.
+    pub fn is_credentials(&self) -> bool {
+        matches!(self, Self::Open { problem: OpenProblem::StripeKey(_), .. })
+    }
+
     pub(super) fn open(name: &str, problem: OpenProblem) -> Self {
         Self::Open { name: name.to_owned(), problem }
     }
@@ -151,6 +156,12 @@ pub enum OpenProblem {
     /// The database refuses the query.
     #[error("the query can't be run: {0}")]
     Query(String),
+    /// Stripe's list can't be read.
+    #[error("the list can't be read: {0}")]
+    Stripe(String),
+    /// Stripe refuses the key, or the key has no right to the list.
+    #[error("Stripe refuses the key: {0}")]
+    StripeKey(String),
     /// The query's columns aren't what they have to be.
     #[error("column `{}` {problem}", cut(name))]
     Column {
@@ -253,6 +264,9 @@ pub enum BrokeProblem {
     /// The database stopped giving rows, in its own words or the driver's.
     #[error("{0}")]
     Database(String),
+    /// Stripe stopped giving objects.
+    #[error("the list breaks off: {0}")]
+    Stripe(String),
     /// The reading thread ended without a word: a bug.
     #[error("the reader stopped unexpectedly (a bug)")]
     Stopped,

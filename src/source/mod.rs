@@ -2,7 +2,7 @@
 //!
 //! A source is opened (all that can be wrong with it as a whole is found then, before anything is
 //! sent), and gives [`Rows`]: batches of rows, read ahead on a thread of its own in bounded memory.
-//! Today: CSV ([`open_csv`]), JSON ([`open_json`]) and databases ([`open_sql`]). What comes later gives the
+//! Today: CSV ([`open_csv`]), JSON ([`open_json`]), databases ([`open_sql`]) and Stripe's lists ([`open_stripe`]). What comes later gives the
 //! same [`Rows`].
 //!
 //! A row that can't be read as a row is a [`BadRow`](crate::record::BadRow) in its batch, never a
@@ -22,6 +22,7 @@ mod reasons;
 mod sniff;
 mod split;
 mod sql;
+mod stripe;
 mod table;
 mod text;
 
@@ -43,6 +44,7 @@ pub use self::limits::Limits;
 pub use self::options::{CsvOptions, Quote};
 pub use self::sniff::{DELIMITERS, Described, LineEnd, SAMPLE_BYTES, Written};
 pub use self::sql::{Mark, SqlOptions, SqlQuery, open_sql};
+pub use self::stripe::{StripeList, StripeOptions, open_stripe};
 use crate::record::{Place, RowBatch};
 
 /// Batches that are read ahead, at most.

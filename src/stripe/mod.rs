@@ -8,6 +8,7 @@ mod key;
 #[cfg(test)]
 pub mod recorder;
 
+pub use crate::http::{Endpoint, EndpointError};
 pub use client::{CALLS_PER_SECOND, StripeClient, StripeSettings, VERSION};
 pub use error::{ApiError, MESSAGE_CHARS_MAX, StripeError};
 pub use key::{KeyProblem, LiveKeys, StripeKey};

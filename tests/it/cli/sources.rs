@@ -182,7 +182,7 @@ fn sources_that_do_not_go_together_end_with_2() {
         format!("$ {words}\n{}", ran.stderr)
     })
     .collect();
-    insta::assert_snapshot!(shown.join("\n"), @r#"
+    insta::assert_snapshot!(shown.join("\n"), @r"
     $ run --json pipeline.toml
     error: `--json pipeline.toml` would read it as a JSON source
     hint: stigg-import run pipeline.toml --json
@@ -197,7 +197,7 @@ fn sources_that_do_not_go_together_end_with_2() {
 
     $ run --mapping customers.toml
     error: there is a mapping, and no source
-    hint: stigg-import run --mapping M with --csv F, --json F, or --postgres, --mysql or --sqlite and --query or --table
+    hint: stigg-import run --mapping M with --csv F, --json F, --stripe LIST, or --postgres, --mysql or --sqlite and --query or --table
 
     $ run --mapping customers.toml --csv customers.csv --json customers.json
     error: --csv and --json are different sources, and a mapping has one
@@ -230,7 +230,7 @@ fn sources_that_do_not_go_together_end_with_2() {
     $ run pipeline.toml --key id
     error: --key goes with --mapping
     hint: say it in the pipeline file, for each step
-    "#);
+    ");
     assert_ran!(folder.run("plan --mapping m.toml --sqlite a.db --query q --table t"), @r#"
     exit 2
     --- stdout

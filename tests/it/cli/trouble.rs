@@ -164,7 +164,7 @@ fn all_problems_of_a_pipeline_and_its_mappings_are_told_at_once() {
     error: the pipeline doesn't hold: 6 problems
 
     pipeline.toml:3:1: keys do not belong into a file that is shared
-      3 | key = "secret"
+      3 | ***
         | ^^^
       hint: put the key into the environment variable STIGG_API_KEY
 

@@ -249,6 +249,12 @@ fn help_of_run() {
           --sqlite <FILE>
               A SQLite database's file
 
+          --stripe <LIST>
+              A list of Stripe's API: subscriptions or customers; the key is read from STRIPE_API_KEY
+
+          --stripe-url <URL>
+              Where Stripe's API is [default: https://api.stripe.com]
+
           --query <SQL>
               The query whose rows are read from the database
 
@@ -322,7 +328,7 @@ fn help_of_run() {
 
 #[test]
 fn help_of_plan_and_verify() {
-    assert_ran!(Folder::new().run("plan --help"), @r#"
+    assert_ran!(Folder::new().run("plan --help"), @r"
     exit 0
     --- stdout
     Says what `run` with the same words would do, in records; sends nothing and writes nothing.
@@ -374,6 +380,12 @@ fn help_of_plan_and_verify() {
 
           --sqlite <FILE>
               A SQLite database's file
+
+          --stripe <LIST>
+              A list of Stripe's API: subscriptions or customers; the key is read from STRIPE_API_KEY
+
+          --stripe-url <URL>
+              Where Stripe's API is [default: https://api.stripe.com]
 
           --query <SQL>
               The query whose rows are read from the database
@@ -429,8 +441,8 @@ fn help_of_plan_and_verify() {
       stigg-import plan --mapping customers.toml --sqlite billing.db --table customers --key id
 
     --- stderr
-    "#);
-    assert_ran!(Folder::new().run("verify --help"), @r#"
+    ");
+    assert_ran!(Folder::new().run("verify --help"), @r"
     exit 0
     --- stdout
     Reads back from the API every record that the source has, and says what is missing or differs.
@@ -484,6 +496,12 @@ fn help_of_plan_and_verify() {
           --sqlite <FILE>
               A SQLite database's file
 
+          --stripe <LIST>
+              A list of Stripe's API: subscriptions or customers; the key is read from STRIPE_API_KEY
+
+          --stripe-url <URL>
+              Where Stripe's API is [default: https://api.stripe.com]
+
           --query <SQL>
               The query whose rows are read from the database
 
@@ -530,12 +548,12 @@ fn help_of_plan_and_verify() {
       stigg-import verify --mapping customers.toml --json export.json --array customers
 
     --- stderr
-    "#);
+    ");
 }
 
 #[test]
 fn help_of_check() {
-    assert_ran!(Folder::new().run("check --help"), @r#"
+    assert_ran!(Folder::new().run("check --help"), @r"
     exit 0
     --- stdout
     Checks mapping and pipeline files: do they hold, do the mapping's examples pass, are the columns
@@ -589,6 +607,12 @@ fn help_of_check() {
           --sqlite <FILE>
               A SQLite database's file
 
+          --stripe <LIST>
+              A list of Stripe's API: subscriptions or customers; the key is read from STRIPE_API_KEY
+
+          --stripe-url <URL>
+              Where Stripe's API is [default: https://api.stripe.com]
+
           --query <SQL>
               The query whose rows are read from the database
 
@@ -631,7 +655,7 @@ fn help_of_check() {
       stigg-import check pipeline.toml
 
     --- stderr
-    "#);
+    ");
 }
 
 #[test]
@@ -693,7 +717,7 @@ fn help_of_demo_and_sandbox() {
 
     --- stderr
     "#);
-    assert_ran!(Folder::new().run("sandbox --help"), @r#"
+    assert_ran!(Folder::new().run("sandbox --help"), @r"
     exit 0
     --- stdout
     Run the embedded Stigg API on a port, with rate limits, latency and faults
@@ -711,6 +735,10 @@ fn help_of_demo_and_sandbox() {
 
           --data <FILE>
               Keep the data in this file: read at start if it is there, written at the end
+
+          --stripe <FILE>
+              What the account at Stripe holds (JSON), the billing system to move away from; without it
+              nothing
 
           --rate-scale <N>
               Multiply the published rate limits
@@ -767,7 +795,7 @@ fn help_of_demo_and_sandbox() {
       stigg-import sandbox --port 8080 --catalog catalog.json --unknown customer-batch=good-kept
 
     --- stderr
-    "#);
+    ");
 }
 
 #[test]
@@ -1152,14 +1180,14 @@ fn wrong_words_end_with_2_and_say_which() {
     error: neither a pipeline file nor a mapping is given
     hint: stigg-import run pipeline.toml, or stigg-import run --mapping M --csv F
     "#);
-    assert_ran!(folder.run("run --mapping m.toml"), @r#"
+    assert_ran!(folder.run("run --mapping m.toml"), @r"
     exit 2
     --- stdout
 
     --- stderr
     error: there is a mapping, and no source
-    hint: stigg-import run --mapping M with --csv F, --json F, or --postgres, --mysql or --sqlite and --query or --table
-    "#);
+    hint: stigg-import run --mapping M with --csv F, --json F, --stripe LIST, or --postgres, --mysql or --sqlite and --query or --table
+    ");
     assert_ran!(folder.run("run p.toml --mapping m.toml --csv c.csv"), @r#"
     exit 2
     --- stdout

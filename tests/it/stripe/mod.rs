@@ -1,4 +1,6 @@
-//! Stripe: the provider against the embedded account, which was written from Stripe's documents and knows nothing of it.
+//! Stripe: provider and source against the embedded account, which was written from Stripe's documents and knows nothing of us.
+
+mod source;
 
 use std::num::NonZeroU32;
 
