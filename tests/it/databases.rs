@@ -245,6 +245,11 @@ fn keep(engine: Engine, folder: &Path, port: u16) -> Child {
             server
         }
     };
+    keep_running(&server, folder, signal)
+}
+
+/// Starts a server that ends with the tests, by this signal; its folder, which holds its log, goes with it.
+pub fn keep_running(server: &Command, folder: &Path, signal: &str) -> Child {
     Command::new("bash")
         .args(["-c", KEEPER, "keeper"])
         .arg(folder)
@@ -307,11 +312,11 @@ fn program(name: &str, folders: &[&str]) -> PathBuf {
     )
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
 }
 
-fn wait(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(60), "waited for {what} for a minute");
