@@ -84,7 +84,8 @@ pub enum ProviderError {
         /// Whether the key is a live one.
         live_key: bool,
     },
-    /// What answered is not the provider: a redirect, a page that is not there, a web page. Nothing was done.
+    /// What answered is not the provider: a redirect, a page that is not there, a web page. As far as can be told nothing
+    /// was done; who comes back reads first.
     #[error("no such provider answers at this address: {answer}")]
     NotTheProvider {
         /// What came instead.

@@ -4,8 +4,8 @@
 //!  pages (a task: cursor, retries) ──lines──► channel ──► reader ──► JSON, record by record
 //! ```
 //!
-//! Stripe writes JSON, so its objects go the way of JSON records, with nested values by their paths. At most two pages
-//! are in memory.
+//! Stripe writes JSON, so its objects go the way of JSON records, with nested values by their paths. At most three
+//! pages are in memory: one that is read, one that waits, one that is fetched.
 
 mod pages;
 mod reader;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 
 use super::{RUN, clean};
-use crate::program::{Folder, assert_ran};
+use crate::program::{Folder, assert_ran, repository};
 
 /// Starts it, runs `work` with its address, ends it with SIGTERM.
 fn with_sandbox(folder: &Folder, words: &str, work: impl FnOnce(&str)) {
@@ -43,6 +43,30 @@ fn its_switches_are_those_of_its_help() {
         let words = format!("{RUN} --target {url} --rate-scale 1000");
         folder.finish(folder.command(&words).env("STIGG_API_KEY", "server-a")).exits(0);
     });
+}
+
+#[test]
+fn the_account_at_stripe_is_what_a_file_says() {
+    let folder = clean();
+    // The one that the documentation shows.
+    let page = std::fs::read_to_string(repository("docs/sandbox.md")).unwrap();
+    let (_, example) = page.rsplit_once("```json\n").unwrap();
+    folder.write("stripe.json", example.split_once("```").unwrap().0);
+    with_sandbox(&folder, "--stripe stripe.json", |url| {
+        let stripe = url.replace("/graphql", "/stripe");
+        let mapping = repository("mappings/stripe/api-customers.toml");
+        let words =
+            format!("run --mapping {} --stripe customers --stripe-url {stripe} --target {url}", mapping.display());
+        assert_eq!(folder.run(&format!("{words} --json")).exits(0).total("accepted"), 1);
+    });
+    folder.write("stripe.json", "{ \"plans\": [] }");
+    assert_ran!(folder.run("sandbox --port 0 --stripe stripe.json"), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: stripe.json: unknown field `plans`, expected one of `customers`, `subscriptions`, `invoice_items`, `invoiced`, `cancellations` at line 1 column 9
+    ");
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! Stripe's lists as a source: from the embedded account through the program into the embedded API.
 
-use stigg_import::sandbox::{Fault, FaultKind, StripeCustomer, StripeSnapshot};
+use std::num::NonZeroU32;
+
+use stigg_import::http::Endpoint;
+use stigg_import::sandbox::{Fault, FaultKind, Faults, Settings, StripeCustomer, StripeSnapshot};
+use stigg_import::source::{StripeList, StripeOptions, open_stripe};
+use stigg_import::stripe::{LiveKeys, StripeKey, StripeSettings};
 
 use super::subscription;
 use crate::program::{Api, Folder, Ran, assert_ran, repository};
@@ -206,4 +211,37 @@ fn a_list_that_breaks_off_settles_what_came() {
     let then = run(&folder, &api, "--mapping subscriptions.toml --stripe subscriptions --json").exits(0);
 
     assert_eq!((then.total("unchanged"), then.total("accepted")), (200, 50));
+}
+
+/// Ids of a whole list from an account that fails as this seed has it.
+async fn ids_through_faults(seed: u64, objects: i64) -> Vec<String> {
+    let kinds = [FaultKind::LostAnswer, FaultKind::ResetBefore, FaultKind::ServerErrorAfter, FaultKind::BadGateway];
+    let kinds = kinds.into_iter().chain([FaultKind::Truncated, FaultKind::RateLimited]);
+    let faults = kinds.fold(Faults::default(), |faults, kind| faults.with(kind, 0.03));
+    let (_sandbox, url) = super::account(objects, Settings { faults, seed, ..Settings::default() }).await;
+    let key = StripeKey::parse(&"sk_test_any".into(), LiveKeys::Refused).expect("a key");
+    let mut settings = StripeSettings::new(Endpoint::parse(&url).expect("an address"), key);
+    settings.calls_per_second = NonZeroU32::new(1000).expect("above zero");
+    let options = StripeOptions { list: StripeList::Subscriptions, settings };
+    let mut rows = open_stripe(&options, &["id".to_owned()]).await.expect("it opens");
+    let mut ids = Vec::new();
+    while let Some(batch) = rows.next().await.expect("it goes on") {
+        assert!(batch.bad().is_empty());
+        ids.extend(batch.rows().map(|row| row.cell(0).expect("an id").to_owned()));
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_any_faults_each_object_comes_once_and_in_order() {
+    let replayed = std::env::var("STIGG_IMPORT_STRIPE_SEED").ok().map(|seed| seed.parse().expect("a number"));
+    let seeds: Vec<u64> = replayed.map_or_else(|| (0..12).map(|_| fastrand::u64(..)).collect(), |seed| vec![seed]);
+    let lists = seeds.into_iter().map(|seed| async move {
+        let objects = 1 + i64::try_from(seed % 900).expect("it is small");
+        (seed, objects, ids_through_faults(seed, objects).await)
+    });
+    for (seed, objects, ids) in futures::future::join_all(lists).await {
+        let newest_first: Vec<String> = (1..=objects).rev().map(|number| format!("sub_{number}")).collect();
+        assert_eq!(ids, newest_first, "again with STIGG_IMPORT_STRIPE_SEED={seed}");
+    }
 }
