@@ -121,7 +121,8 @@ pub enum Command {
             stigg-import run --mapping customers.toml --sqlite billing.db --query 'select * from customers' --key id\n  \
             curl -s https://example.com/export | stigg-import run --mapping customers.toml --json - --array customers\n  \
             psql -c \"COPY (…) TO STDOUT CSV HEADER\" | stigg-import run --mapping customers.toml --csv -\n  \
-            stigg-import run pipeline.toml --target http://127.0.0.1:8080/graphql"
+            stigg-import run pipeline.toml --target http://127.0.0.1:8080/graphql\n  \
+            stigg-import run pipeline.toml --to-files files"
     )]
     Run(Run),
 
@@ -274,6 +275,13 @@ pub struct Run {
     /// which may count twice
     #[arg(long)]
     pub resend: bool,
+    /// Send nothing: write the files of the vendor's bulk-import tool into this folder, for `bulk` or the tool itself
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        conflicts_with_all = ["target", "rate_scale", "burst", "ledger", "full", "resend"]
+    )]
+    pub to_files: Option<PathBuf>,
 }
 
 /// `bulk`

@@ -48,6 +48,7 @@ impl Exit {
         match stopped {
             Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => return Self::Ledger,
             Some(Stopped::CredentialsRefused(_)) => return Self::Credentials,
+            Some(Stopped::FilesCannotWrite(_)) => return Self::Config,
             Some(Stopped::RequestMalformed(_)) => return Self::Bug,
             Some(Stopped::SourceBroke(_)) => return Self::Source,
             Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::Outage(_)) => return Self::Open,

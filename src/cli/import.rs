@@ -7,16 +7,21 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::progress::Teller;
 use super::report::{self, Tense};
-use super::setup::{self, Work};
-use super::{out, out_json, say};
+use super::setup::{self, Connection, Work};
+use super::{out, out_json, say, to_files};
 use crate::clock::SystemClock;
 use crate::entity::Entity;
 use crate::ledger::{Ledger, RunFinish, RunId};
-use crate::pipeline::{Finished, Job, Journal, Known, MaxRejects, NoBound, PrepareThread, RetryPolicy, Stop, run};
+use crate::pipeline::{
+    Finished, Job, Journal, Known, MaxRejects, OpenStep, PrepareThread, RetryPolicy, StepSpec, Stop, run,
+};
 
 /// Runs and reports.
 pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
     let work = setup::work(&args.input, "run")?;
+    if let Some(folder) = &args.to_files {
+        return to_files::main(work, args.max_rejects.as_deref(), folder, talk).await;
+    }
     deliver(work, args.max_rejects.as_deref(), args.full, args.resend, &args.target, &args.ledger, talk).await
 }
 
@@ -30,10 +35,7 @@ pub(super) async fn deliver(
     args::LedgerAt { ledger }: &args::LedgerAt,
     talk: &Talk,
 ) -> Result<Exit, Failure> {
-    if let Some(text) = max_rejects {
-        let bound: MaxRejects = text.parse().map_err(|error: NoBound| Failure::of(Exit::Arguments, &error))?;
-        work.max_rejects = Some(bound);
-    }
+    work.bound_rejects(max_rejects)?;
     // What is sent again has to be read.
     let (known, full) = match resend {
         true => (Known::SendAll, true),
@@ -53,55 +55,92 @@ pub(super) async fn import(
     talk: &Talk,
 ) -> Result<Finished, Failure> {
     let connection = setup::connect(target, &work)?;
+    let (stop, steps) = open(&work.steps, talk).await?;
+    let mut arguments = work.arguments;
+    arguments["target"] = serde_json::json!(connection.address);
+    let limits = work.limits.iter().map(|(operation, per_minute)| (operation.name().to_owned(), (*per_minute).into()));
+    arguments["limits"] = serde_json::Value::Object(limits.collect());
+    arguments["rate_scale"] = serde_json::json!(target.rate_scale);
+    let import = Import {
+        steps,
+        connection,
+        ledger,
+        identity: work.identity,
+        arguments_json: arguments.to_string(),
+        max_rejects: work.max_rejects,
+        full,
+        known,
+        stop,
+    };
+    import.run(talk).await
+}
+
+/// Opens the sources, and listens for an interrupt from then on.
+pub(super) async fn open(steps: &[StepSpec], talk: &Talk) -> Result<(Arc<Stop>, Vec<OpenStep>), Failure> {
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
     let steps = tokio::select! {
         biased;
         // A source may let wait for its header: a pipe, a database.
         () = stop.raised() => return Err(setup::interrupted_before_reading()),
-        steps = setup::open(&work.steps) => steps?,
+        steps = setup::open(steps) => steps?,
     };
-    let (lock, store) = setup::ledger_to_write(ledger).await?;
-    let address = connection.address.clone();
-    let mut arguments = work.arguments;
-    arguments["target"] = serde_json::json!(connection.address);
-    let limits = work.limits.iter().map(|(operation, per_minute)| (operation.name().to_owned(), (*per_minute).into()));
-    arguments["limits"] = serde_json::Value::Object(limits.collect());
-    arguments["rate_scale"] = serde_json::json!(target.rate_scale);
-    let thread = PrepareThread::start().map_err(|error| Failure::of(Exit::Bug, &error))?;
-    let finished = run(Job {
-        steps,
-        sink: connection.sink,
-        target: connection.address,
-        budgets: connection.budgets,
-        ledger: store.clone(),
-        journal: Journal {
-            ledger_path: ledger.to_owned(),
-            spill_dir: setup::spill_dir(ledger),
-            identity: work.identity,
-            arguments_json: arguments.to_string(),
-        },
-        observer: Teller::new(talk),
-        clock: Arc::new(SystemClock),
-        stop,
-        retry: RetryPolicy::default(),
-        max_rejects: work.max_rejects,
-        full,
-        batch_records_max: None,
-        prepare_on: thread.handle(),
-        known,
-    })
-    .await;
-    let finished = match finished {
-        Ok(finished) => settle(finished, &*store).await,
-        Err(error) => Err(setup::start_failure(&error, &address)),
-    };
-    // Whatever came before: what was written must be on disk, and the next run may begin.
-    let closed = store.close().await.map_err(|error| setup::ledger_failure(&error));
-    drop(lock);
-    let finished = finished?;
-    closed?;
-    Ok(finished)
+    Ok((stop, steps))
+}
+
+/// A run whose sources are open.
+pub(super) struct Import<'a> {
+    pub steps: Vec<OpenStep>,
+    pub connection: Connection,
+    pub ledger: &'a Path,
+    pub identity: String,
+    pub arguments_json: String,
+    pub max_rejects: Option<MaxRejects>,
+    pub full: bool,
+    pub known: Known,
+    pub stop: Arc<Stop>,
+}
+
+impl Import<'_> {
+    /// Runs it and writes its end into the ledger.
+    pub(super) async fn run(self, talk: &Talk) -> Result<Finished, Failure> {
+        let (lock, store) = setup::ledger_to_write(self.ledger).await?;
+        let address = self.connection.address.clone();
+        let thread = PrepareThread::start().map_err(|error| Failure::of(Exit::Bug, &error))?;
+        let finished = run(Job {
+            steps: self.steps,
+            sink: self.connection.sink,
+            target: self.connection.address,
+            budgets: self.connection.budgets,
+            ledger: store.clone(),
+            journal: Journal {
+                ledger_path: self.ledger.to_owned(),
+                spill_dir: setup::spill_dir(self.ledger),
+                identity: self.identity,
+                arguments_json: self.arguments_json,
+            },
+            observer: Teller::new(talk),
+            clock: Arc::new(SystemClock),
+            stop: self.stop,
+            retry: RetryPolicy::default(),
+            max_rejects: self.max_rejects,
+            full: self.full,
+            batch_records_max: None,
+            prepare_on: thread.handle(),
+            known: self.known,
+        })
+        .await;
+        let finished = match finished {
+            Ok(finished) => settle(finished, &*store).await,
+            Err(error) => Err(setup::start_failure(&error, &address)),
+        };
+        // Whatever came before: what was written must be on disk, and the next run may begin.
+        let closed = store.close().await.map_err(|error| setup::ledger_failure(&error));
+        drop(lock);
+        let finished = finished?;
+        closed?;
+        Ok(finished)
+    }
 }
 
 /// Fills in the exit code and writes the run's end down.
@@ -127,6 +166,15 @@ pub(super) fn show(finished: &Finished, ledger: &Path, talk: &Talk) -> Result<Ex
     } else {
         out(&report::summary(&finished.summary, Tense::Done));
     }
+    say_how_it_ended(finished, talk);
+    if let Some(hint) = hint(exit, finished, ledger).filter(|_| !(talk.quiet && exit == Exit::Rejects)) {
+        say(&format!("hint: {hint}"));
+    }
+    Ok(exit)
+}
+
+/// Why it stopped early, and where the rejects are.
+pub(super) fn say_how_it_ended(finished: &Finished, talk: &Talk) {
     if let Some(stopped) = &finished.stopped {
         say(&format!("error: the run stopped early: {stopped}"));
     }
@@ -134,14 +182,10 @@ pub(super) fn show(finished: &Finished, ledger: &Path, talk: &Talk) -> Result<Ex
         let files: Vec<String> = finished.rejects.iter().map(|path| path.display().to_string()).collect();
         say(&format!("rejected rows are in {}", files.join(", ")));
     }
-    if let Some(hint) = hint(exit, finished, ledger).filter(|_| !(talk.quiet && exit == Exit::Rejects)) {
-        say(&format!("hint: {hint}"));
-    }
-    Ok(exit)
 }
 
 /// What to do next.
-fn hint(exit: Exit, finished: &Finished, ledger: &Path) -> Option<String> {
+pub(super) fn hint(exit: Exit, finished: &Finished, ledger: &Path) -> Option<String> {
     let why = || {
         format!("stigg-import rejects list --run {}{} shows why", finished.summary.run, setup::ledger_option(ledger))
     };

@@ -17,6 +17,7 @@ mod settle;
 mod setup;
 mod source_args;
 mod status;
+mod to_files;
 mod verify;
 
 use std::borrow::Cow;

@@ -67,6 +67,7 @@ fn show(planned: &Planned, talk: &Talk) -> Result<Exit, Failure> {
                     "unchanged": step.summary.unchanged,
                     "rejected": step.summary.rejected,
                     "filtered": step.summary.filtered,
+                    "since": step.summary.since,
                     "requests": step.requests,
                     "seconds": step.seconds,
                     "rejects": step.samples.iter().map(|reject| serde_json::json!({

@@ -201,6 +201,11 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
     let (path, listing) = one(&args.of)?;
     let ledger = &args.of.ledger.ledger;
     let arguments = arguments_of(ledger, listing.header.run).await?;
+    if let Some(folder) = arguments["to_files"].as_str() {
+        // Sending now would be the first request of somebody who asked for none.
+        return Err(Failure::new(Exit::Arguments, "these rows were rejected by a run that sent nothing")
+            .hint(format!("correct them in the source and run again with --to-files {folder}")));
+    }
     let rows = setup::spill_dir(ledger).join(format!("retry-{}.csv", std::process::id()));
     let removed = Removed(rows.clone());
     let dialect = match &args.csv {

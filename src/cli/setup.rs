@@ -13,7 +13,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, ConfigError};
 use crate::ledger::{Access, Durability, Ledger, LedgerError, RunLock, SqliteLedger};
 use crate::mapping::LoadError;
-use crate::pipeline::{MaxRejects, OpenStep, OpenStepError, StartError, StepSpec, Stop, Stopped, open_steps};
+use crate::pipeline::{MaxRejects, NoBound, OpenStep, OpenStepError, StartError, StepSpec, Stop, Stopped, open_steps};
 use crate::sink::stigg::StiggSink;
 use crate::sink::transport::{HttpSettings, HttpTransport};
 use crate::sink::{BudgetSettings, Budgets, Endpoint, Operation, Rate, Sink, SinkError};
@@ -31,6 +31,17 @@ pub(super) struct Work {
     pub identity: String,
     /// The arguments, so that rejects can be run again.
     pub arguments: serde_json::Value,
+}
+
+impl Work {
+    /// Takes a `--max-rejects` in place of the pipeline file's.
+    pub(super) fn bound_rejects(&mut self, max_rejects: Option<&str>) -> Result<(), Failure> {
+        if let Some(text) = max_rejects {
+            let bound: MaxRejects = text.parse().map_err(|error: NoBound| Failure::of(Exit::Arguments, &error))?;
+            self.max_rejects = Some(bound);
+        }
+        Ok(())
+    }
 }
 
 /// Reads the pipeline file, or makes a pipeline of one step; `command` is for hints.

@@ -54,6 +54,7 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
         Some(Stopped::SourceBroke(_)) => Exit::Source,
         Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => Exit::Ledger,
         Some(Stopped::RequestMalformed(_)) => Exit::Bug,
+        Some(Stopped::FilesCannotWrite(_)) => Exit::Config,
         Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::TooManyRejects(_) | Stopped::Outage(_)) => {
             Exit::Open
         }

@@ -223,6 +223,7 @@ impl Delivery {
                         sink::Stop::Credentials => Stopped::CredentialsRefused(why.clone()),
                         sink::Stop::Request => Stopped::RequestMalformed(why.clone()),
                         sink::Stop::Endpoint => Stopped::NotTheApi(why.clone()),
+                        sink::Stop::Files => Stopped::FilesCannotWrite(why.clone()),
                     });
                     // What stops the run is told once, at its end, and not for each batch in flight.
                     return open("the run stops".to_owned());
@@ -337,7 +338,8 @@ impl Trouble {
             | SinkError::Unauthorized { .. }
             | SinkError::Forbidden { .. }
             | SinkError::Malformed { .. }
-            | SinkError::NotTheApi { .. } => Self::Answered,
+            | SinkError::NotTheApi { .. }
+            | SinkError::FilesCannotWrite(_) => Self::Answered,
         }
     }
 }

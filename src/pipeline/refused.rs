@@ -31,7 +31,8 @@ impl Refusal {
             | SinkError::Unauthorized { .. }
             | SinkError::Forbidden { .. }
             | SinkError::Malformed { .. }
-            | SinkError::NotTheApi { .. } => (Named::default(), false),
+            | SinkError::NotTheApi { .. }
+            | SinkError::FilesCannotWrite(_) => (Named::default(), false),
         };
         Self { code, message, named, customer_is_missing }
     }

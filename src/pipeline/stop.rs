@@ -25,6 +25,8 @@ pub enum Stopped {
     SpillFailed(String),
     /// The API has not answered for so long that the rest is left to the next run.
     Outage(String),
+    /// The files that are written instead of sending can't be written.
+    FilesCannotWrite(String),
 }
 
 impl std::fmt::Display for Stopped {
@@ -40,6 +42,7 @@ impl std::fmt::Display for Stopped {
             Self::TooManyRejects(why) => write!(f, "too many rejects: {why}"),
             Self::SpillFailed(why) => write!(f, "temporary files can't be written: {why}"),
             Self::Outage(why) => write!(f, "the API does not answer: {why}"),
+            Self::FilesCannotWrite(why) => f.write_str(why),
         }
     }
 }
@@ -56,7 +59,8 @@ impl Stopped {
             | Self::NotTheApi(_)
             | Self::TooManyRejects(_)
             | Self::SpillFailed(_)
-            | Self::Outage(_) => false,
+            | Self::Outage(_)
+            | Self::FilesCannotWrite(_) => false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A sink that writes nothing.
+//! A sink that sends nothing.
 
 use std::sync::Arc;
 
@@ -6,15 +6,16 @@ use futures::future::{BoxFuture, ready};
 
 use super::budget::Permit;
 use super::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ReadCustomer, ReadSubscription,
-    ReadUsage, Sink, SinkError, Submission, TaskState, check_ids, check_permit,
+    BulkFiles, CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ReadCustomer,
+    ReadSubscription, ReadUsage, Sink, SinkError, Submission, TaskState, check_ids, check_permit,
 };
 use crate::batch::Batch;
 
-/// Takes every batch and sends none. Reads go to another sink, or find nothing.
+/// Takes every batch and sends none: it goes into files, or nowhere. Reads go to another sink, or find nothing.
 #[derive(Clone, Default)]
 pub struct DryRunSink {
     reads: Option<Arc<dyn Sink>>,
+    files: Option<Arc<BulkFiles>>,
 }
 
 impl DryRunSink {
@@ -25,7 +26,12 @@ impl DryRunSink {
 
     /// A sink that writes nothing, and reads from `sink`.
     pub fn reading(sink: Arc<dyn Sink>) -> Self {
-        Self { reads: Some(sink) }
+        Self { reads: Some(sink), files: None }
+    }
+
+    /// A sink that writes every batch into `files`, and finds nothing.
+    pub fn into_files(files: Arc<BulkFiles>) -> Self {
+        Self { reads: None, files: Some(files) }
     }
 
     fn nothing<T: Send + 'static>(
@@ -40,7 +46,11 @@ impl DryRunSink {
 impl Sink for DryRunSink {
     /// Applied, as far as anyone can tell: subscriptions too, for there is no task to follow.
     fn submit<'a>(&'a self, batch: &'a Batch, permit: Permit) -> BoxFuture<'a, Result<Submission, SinkError>> {
-        Self::nothing(&permit, Operation::of(batch.entity), Submission::applied())
+        let written = check_permit(&permit, Operation::of(batch.entity)).and_then(|()| match &self.files {
+            Some(files) => files.write(batch).map_err(SinkError::FilesCannotWrite),
+            None => Ok(()),
+        });
+        Box::pin(ready(written.map(|()| Submission::applied())))
     }
 
     fn running_imports(&self, permit: Permit) -> BoxFuture<'_, Result<Option<Vec<String>>, SinkError>> {

@@ -160,6 +160,9 @@ pub enum SinkError {
         /// What came instead: a status, or what the answer is.
         answer: String,
     },
+    /// The files that stand in for the API can't be written ([`super::BulkFiles`]). Some of the batch may be in them.
+    #[error("the files can't be written")]
+    FilesCannotWrite(#[source] std::io::Error),
 }
 
 /// What to do next.
@@ -194,6 +197,8 @@ pub enum Stop {
     Request,
     /// The address is not the API's.
     Endpoint,
+    /// Files can't be written.
+    Files,
 }
 
 impl SinkError {
@@ -213,6 +218,7 @@ impl SinkError {
             Self::Unauthorized { .. } | Self::Forbidden { .. } => Disposition::Stop(Stop::Credentials),
             Self::Malformed { .. } => Disposition::Stop(Stop::Request),
             Self::NotTheApi { .. } => Disposition::Stop(Stop::Endpoint),
+            Self::FilesCannotWrite(_) => Disposition::Stop(Stop::Files),
         }
     }
 
@@ -227,7 +233,8 @@ impl SinkError {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Malformed { .. }
-            | Self::NotTheApi { .. } => false,
+            | Self::NotTheApi { .. }
+            | Self::FilesCannotWrite(_) => false,
         }
     }
 
@@ -249,6 +256,7 @@ impl SinkError {
             Self::TooLarge => ("TooLarge".to_owned(), self.to_string()),
             Self::Malformed { message } => ("Malformed".to_owned(), message.clone()),
             Self::NotTheApi { .. } => ("NotTheApi".to_owned(), self.to_string()),
+            Self::FilesCannotWrite(_) => ("FilesCannotWrite".to_owned(), self.with_causes()),
         }
     }
 

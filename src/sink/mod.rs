@@ -7,11 +7,13 @@
 //!  Budgets ──Permit──► Sink::submit ──► Transport (one POST) ──► answer ──► Submission | SinkError
 //! ```
 //!
-//! [`stigg::StiggSink`] is the API, [`MemorySink`] its twin for tests, [`DryRunSink`] sends nothing. The typed client
+//! [`stigg::StiggSink`] is the API, [`MemorySink`] its twin for tests, [`DryRunSink`] sends nothing, and may write
+//! [`BulkFiles`] instead. The typed client
 //! for programs is [`stigg::Client`].
 
 mod answer;
 pub mod budget;
+mod bulk_files;
 pub mod code;
 pub mod concurrency;
 pub mod conformance;
@@ -28,6 +30,7 @@ pub mod transport;
 use futures::future::BoxFuture;
 
 pub use budget::{BudgetSettings, Budgets, Permit, Rate};
+pub use bulk_files::{BulkFile, BulkFiles, WrittenFile};
 pub use code::{Class, ErrorCode};
 pub use concurrency::{Concurrency, ConcurrencyBounds, Health, Slot};
 pub use dry_run::DryRunSink;

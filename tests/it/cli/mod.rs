@@ -10,6 +10,7 @@ mod sandbox;
 mod secrets;
 mod settle;
 mod sources;
+mod to_files;
 mod trouble;
 mod words;
 

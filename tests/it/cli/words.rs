@@ -292,6 +292,10 @@ fn help_of_run() {
               Send every record again, also those that were delivered: repairs what was changed in Stigg
               itself; not events, which may count twice
 
+          --to-files <FOLDER>
+              Send nothing: write the files of the vendor's bulk-import tool into this folder, for
+              `bulk` or the tool itself
+
       -q, --quiet
               Say nothing but errors and the result
 
@@ -321,6 +325,7 @@ fn help_of_run() {
       customers
       psql -c "COPY (…) TO STDOUT CSV HEADER" | stigg-import run --mapping customers.toml --csv -
       stigg-import run pipeline.toml --target http://127.0.0.1:[PORT]/graphql
+      stigg-import run pipeline.toml --to-files files
 
     --- stderr
     "#);
