@@ -4,10 +4,12 @@
 //! Test mode only. Cancelling makes no proration and no invoice unless it is asked to, and then notes them, so that
 //! tests can hold that nobody asked.
 
+mod access;
 mod objects;
 mod page;
 mod params;
 mod refusal;
+mod reply;
 #[cfg(test)]
 mod tests;
 
@@ -20,17 +22,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::access::{check_key, check_version};
 use self::objects::Listed as _;
 pub use self::objects::{StripeCustomer, StripeInvoiceItem, StripeItem, StripeSubscription};
 use self::page::Paging;
 use self::params::Params;
 use self::refusal::Refusal;
+use self::reply::{done, throttled, undone};
 use super::Reply;
 use super::environment::lock;
-use super::faults::{Fault, FaultBox, FaultKind, Faults};
-
-/// The one version that it speaks.
-const VERSION: &str = "2026-10-28.endive";
+use super::faults::{Fault, FaultBox, Faults};
 
 /// Requests a second of a sandbox account. Contract 12.
 const PER_SECOND: f64 = 25.0;
@@ -166,23 +167,7 @@ impl StripeAccount {
         let name = Route::of(method, path).map(Route::name);
         let fault = lock(&self.faults).next(name.into_iter());
         if let Some((kind, delay)) = fault.filter(|(kind, _)| !kind.work_is_done()) {
-            return match kind {
-                FaultKind::RateLimited => throttled(delay, number),
-                FaultKind::Unauthenticated => {
-                    answer(&Refusal::key("Invalid API Key provided: sk_test_****".to_owned()).shown(), number)
-                }
-                FaultKind::Silent => Reply::Silent,
-                FaultKind::ResetBefore => Reply::Reset,
-                FaultKind::BadGateway => gateway(),
-                FaultKind::ServerErrorBefore
-                | FaultKind::ServerErrorAfter
-                | FaultKind::LostAnswer
-                | FaultKind::Slow
-                | FaultKind::Truncated
-                | FaultKind::SilentAfter
-                | FaultKind::BadGatewayAfter
-                | FaultKind::NotJson => answer(&Refusal::failed().shown(), number),
-            };
+            return undone(kind, delay, number);
         }
         if let Err(pause) = self.take() {
             return throttled(pause, number);
@@ -191,34 +176,7 @@ impl StripeAccount {
             Ok(value) => (200, value.to_string().into_bytes()),
             Err(refusal) => refusal.shown(),
         };
-        match fault {
-            None => answer(&shown, number),
-            Some((FaultKind::LostAnswer, _)) => Reply::Reset,
-            Some((FaultKind::SilentAfter, _)) => Reply::Silent,
-            Some((FaultKind::BadGatewayAfter, _)) => gateway(),
-            Some((FaultKind::NotJson, _)) => answer(&(200, b"OK".to_vec()), number),
-            Some((FaultKind::Truncated, _)) => match answer(&shown, number) {
-                Reply::Answer { status, mut headers, body } => {
-                    headers.push(("content-length".to_owned(), body.len().to_string()));
-                    Reply::Truncated { status, headers, body: body[..body.len() / 2].to_vec() }
-                }
-                other => other,
-            },
-            Some((FaultKind::Slow, delay)) => {
-                tokio::time::sleep(delay).await;
-                answer(&shown, number)
-            }
-            Some((
-                FaultKind::ServerErrorAfter
-                | FaultKind::RateLimited
-                | FaultKind::ServerErrorBefore
-                | FaultKind::ResetBefore
-                | FaultKind::Silent
-                | FaultKind::BadGateway
-                | FaultKind::Unauthenticated,
-                _,
-            )) => answer(&Refusal::failed().shown(), number),
-        }
+        done(fault, &shown, number).await
     }
 
     /// Counts a request, or says how long until one can pass.
@@ -328,37 +286,6 @@ impl StripeSnapshot {
     }
 }
 
-fn check_key(authorization: Option<&str>) -> Result<(), Refusal> {
-    let Some(key) = authorization.and_then(key_of) else {
-        return Err(Refusal::key(
-            "You did not provide an API key. You need to provide your API key in the Authorization header.".to_owned(),
-        ));
-    };
-    let rest = key.strip_prefix("sk_test_").or_else(|| key.strip_prefix("rk_test_"));
-    match rest {
-        Some(rest) if !rest.is_empty() => Ok(()),
-        Some(_) | None => Err(Refusal::key("Invalid API Key provided: ****".to_owned())),
-    }
-}
-
-/// The key of `Bearer KEY`, or of `Basic` with the key as the user's name.
-fn key_of(authorization: &str) -> Option<String> {
-    use base64::Engine as _;
-    if let Some(key) = authorization.strip_prefix("Bearer ") {
-        return Some(key.to_owned());
-    }
-    let pair = base64::engine::general_purpose::STANDARD.decode(authorization.strip_prefix("Basic ")?).ok()?;
-    String::from_utf8(pair).ok()?.strip_suffix(':').map(str::to_owned)
-}
-
-fn check_version(version: Option<&str>) -> Result<(), Refusal> {
-    match version {
-        Some(VERSION) => Ok(()),
-        Some(other) => Err(Refusal::request(None, None, format!("Invalid Stripe API version: {other}"))),
-        None => Err(Refusal::request(None, None, "This sandbox wants a Stripe-Version header".to_owned())),
-    }
-}
-
 fn check_status(status: Option<&str>) -> Result<(), Refusal> {
     const STATUSES: [&str; 10] = [
         "active",
@@ -378,31 +305,4 @@ fn check_status(status: Option<&str>) -> Result<(), Refusal> {
         }
         Some(_) | None => Ok(()),
     }
-}
-
-fn answer((status, body): &(u16, Vec<u8>), number: usize) -> Reply {
-    let headers = vec![
-        ("content-type".to_owned(), "application/json".to_owned()),
-        ("request-id".to_owned(), format!("req_{number}")),
-        ("stripe-version".to_owned(), VERSION.to_owned()),
-    ];
-    Reply::Answer { status: *status, headers, body: body.clone() }
-}
-
-fn throttled(pause: Duration, number: usize) -> Reply {
-    match answer(&Refusal::rate().shown(), number) {
-        Reply::Answer { status, mut headers, body } => {
-            // Whole seconds, as HTTP has them; never too few.
-            let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
-            headers.push(("retry-after".to_owned(), seconds.to_string()));
-            headers.push(("stripe-should-retry".to_owned(), "true".to_owned()));
-            Reply::Answer { status, headers, body }
-        }
-        other => other,
-    }
-}
-
-fn gateway() -> Reply {
-    let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
-    Reply::Answer { status: 502, headers, body: b"<html><body>502 Bad Gateway</body></html>".to_vec() }
 }

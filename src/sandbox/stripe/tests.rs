@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use serde_json::Map;
 
+use super::access::VERSION;
 use super::*;
-use crate::sandbox::{Sandbox, Settings};
+use crate::sandbox::{FaultKind, Sandbox, Settings};
 
 const KEY: &str = "Bearer sk_test_1";
 
