@@ -281,6 +281,7 @@ impl MappedSource {
                     Exit::Arguments,
                     "put it into STRIPE_API_KEY and say --stripe subscriptions; others can see arguments",
                 ),
+                StripeFault::KeyInUrl => (Exit::Arguments, "put the key into STRIPE_API_KEY"),
                 StripeFault::NoSuchList => (Exit::Arguments, "say --stripe subscriptions or --stripe customers"),
                 StripeFault::Url(_) => (Exit::Arguments, "leave --stripe-url out for Stripe itself"),
                 StripeFault::Key(_) => {

@@ -160,6 +160,10 @@ fn stripe(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<SourceSpec
         StripeFault::Key(_) => {
             document.hinted(list.span, fault.to_string(), "put the key into the environment variable STRIPE_API_KEY");
         }
+        StripeFault::KeyInUrl => {
+            let hint = "put the key into the environment variable STRIPE_API_KEY";
+            document.secret(url.map_or(list.span, |url| url.span), fault.to_string(), hint);
+        }
         StripeFault::NoSuchList => {
             document.hinted(list.span, fault.to_string(), "say source = { stripe = \"subscriptions\" }");
         }

@@ -24,6 +24,9 @@ pub enum StripeFault {
     /// There is no such list.
     #[error("Stripe has no such list to read; lists are {}", StripeList::ALL.map(StripeList::as_str).join(" and "))]
     NoSuchList,
+    /// The address holds a user or password, which a key would be.
+    #[error("Stripe's address holds a user or password, and a key does not belong where others can read it")]
+    KeyInUrl,
     /// The address is none.
     #[error("Stripe's address {0}")]
     Url(EndpointError),
@@ -45,6 +48,9 @@ impl StripeWritten<'_> {
         let list = StripeList::ALL.into_iter().find(|list| list.as_str() == self.list);
         let list = list.ok_or(StripeFault::NoSuchList)?;
         let endpoint = Endpoint::parse(self.url.unwrap_or(StripeSettings::URL)).map_err(StripeFault::Url)?;
+        if !endpoint.url().username().is_empty() || endpoint.url().password().is_some() {
+            return Err(StripeFault::KeyInUrl);
+        }
         let key = match std::env::var(StripeKey::VARIABLE) {
             Ok(key) => key,
             // A sandbox takes any; nobody should have to invent one to try things out.

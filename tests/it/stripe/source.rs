@@ -149,6 +149,34 @@ fn what_is_wrong_is_said_without_the_key_before_anything_is_sent() {
     error: Stripe's address would send the key unencrypted to stripe.example.com; http is only taken to this machine (127.0.0.0/8, ::1, localhost)
     hint: leave --stripe-url out for Stripe itself
     ");
+    let words_with_url =
+        format!("{words} --stripe subscriptions --stripe-url https://sk_live_51Secret:@api.stripe.com");
+    assert_ran!(folder.run_to(&api, &words_with_url), @r"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: Stripe's address holds a user or password, and a key does not belong where others can read it
+    hint: put the key into STRIPE_API_KEY
+    ");
+    folder.write(
+        "pipeline.toml",
+        "[[step]]\nname = \"s\"\nmapping = \"subscriptions.toml\"\nsource = { stripe = \"customers\", url = \"https://sk_live_51Secret@x.com\" }\n",
+    );
+    assert_ran!(folder.run_to(&api, "run pipeline.toml"), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the pipeline doesn't hold: 1 problem
+
+    pipeline.toml:4:40: Stripe's address holds a user or password, and a key does not belong where others can read it
+      4 | source = { stripe = "customers", url = ***
+        |                                        ^^^
+      hint: put the key into the environment variable STRIPE_API_KEY
+
+    hint: nothing was sent; mend what is shown and run the same command again
+    "#);
     let mut without = folder.command(&format!("{words} --stripe subscriptions --target {}", api.url));
     assert_ran!(folder.finish(without.env_remove("STRIPE_API_KEY")), @r"
     exit 7
