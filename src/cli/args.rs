@@ -169,7 +169,8 @@ pub enum Command {
             Rejected rows are not looked for. `run` sends what has changed in the source; what was changed in Stigg \
             itself is repaired by `run --resend`.",
         after_help = "Examples:\n  stigg-import verify pipeline.toml\n  stigg-import verify --mapping customers.toml --csv customers.csv\n  \
-            stigg-import verify --mapping customers.toml --json export.json --array customers"
+            stigg-import verify --mapping customers.toml --json export.json --array customers\n  \
+            stigg-import verify pipeline.toml --gone"
     )]
     Verify(Verify),
 
@@ -286,6 +287,7 @@ pub struct Run {
 
 /// `bulk`
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("target", |target| target.help("The GraphQL address [default: https://api.stigg.io/graphql]")))]
 pub struct Bulk {
     /// Data.
     #[command(flatten)]
@@ -330,6 +332,12 @@ pub struct Verify {
     /// Target and rate.
     #[command(flatten)]
     pub target: Target,
+    /// List the records that are in Stigg and that the ledger knows, but that no row of the database makes any more
+    #[arg(long)]
+    pub gone: bool,
+    /// The ledger's file, for --gone
+    #[arg(long, value_name = "PATH", default_value = LEDGER, requires = "gone")]
+    pub ledger: PathBuf,
 }
 
 /// `check`

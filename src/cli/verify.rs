@@ -9,12 +9,24 @@ use super::exit::{Exit, Failure};
 use super::report::{aligned, grouped};
 use super::setup::{self, Work};
 use super::{out, out_json, say};
+use crate::ledger::Ledger;
 use crate::pipeline::{RetryPolicy, Stop, Stopped, Verified, target_name, verify};
 
 /// Verifies and reports.
 pub(super) async fn main(args: args::Verify, talk: &Talk) -> Result<Exit, Failure> {
     let work = setup::work(&args.input, "verify")?;
-    let verified = verified(&work, &args.target, Path::new("."), talk).await?;
+    let ledger = match args.gone {
+        true => match setup::ledger_to_read(&args.ledger).await? {
+            Some(ledger) => Some(ledger),
+            None => {
+                let missing = format!("there is no ledger at {}", args.ledger.display());
+                return Err(Failure::new(Exit::Config, missing)
+                    .hint("--gone compares with what runs delivered: name their ledger with --ledger"));
+            }
+        },
+        false => None,
+    };
+    let verified = verified(&work, &args.target, ledger.as_deref(), Path::new("."), talk).await?;
     show(&verified, talk)
 }
 
@@ -22,18 +34,22 @@ pub(super) async fn main(args: args::Verify, talk: &Talk) -> Result<Exit, Failur
 pub(super) async fn verified(
     work: &Work,
     target: &args::Target,
+    ledger: Option<&dyn Ledger>,
     spill: &Path,
     talk: &Talk,
 ) -> Result<Verified, Failure> {
     let connection = setup::connect(target, work)?;
     let steps = setup::open(&work.steps).await?;
     let retry = RetryPolicy::default();
-    target_name(&connection.sink, &connection.budgets, retry, &connection.address)
+    let name = target_name(&connection.sink, &connection.budgets, retry, &connection.address)
         .await
         .map_err(|error| setup::start_failure(&error, &connection.address))?;
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
-    Ok(verify(steps, connection.sink, connection.budgets, retry, spill.to_owned(), stop).await)
+    let known = ledger.map(|ledger| (ledger, name.as_str()));
+    verify(steps, connection.sink, connection.budgets, retry, spill.to_owned(), stop, known)
+        .await
+        .map_err(|error| setup::ledger_failure(&error))
 }
 
 /// A table of the steps.
@@ -73,6 +89,12 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
     for step in &verified.steps {
         if let Some(why) = step.unreadable {
             let _ = writeln!(text, "{}: can't be read back: {why}", step.name);
+        }
+        if let Some(why) = &step.gone_untold {
+            let _ = writeln!(text, "{}: what is gone from the source can't be told: {why}", step.name);
+        }
+        for id in step.gone.iter().flatten() {
+            let _ = writeln!(text, "{id}: is gone from the source, and is in Stigg");
         }
         for sample in step.samples.iter().take(10) {
             let what = match sample.differences.first() {

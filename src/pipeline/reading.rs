@@ -61,6 +61,16 @@ impl Reading {
         Ok(all)
     }
 
+    /// A page of the ids of all customers.
+    pub(super) async fn customer_ids(&self, after: Option<&str>) -> Result<Page<String>, SinkError> {
+        self.again(Operation::Customers, |permit| self.sink.customer_ids(after, permit)).await
+    }
+
+    /// A page of the ids of all subscriptions.
+    pub(super) async fn subscription_ids(&self, after: Option<&str>) -> Result<Page<String>, SinkError> {
+        self.again(Operation::Subscriptions, |permit| self.sink.subscription_ids(after, permit)).await
+    }
+
     /// What a customer (and resource) has used.
     pub(super) async fn usage(
         &self,

@@ -19,8 +19,9 @@ use super::stop::{Stop, Stopped};
 use super::summary::Progress;
 use crate::batch::{Batch, BatchLimits, Builder};
 use crate::entity::{Entity, KEY_SEPARATOR};
-use crate::ledger::Index;
+use crate::ledger::{Index, Ledger, LedgerError, Scope};
 use crate::mapping::{Mapper, SpillSettings};
+use crate::record::KeyHash;
 use crate::sink::{Budgets, Disposition, READ_IDS_MAX, Sink, SinkError};
 
 /// Most pages that are read at once.
@@ -61,6 +62,13 @@ pub struct VerifiedStep {
     pub unreadable: Option<&'static str>,
     /// Rows and records of the source that don't fit the mapping.
     pub rejected: u64,
+    /// Ids of records that the ledger knows, that Stigg has, and that no row of the source makes any more. None where
+    /// nobody asked, and where it can't be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Vec<String>>,
+    /// Why that can't be told, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone_untold: Option<String>,
     /// The first records that are not equal.
     pub samples: Vec<Unequal>,
 }
@@ -87,7 +95,12 @@ pub struct Verified {
 
 /// Verifies every step. Reading takes permits of the read operations' budgets.
 ///
-/// A source that says one key twice is compared with its first record, as in a run.
+/// A source that says one key twice is compared with its first record, as in a run. With `known`, a ledger and the
+/// target's name in it, every id that the API has is listed, to find the records that are gone from the source.
+///
+/// # Errors
+///
+/// The ledger can't be read.
 pub async fn verify(
     steps: Vec<OpenStep>,
     sink: Arc<dyn Sink>,
@@ -95,19 +108,32 @@ pub async fn verify(
     retry: RetryPolicy,
     spill_dir: PathBuf,
     stop: Arc<Stop>,
-) -> Verified {
+    known: Option<(&dyn Ledger, &str)>,
+) -> Result<Verified, LedgerError> {
     let mut verified = Vec::new();
+    let entities: Vec<_> = steps.iter().map(|step| step.entity).collect();
     for step in steps {
         if stop.is_raised() {
             break;
         }
         let (name, entity) = (step.name.clone(), step.entity);
+        let is_whole = step.is_whole;
+        let is_alone = entities.iter().filter(|other| **other == entity).count() == 1;
+        let index = match known {
+            Some((ledger, target)) if unreadable(entity).is_none() => {
+                let mut index = ledger.load_index(&Scope { target: target.to_owned(), entity }).await?;
+                // All that the source has is compared, whatever was delivered.
+                index.doubt_all();
+                index
+            }
+            Some(_) | None => Index::new(),
+        };
         let progress = Arc::new(Progress::default());
         let limits = BatchLimits { records_max: READ_IDS_MAX, ..BatchLimits::of(entity) };
         let preparation = Preparation {
             rows: step.rows,
             mapper: Mapper::new(step.plan, SpillSettings::in_dir(&spill_dir)),
-            diff: Diff::new(Index::new(), Builder::new(entity, limits)),
+            diff: Diff::new(index, Builder::new(entity, limits)),
             progress: progress.clone(),
             rejects: None,
             max_rejects: None,
@@ -127,6 +153,8 @@ pub async fn verify(
             unread: 0,
             unreadable: unreadable(entity),
             rejected: 0,
+            gone: None,
+            gone_untold: None,
             samples: Vec::new(),
         };
         let reading = Reading {
@@ -148,13 +176,44 @@ pub async fn verify(
                 },
             }
         }
-        if let Err(panic) = preparing.await {
-            std::panic::resume_unwind(panic.into_panic());
-        }
+        let prepared = match preparing.await {
+            Ok(prepared) => prepared,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
         found.rejected = progress.rejected.get();
+        if known.is_some() {
+            let told = match untold(entity, is_whole, is_alone, prepared.complete, found.rejected) {
+                Some(why) => Err(why.to_owned()),
+                None if prepared.unseen == 0 => Ok(Vec::new()),
+                None => reader.gone(entity, &prepared.index).await.map_err(|error| error.with_causes()),
+            };
+            match told {
+                Ok(gone) => found.gone = Some(gone),
+                Err(why) => found.gone_untold = Some(why),
+            }
+        }
         verified.push(found);
     }
-    Verified { steps: verified, stopped: stop.why().cloned() }
+    Ok(Verified { steps: verified, stopped: stop.why().cloned() })
+}
+
+/// Why nobody can tell which records are gone from the source.
+fn untold(entity: Entity, is_whole: bool, is_alone: bool, is_complete: bool, rejected: u64) -> Option<&'static str> {
+    match entity {
+        Entity::Usage | Entity::Event => return Some("the API does not list it"),
+        Entity::Customer | Entity::Subscription => {}
+    }
+    if !is_whole {
+        Some("a file may be a part of the data")
+    } else if !is_alone {
+        Some("another step has records of the same kind")
+    } else if !is_complete {
+        Some("the source was not read to its end")
+    } else if rejected > 0 {
+        Some("rows were rejected, and their keys are not known")
+    } else {
+        None
+    }
 }
 
 /// What the API has of each record of a page: nothing, or what differs.
@@ -177,6 +236,24 @@ impl Reader<'_> {
             error.with_causes()
         });
         (batch, read)
+    }
+
+    /// Ids that the API has, that the index knows, and that did not come.
+    async fn gone(&self, entity: Entity, index: &Index) -> Result<Vec<String>, SinkError> {
+        let mut gone = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = match entity {
+                Entity::Customer => self.0.customer_ids(after.as_deref()).await?,
+                Entity::Subscription => self.0.subscription_ids(after.as_deref()).await?,
+                Entity::Usage | Entity::Event => return Ok(gone),
+            };
+            gone.extend(page.items.into_iter().filter(|id| index.is_unseen(KeyHash::of(id))));
+            match page.next {
+                Some(next) if !self.0.stop.is_raised() => after = Some(next),
+                Some(_) | None => return Ok(gone),
+            }
+        }
     }
 
     async fn customers(&self, batch: &Batch) -> Result<Vec<Option<Vec<Difference>>>, SinkError> {

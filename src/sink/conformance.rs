@@ -102,6 +102,30 @@ async fn customers_are_upserted(sink: &dyn Sink, budgets: &Budgets, fixture: &Fi
         assert_eq!(found, [(ada.as_str(), &Some(name.to_owned())), (bob.as_str(), &Some("Bob".to_owned()))]);
         assert_eq!(page.items[0].metadata.get("origin"), Some(&json!("conformance")));
     }
+    customers_are_listed_on_pages_that_end(sink, budgets, fixture).await;
+}
+
+async fn customers_are_listed_on_pages_that_end(sink: &dyn Sink, budgets: &Budgets, fixture: &Fixture) {
+    let ids: Vec<String> = (0..=super::READ_IDS_MAX).map(|n| format!("{}-listed-{n}", fixture.prefix)).collect();
+    let many: Vec<_> = ids.iter().map(|id| customer(id, "Listed")).collect();
+    let permit = budgets.acquire(Operation::ImportCustomers).await;
+    sink.submit(&batch(Entity::Customer, &many), permit).await.expect("customers are taken");
+    let mut listed = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let permit = budgets.acquire(Operation::Customers).await;
+        let page = sink.customer_ids(after.as_deref(), permit).await.expect("customers are listed");
+        assert!(page.items.len() <= super::READ_IDS_MAX, "a page of {}", page.items.len());
+        listed.extend(page.items.into_iter().filter(|id| id.starts_with(&format!("{}-listed-", fixture.prefix))));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    listed.sort();
+    let mut ids = ids;
+    ids.sort();
+    assert_eq!(listed, ids, "each id comes once");
 }
 
 async fn subscriptions_are_upserted(sink: &dyn Sink, budgets: &Budgets, fixture: &Fixture) {

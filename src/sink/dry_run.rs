@@ -93,6 +93,28 @@ impl Sink for DryRunSink {
         }
     }
 
+    fn customer_ids<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<String>, SinkError>> {
+        match &self.reads {
+            Some(sink) => sink.customer_ids(after, permit),
+            None => Self::nothing(&permit, Operation::Customers, Page::only(Vec::new())),
+        }
+    }
+
+    fn subscription_ids<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<String>, SinkError>> {
+        match &self.reads {
+            Some(sink) => sink.subscription_ids(after, permit),
+            None => Self::nothing(&permit, Operation::Subscriptions, Page::only(Vec::new())),
+        }
+    }
+
     fn read_usage<'a>(
         &'a self,
         customer_id: &'a str,

@@ -86,6 +86,20 @@ pub trait Sink: Send + Sync {
         permit: Permit,
     ) -> BoxFuture<'a, Result<Page<ReadSubscription>, SinkError>>;
 
+    /// A page of the ids of all customers ([`Operation::Customers`]).
+    fn customer_ids<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<String>, SinkError>>;
+
+    /// A page of the ids of all subscriptions, whatever their status ([`Operation::Subscriptions`]).
+    fn subscription_ids<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<String>, SinkError>>;
+
     /// What a customer (and resource) has used, by feature ([`Operation::EntitlementsState`]). Features that the
     /// customer is not entitled to are not listed.
     fn read_usage<'a>(

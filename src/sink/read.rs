@@ -82,6 +82,11 @@ impl<T> Page<T> {
     pub fn only(items: Vec<T>) -> Self {
         Self { items, next: None }
     }
+
+    /// The same page of something else.
+    pub(super) fn map<U>(self, of: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(of).collect(), next: self.next }
+    }
 }
 
 /// A customer as the API has it.

@@ -56,7 +56,8 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
     let ledger = folder.join(".stigg-import/ledger.db");
     let finished =
         import::import(setup::work(&input, "run")?, Known::SendChanged, &target, &ledger, false, talk).await?;
-    let verified = verify::verified(&setup::work(&input, "run")?, &target, &setup::spill_dir(&ledger), talk).await?;
+    let verified =
+        verify::verified(&setup::work(&input, "run")?, &target, None, &setup::spill_dir(&ledger), talk).await?;
     let _ = stop.send(());
     let _ = serving.await;
     show(&finished, &verified, &pipeline, &ledger, talk)

@@ -176,6 +176,12 @@ impl Index {
         self.entries().filter(|entry| matches!(entry[PLACE], KNOWN | DOUBTED)).map(table::key_of)
     }
 
+    /// Whether a record was delivered and this run has not seen it.
+    pub fn is_unseen(&self, key: KeyHash) -> bool {
+        let entry = self.tables[table_of(key)].locate(key);
+        entry.is_some_and(|entry| matches!(entry[PLACE], KNOWN | DOUBTED))
+    }
+
     /// Number of records that are delivered, not in doubt, and not seen.
     pub(super) fn known(&self) -> usize {
         self.entries().filter(|entry| entry[PLACE] == KNOWN).count()
@@ -309,6 +315,7 @@ mod tests {
         index.see(key(9), Fingerprint(9), 2);
         let unseen: BTreeSet<_> = index.unseen().collect();
         assert_eq!(unseen, [1, 3, 4].map(key).into());
+        assert!((0..10).all(|number| index.is_unseen(key(number)) == unseen.contains(&key(number))));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::budget::Permit;
 use super::code::ErrorCode;
 use super::error::{Named, SinkError, UnknownCause};
 use super::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ReadCustomer, ReadSubscription,
-    ReadUsage, Sink, Submission, TaskState, TaskStatus, answer, check_ids, check_permit,
+    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, READ_IDS_MAX, ReadCustomer,
+    ReadSubscription, ReadUsage, Sink, Submission, TaskState, TaskStatus, answer, check_ids, check_permit,
 };
 use crate::batch::Batch;
 use crate::entity::Entity;
@@ -271,6 +271,19 @@ impl State {
         }
     }
 
+    /// A page of an entity's ids, in their own order.
+    fn ids(&self, entity: Entity, after: Option<&str>) -> Page<String> {
+        let mut ids: Vec<&String> = self
+            .records
+            .keys()
+            .filter(|(of, id)| *of == entity && after.is_none_or(|after| id.as_str() > after))
+            .map(|(_, id)| id)
+            .collect();
+        ids.sort();
+        let next = ids.get(READ_IDS_MAX - 1).filter(|_| ids.len() > READ_IDS_MAX).map(|last| (*last).clone());
+        Page { items: ids.into_iter().take(READ_IDS_MAX).cloned().collect(), next }
+    }
+
     fn find<T>(&self, entity: Entity, ids: &[&str], convert: fn(&str, &Value) -> T) -> Page<T> {
         let found = ids.iter().filter_map(|id| {
             let json = self.records.get(&(entity, (*id).to_owned()))?;
@@ -322,6 +335,27 @@ impl Sink for MemorySink {
             self.read(&permit, Operation::Subscriptions, |state| {
                 state.look();
                 state.find(Entity::Subscription, ids, subscription)
+            })
+        })
+    }
+
+    fn customer_ids<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<String>, SinkError>> {
+        Box::pin(async move { self.read(&permit, Operation::Customers, |state| state.ids(Entity::Customer, after)) })
+    }
+
+    fn subscription_ids<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<String>, SinkError>> {
+        Box::pin(async move {
+            self.read(&permit, Operation::Subscriptions, |state| {
+                state.look();
+                state.ids(Entity::Subscription, after)
             })
         })
     }

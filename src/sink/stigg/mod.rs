@@ -96,6 +96,25 @@ impl Sink for StiggSink {
         })
     }
 
+    fn customer_ids<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<String>, SinkError>> {
+        Box::pin(async move { Ok(self.calls.customers(None, after, permit).await?.map(|one| one.customer_id)) })
+    }
+
+    fn subscription_ids<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<String>, SinkError>> {
+        Box::pin(async move {
+            let page = self.calls.subscriptions(SubscriptionSelect::All, after, permit).await?;
+            Ok(page.map(|one| one.subscription_id))
+        })
+    }
+
     fn read_usage<'a>(
         &'a self,
         customer_id: &'a str,

@@ -440,7 +440,7 @@ fn standard_input_is_a_file() {
 
 #[test]
 fn help_of_bulk() {
-    assert_ran!(Folder::new().run("bulk --help"), @r#"
+    assert_ran!(Folder::new().run("bulk --help"), @r"
     exit 0
     --- stdout
     Imports the files of the vendor's tool (npx @stigg/bulk-import) of every version, under its own
@@ -467,7 +467,7 @@ fn help_of_bulk() {
               input.json of version 0.0.9: customers, each with its subscription and its usage
 
           --target <URL>
-              The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+              The GraphQL address [default: https://api.stigg.io/graphql]
 
           --rate-scale <N>
               Multiply the published rate limits, for a key with higher ones (or a sandbox with
@@ -518,5 +518,5 @@ fn help_of_bulk() {
       stigg-import bulk --customers-file customers.json --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
-    "#);
+    ");
 }

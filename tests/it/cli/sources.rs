@@ -106,6 +106,114 @@ fn sqlite_is_planned_run_and_verified() {
 }
 
 #[test]
+fn records_that_are_gone_from_a_database_are_listed_and_nothing_is_sent_for_them() {
+    let (api, folder) = (Api::open(), folder());
+    let words = |command: &str, query: &str, more: &str| {
+        let source = format!("--mapping query.toml --sqlite billing.db --key CustomerId {more} --target {}", api.url);
+        let mut command = folder.command(&format!("{command} {source} --rate-scale 100000"));
+        command.args(["--query", query]);
+        folder.finish(&mut command)
+    };
+    // Given: all customers in Stigg, and one that no run knows.
+    words("run", "select * from Customer", "").exits(0);
+    folder.write("other.csv", "CustomerId,Email,FirstName,LastName\nnobody,,N,B\n");
+    folder.run_to(&api, "run --mapping query.toml --csv other.csv --ledger other/ledger.db").exits(0);
+    assert_eq!(api.customers(), 60);
+
+    // When two of them are deleted.
+    let left = "select * from Customer where CustomerId not in (3, 58)";
+    assert_eq!(words("run", left, "--json").exits(0).json()["steps"][0]["missing"], 2);
+
+    // Then
+    assert_ran!(words("verify", left, "--gone").exits(0), @r"
+    exit 0
+    --- stdout
+    step       expected  equal  different  missing  unread
+    customers        57     57          0        0       0
+    3: is gone from the source, and is in Stigg
+    58: is gone from the source, and is in Stigg
+
+    --- stderr
+    everything that should be in Stigg is there, as the source has it
+    ");
+    let listed = words("verify", left, "--gone --json").exits(0).json()["steps"][0].clone();
+    assert_eq!((&listed["gone"], &listed["equal"]), (&serde_json::json!(["3", "58"]), &serde_json::json!(57)));
+    assert_eq!(api.customers(), 60);
+    let none = words("verify", "select * from Customer", "--gone --json").exits(0);
+    assert_eq!(none.json()["steps"][0]["gone"], serde_json::json!([]), "{none}");
+    assert_ran!(folder.run_to(&api, "verify --mapping query.toml --csv other.csv --gone").exits(0), @r"
+    exit 0
+    --- stdout
+    step       expected  equal  different  missing  unread
+    customers         1      1          0        0       0
+    customers: what is gone from the source can't be told: a file may be a part of the data
+
+    --- stderr
+    everything that should be in Stigg is there, as the source has it
+    ");
+    assert_ran!(words("verify", left, "--gone --ledger no/ledger.db").exits(5), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: there is no ledger at no/ledger.db
+    hint: --gone compares with what runs delivered: name their ledger with --ledger
+    ");
+}
+
+#[test]
+fn what_is_wrong_with_a_sqlite_database_is_one_clear_error_before_anything_is_sent() {
+    let (api, folder) = (Api::open(), folder());
+    folder.write("text.db", "this is no database, but a text that somebody gave its name");
+    let fails = |database: &str, query: &str| {
+        let line = format!("run --mapping query.toml --sqlite {database} --target {}", api.url);
+        folder.finish(folder.command(&line).args(["--query", query])).exits(5)
+    };
+    assert_ran!(fails("no.db", "select 1"), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: step `customers` has no source
+      because sqlite query: no such file
+    hint: nothing was sent; mend the source and run the same command again
+    ");
+    assert_ran!(fails("text.db", "select 1"), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: step `customers` has no source
+      because sqlite query: the query can't be run: file is not a database (26)
+    hint: nothing was sent; mend the source and run the same command again
+    ");
+    assert_ran!(fails("billing.db", "select nothing from nowhere"), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: step `customers` has no source
+      because sqlite query: the query can't be run: near "nothing": syntax error (1)
+    hint: nothing was sent; mend the source and run the same command again
+    "#);
+    assert_ran!(fails("billing.db", "select CustomerId from Customer"), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the mapping of step `customers` does not fit its source: 1 problem
+
+    query.toml:4:9: the source has no column `Email`
+      4 | email = "Email"
+        |         ^^^^^^^
+      hint: its columns are CustomerId
+
+    hint: nothing was sent; mend what is shown and run the same command again
+    "#);
+    assert_eq!(api.customers(), 0);
+}
+
+#[test]
 fn changes_of_a_database_are_read_from_the_mark() {
     let (api, folder) = (Api::open(), folder());
     let words = "run --mapping query.toml --sqlite billing.db --table Customer --key CustomerId --changed SupportRepId";

@@ -529,6 +529,15 @@ fn help_of_plan_and_verify() {
           --burst <N>
               Let this many requests go at once before pacing starts; only for short jobs
 
+          --gone
+              List the records that are in Stigg and that the ledger knows, but that no row of the
+              database makes any more
+
+          --ledger <PATH>
+              The ledger's file, for --gone
+
+              [default: .stigg-import/ledger.db]
+
       -q, --quiet
               Say nothing but errors and the result
 
@@ -551,6 +560,7 @@ fn help_of_plan_and_verify() {
       stigg-import verify pipeline.toml
       stigg-import verify --mapping customers.toml --csv customers.csv
       stigg-import verify --mapping customers.toml --json export.json --array customers
+      stigg-import verify pipeline.toml --gone
 
     --- stderr
     ");
