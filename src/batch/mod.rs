@@ -48,6 +48,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Bytes that it holds, the rows of its origins not counted.
+    pub fn bytes(&self) -> usize {
+        self.json.len() + self.keys.len() + self.items.len() * size_of::<Item>()
+    }
+
     /// An item's JSON.
     pub fn json_of(&self, item: &Item) -> &[u8] {
         &self.json[item.json.start as usize..item.json.end as usize]

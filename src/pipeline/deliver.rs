@@ -37,8 +37,8 @@ const UNSETTLED_BATCHES: usize = 160;
 /// Where more than that may be in flight, batches that are written while they wait for their slot.
 const WAITING_FOR_SLOT: usize = 16;
 
-/// Most bytes of the JSON of batches that are written and not yet settled. This bounds memory, whatever the concurrency:
-/// a batch also holds the rows it came from, which are about twice its JSON.
+/// Most bytes of batches that are written and not yet settled. This bounds memory, whatever the concurrency and however
+/// small the records: a batch also holds the rows it came from, which are about twice its JSON, and while it is sent its body.
 const UNSETTLED_BYTES_MAX: usize = 6 << 20;
 
 /// What delivery needs; shared by all batches of a step.
@@ -71,7 +71,7 @@ impl Delivery {
                         self.reading.progress.open.add(batch.items.len() as u64);
                     }
                     Some(batch) => {
-                        let bytes = batch.json.len();
+                        let bytes = batch.bytes();
                         unsettled_bytes += bytes;
                         unsettled.push(async move {
                             self.deliver_one(batch).await;
