@@ -41,6 +41,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod document;
+pub mod draft;
 pub mod entity;
 pub mod http;
 pub mod ledger;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::bulk;
+use super::init::Init;
 use super::source_args::{Json, MappedSource};
 
 /// Moves customers, subscriptions and usage into Stigg.
@@ -106,6 +107,21 @@ pub enum Command {
         after_help = "Examples:\n  stigg-import demo\n  stigg-import demo --json\n  stigg-import demo --customers 5000 --dir my-demo"
     )]
     Demo(Demo),
+
+    /// Draft a mapping and a pipeline from an export's header and first rows
+    #[command(
+        long_about = "Drafts a mapping and a pipeline from an export's header and its first rows.\n\n\
+            Exports of Stripe, Chargebee, Recurly and Zuora are recognised by their columns and get the mapping that \
+            ships. Of others the columns are guessed, by their names and by what stands in them; each guess has a comment \
+            with two values, and what only you can know is marked with TODO: which plan becomes which, which zone times \
+            are in. What is written passes `check`. Nothing is sent.",
+        after_help = "Examples:\n  \
+            stigg-import init --entity customer --csv customers.csv\n  \
+            stigg-import init --entity subscription --csv 'exports/subs*.csv.gz' --dir migration\n  \
+            stigg-import init --entity customer --csv crm.csv --column customerId=acct_no\n  \
+            stigg-import init --entity usage --postgres 'postgres://me:${PGPASSWORD}@host/db' --table usage_totals"
+    )]
+    Init(Init),
 
     /// Import, resume, or send what changed: always the same command
     #[command(

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod exit;
 mod import;
+mod init;
 mod log;
 mod plan;
 mod progress;
@@ -76,6 +77,7 @@ fn threads(command: &Command) -> Builder {
         }
         Command::Run(_)
         | Command::Bulk(_)
+        | Command::Init(_)
         | Command::Plan(_)
         | Command::Check(_)
         | Command::Verify(_)
@@ -94,6 +96,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::main(args, &talk).await,
         Command::Run(args) => import::main(args, &talk).await,
         Command::Bulk(args) => bulk::main(args, &talk).await,
+        Command::Init(args) => init::main(args, &talk).await,
         Command::Plan(args) => plan::main(args, &talk).await,
         Command::Check(args) => check::main(args, &talk).await,
         Command::Verify(args) => verify::main(args, &talk).await,

@@ -17,6 +17,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("batch", &["record", "entity"]),
     ("source", &["stripe", "record", "entity", "clock", "problem"]),
     ("mapping", &["record", "entity", "clock", "problem", "document"]),
+    ("draft", &["mapping", "record", "entity", "clock"]),
     ("sink", &["http", "pacer", "batch", "record", "entity", "clock", "problem"]),
     ("provider", &["stripe", "http", "spreadsheet", "clock"]),
     ("ledger", &["spreadsheet", "batch", "record", "entity", "clock", "problem"]),
@@ -29,8 +30,8 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "sandbox", "pipeline", "source", "mapping", "sink", "ledger", "provider", "stripe", "batch",
-            "record", "entity", "clock", "problem",
+            "config", "sandbox", "draft", "pipeline", "source", "mapping", "sink", "ledger", "provider", "stripe",
+            "batch", "record", "entity", "clock", "problem",
         ],
     ),
 ];

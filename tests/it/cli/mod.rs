@@ -3,6 +3,7 @@
 mod bulk;
 mod check;
 mod demo;
+mod init;
 mod interrupted;
 mod rejects;
 mod run;

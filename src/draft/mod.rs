@@ -1,0 +1,79 @@
+//! Drafts a mapping from a source's columns and a sample of its rows.
+//!
+//! ```text
+//!  rows ──► Sample ──► known export? ──yes──► the mapping that ships, with the plans that were found
+//!                          └──no──► guess: names first, then content ──► written, a comment on each guess
+//! ```
+//!
+//! A draft is text for a person: what can't be known is said with `TODO`, and nothing is guessed that could silently be
+//! wrong, such as which of two numbers in a date is the day.
+
+mod guess;
+mod known;
+mod lookup;
+mod sample;
+mod times;
+mod write;
+
+use std::collections::BTreeMap;
+
+pub use sample::{ColumnSample, Sample};
+pub use write::quoted;
+
+use crate::clock::Clock;
+use crate::entity::Entity;
+
+/// A mapping as text, and what a person has to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The mapping file's text. It parses, and fits the columns of the sample.
+    pub mapping: String,
+    /// The export that was recognised by its columns; none where the columns were guessed.
+    pub recognised: Option<&'static str>,
+    /// What a person has to decide, one clause each.
+    pub to_do: Vec<String>,
+}
+
+/// Why there is no draft: something that every record needs could only be made up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CantDraft {
+    /// A needed field has no column that looks like it.
+    #[error("no column looks like the {field} of a {entity}", entity = .entity.name())]
+    NoColumn {
+        /// What is imported.
+        entity: Entity,
+        /// The field.
+        field: &'static str,
+    },
+    /// A needed time could be read in two ways.
+    #[error("in column {column}, either the day or the month may come first, and every record needs its {field}")]
+    DayOrMonth {
+        /// The field.
+        field: &'static str,
+        /// The column.
+        column: String,
+    },
+}
+
+/// Drafts a mapping. `columns` says the column of some fields, which is then not guessed.
+///
+/// # Errors
+///
+/// [`CantDraft`]: a field that every record needs has no column (name it in `columns`), or one that can be read in two ways.
+pub fn draft(
+    entity: Entity,
+    sample: &Sample,
+    columns: &BTreeMap<String, String>,
+    clock: &dyn Clock,
+) -> Result<Draft, CantDraft> {
+    if columns.is_empty()
+        && let Some(draft) = known::draft(entity, sample, clock)
+    {
+        return Ok(draft);
+    }
+    let guesses = guess::guess(entity, sample, columns)?;
+    Ok(write::draft(entity, sample, &guesses))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What is looked at of a source: its columns, and what stands in them in its first rows.
+
+use std::collections::BTreeMap;
+
+use crate::record::RowBatch;
+
+/// Different values of a column that are counted; with more it is no list of words.
+const DISTINCT_MAX: usize = 200;
+
+/// The first rows of a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Its columns, in order.
+    pub columns: Vec<ColumnSample>,
+    /// Rows that were looked at.
+    pub rows: u64,
+}
+
+/// One column, and its cells in the sample.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnSample {
+    /// Its name.
+    pub name: String,
+    /// Its cells that are neither NULL nor blank, in order.
+    pub cells: Vec<String>,
+}
+
+impl Sample {
+    /// A sample of no rows yet.
+    pub fn new(columns: &[Box<str>]) -> Self {
+        let columns = columns.iter().map(|name| ColumnSample { name: name.to_string(), cells: Vec::new() });
+        Self { columns: columns.collect(), rows: 0 }
+    }
+
+    /// Takes rows in, `rows_max` in all.
+    pub fn add(&mut self, rows: &RowBatch, rows_max: u64) {
+        for row in rows.rows().take(usize::try_from(rows_max - self.rows.min(rows_max)).unwrap_or(usize::MAX)) {
+            self.rows += 1;
+            for (column, cell) in self.columns.iter_mut().zip(row.cells()) {
+                column.cells.extend(cell.filter(|cell| !cell.trim().is_empty()).map(str::to_owned));
+            }
+        }
+    }
+
+    /// The column of a name.
+    pub fn column(&self, name: &str) -> Option<&ColumnSample> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+impl ColumnSample {
+    /// The first two different values, cut to a length for a comment.
+    pub fn shown(&self) -> Vec<String> {
+        const CHARS_MAX: usize = 40;
+        let mut shown: Vec<String> = Vec::new();
+        for cell in &self.cells {
+            let cut: String =
+                cell.trim().chars().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            if !shown.contains(&cut) {
+                shown.push(cut);
+            }
+            if shown.len() == 2 {
+                break;
+            }
+        }
+        shown
+    }
+
+    /// Its different values with their numbers, the most frequent first; none where there are too many.
+    pub fn distinct(&self) -> Option<Vec<(&str, u64)>> {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        for cell in &self.cells {
+            *counts.entry(cell.trim()).or_default() += 1;
+            if counts.len() > DISTINCT_MAX {
+                return None;
+            }
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
+        Some(counts)
+    }
+
+    /// Whether there are cells, and at least nine in ten of them fit.
+    pub fn mostly(&self, fits: impl Fn(&str) -> bool) -> bool {
+        let fitting = self.cells.iter().filter(|cell| fits(cell.trim())).count();
+        fitting > 0 && fitting * 10 >= self.cells.len() * 9
+    }
+}
