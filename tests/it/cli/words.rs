@@ -18,6 +18,7 @@ fn help_of_the_program() {
 
     Commands:
       demo         Show the main job in a minute: no account, no network
+      init         Draft a mapping and a pipeline from an export's header and first rows
       run          Import, resume, or send what changed: always the same command
       bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
@@ -88,6 +89,7 @@ fn help_of_the_program() {
 
     Commands:
       demo         Show the main job in a minute: no account, no network
+      init         Draft a mapping and a pipeline from an export's header and first rows
       run          Import, resume, or send what changed: always the same command
       bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
@@ -144,6 +146,7 @@ fn help_of_the_program() {
 
     Commands:
       demo         Show the main job in a minute: no account, no network
+      init         Draft a mapping and a pipeline from an export's header and first rows
       run          Import, resume, or send what changed: always the same command
       bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
