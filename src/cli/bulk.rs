@@ -140,7 +140,7 @@ impl Shipped {
         let inputs: Vec<Input> = files.iter().map(|file| config::input_of(file)).collect();
         let options =
             JsonOptions { array: Some(array.to_owned()), each: each.map(str::to_owned), ..JsonOptions::default() };
-        let name = setup::step_name(mapping.entity());
+        let name = setup::step_name(mapping.schema());
         Ok(StepSpec { name, mapping, source: SourceSpec::Json { inputs, options } })
     }
 }

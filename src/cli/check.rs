@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -9,10 +10,12 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped, what_is_wrong};
 use super::{out, out_json, setup};
+use crate::clock::SystemClock;
 use crate::config;
-use crate::mapping::{self, ExampleOutcome, Mapper, MappingFile, SpillSettings, run_examples};
-use crate::pipeline::{OpenStep, StepSpec};
+use crate::mapping::{self, ExampleOutcome, Mapper, MappingFile, Plan, SpillSettings, run_examples};
+use crate::pipeline::{StepSpec, open_rows};
 use crate::record::{RecordBatch, Reject};
+use crate::source::Rows;
 
 /// Checks and reports.
 pub(super) async fn main(args: args::Check, talk: &Talk) -> Result<Exit, Failure> {
@@ -75,7 +78,7 @@ impl Checked {
         self.examples_failed += failed.len();
         self.objects.push(json!({
             "file": mapping.name(),
-            "entity": mapping.entity().name(),
+            "entity": mapping.schema().name(),
             "examples": outcomes.len(),
             "failed": failed.iter().map(|outcome| what_failed(mapping, outcome)).collect::<Vec<_>>(),
         }));
@@ -83,10 +86,14 @@ impl Checked {
 
     /// Opens the sources and maps their first rows.
     async fn steps(&mut self, steps: &[StepSpec], rows_max: u64) -> Result<(), Failure> {
-        let opened = setup::open(steps).await?;
-        for step in opened {
-            let (name, columns) = (step.name().to_owned(), step.columns().len());
-            let tried = try_rows(step, rows_max).await?;
+        let mut opened = Vec::with_capacity(steps.len());
+        for step in steps {
+            let open = open_rows(step, &SystemClock).await.map_err(|error| setup::open_failure(&error))?;
+            opened.push((&step.name, open));
+        }
+        for (name, (rows, plan)) in opened {
+            let columns = rows.columns().len();
+            let tried = try_rows(rows, plan, rows_max).await?;
             for source in &tried.sources {
                 let _ = writeln!(self.text, "{name}: {source}");
             }
@@ -152,8 +159,7 @@ struct Tried {
     samples: Vec<Reject>,
 }
 
-async fn try_rows(step: OpenStep, rows_max: u64) -> Result<Tried, Failure> {
-    let (mut rows, plan) = step.into_parts();
+async fn try_rows(mut rows: Rows, plan: Arc<Plan>, rows_max: u64) -> Result<Tried, Failure> {
     let sources = rows.described().iter().map(ToString::to_string).collect();
     let mut tried = Tried { sources, rows: 0, rejected: 0, samples: Vec::new() };
     let spill = SpillSettings::in_dir(&std::env::temp_dir());

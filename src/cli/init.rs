@@ -16,9 +16,9 @@ use super::{out, out_json, setup};
 use crate::clock::SystemClock;
 use crate::config::{self, SqlWritten};
 use crate::draft::{self, CantDraft, Draft, Sample};
-use crate::entity::Entity;
+use crate::entity::{Entity, Schema};
 use crate::mapping;
-use crate::pipeline::{OpenStep, SourceSpec};
+use crate::pipeline::SourceSpec;
 use crate::source::{self, CsvOptions, Rows, SourceError};
 
 /// What to draft, and from what.
@@ -84,7 +84,7 @@ fn pair_of(text: &str) -> Result<(String, String), String> {
 
 /// Drafts, checks the draft, and writes it.
 pub(super) async fn main(args: Init, talk: &Talk) -> Result<Exit, Failure> {
-    let name = setup::step_name(args.entity);
+    let name = setup::step_name(Schema::Import(args.entity));
     let file = args.dir.join(format!("{name}.toml"));
     if file.exists() && !args.force {
         return Err(Failure::new(Exit::Config, format!("{} is there already", file.display()))
@@ -198,7 +198,7 @@ async fn holds(draft: &Draft, spec: &SourceSpec, file: &Path) -> Result<(), Fail
     };
     let parsed = mapping::parse(&name, &draft.mapping, Path::new("")).map_err(|problems| bug(&problems))?;
     let rows = open(spec).await.map_err(|error| unreadable(&error))?;
-    OpenStep::new("draft", &parsed, rows, &SystemClock).map(drop).map_err(|problems| bug(&problems))
+    mapping::compile(&parsed, rows.columns(), &SystemClock).map(drop).map_err(|problems| bug(&problems))
 }
 
 /// Its comments show values of the sample, which may be people's.

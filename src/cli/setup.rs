@@ -11,6 +11,7 @@ use super::exit::{Exit, Failure};
 use super::say;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigError};
+use crate::entity::{Entity, Schema};
 use crate::ledger::{Access, Durability, Ledger, LedgerError, RunLock, SqliteLedger};
 use crate::mapping::LoadError;
 use crate::pipeline::{MaxRejects, NoBound, OpenStep, OpenStepError, StartError, StepSpec, Stop, Stopped, open_steps};
@@ -44,8 +45,18 @@ impl Work {
     }
 }
 
-/// Reads the pipeline file, or makes a pipeline of one step; `command` is for hints.
+/// Reads the pipeline file, or makes a pipeline of one step, all of whose records an import takes; `command` is for
+/// hints.
 pub(super) fn work(input: &args::Input, command: &str) -> Result<Work, Failure> {
+    let work = named_work(input, command)?;
+    // Before the key is looked for: whoever lacks one shall not get it for nothing.
+    for step in &work.steps {
+        step.entity().map_err(|error| open_failure(&error))?;
+    }
+    Ok(work)
+}
+
+fn named_work(input: &args::Input, command: &str) -> Result<Work, Failure> {
     let mapped = input.mapped.step(command)?;
     if let Some(path) = &input.pipeline {
         let file = config::load(path).map_err(|error| config_failure(&error))?;
@@ -73,12 +84,13 @@ pub(super) fn work(input: &args::Input, command: &str) -> Result<Work, Failure> 
 }
 
 /// The name of a step that was not given one.
-pub(super) fn step_name(entity: crate::entity::Entity) -> String {
-    match entity {
-        crate::entity::Entity::Customer => "customers",
-        crate::entity::Entity::Subscription => "subscriptions",
-        crate::entity::Entity::Usage => "usage",
-        crate::entity::Entity::Event => "events",
+pub(super) fn step_name(schema: Schema) -> String {
+    match schema {
+        Schema::Import(Entity::Customer) => "customers",
+        Schema::Import(Entity::Subscription) => "subscriptions",
+        Schema::Import(Entity::Usage) => "usage",
+        Schema::Import(Entity::Event) => "events",
+        Schema::PaidSubscription => "paid-subscriptions",
     }
     .to_owned()
 }
@@ -89,19 +101,27 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 
 /// Opens the sources and compiles the mappings.
 pub(super) async fn open(steps: &[StepSpec]) -> Result<Vec<OpenStep>, Failure> {
-    open_steps(steps, &SystemClock).await.map_err(|error| match &error {
+    open_steps(steps, &SystemClock).await.map_err(|error| open_failure(&error))
+}
+
+pub(super) fn open_failure(error: &OpenStepError) -> Failure {
+    match error {
+        OpenStepError::NoImport { .. } => Failure::of(Exit::Config, error).hint(
+            "that is for `cutover`, which comes with the next release; `stigg-import check` tries the mapping; nothing \
+             was read or sent",
+        ),
         OpenStepError::Source { source, .. } => {
             if source.is_credentials() {
                 let hint = "check the key in STRIPE_API_KEY and its right to read the list; nothing was sent";
-                return Failure::of(Exit::Credentials, &error).hint(hint);
+                return Failure::of(Exit::Credentials, error).hint(hint);
             }
             let exit = if source.before_reading() { Exit::Config } else { Exit::Source };
-            Failure::of(exit, &error).hint("nothing was sent; mend the source and run the same command again")
+            Failure::of(exit, error).hint("nothing was sent; mend the source and run the same command again")
         }
         OpenStepError::Mapping { step, problems } => {
             Failure::of_problems(&format!("the mapping of step `{step}` does not fit its source"), problems)
         }
-    })
+    }
 }
 
 /// A target: how it is reached, and how fast.

@@ -157,7 +157,7 @@ impl MappedSource {
             Named::Sql { kind, url } => self.sql(kind, url, &mapping)?,
             Named::Stripe { list } => self.stripe(list)?,
         };
-        Ok(Some((StepSpec { name: setup::step_name(mapping.entity()), mapping, source }, arguments)))
+        Ok(Some((StepSpec { name: setup::step_name(mapping.schema()), mapping, source }, arguments)))
     }
 
     fn json_files(&self) -> Vec<&str> {

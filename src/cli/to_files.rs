@@ -10,7 +10,7 @@ use super::args::Talk;
 use super::exit::{Exit, Failure};
 use super::import::{self, Import};
 use super::report::{self, Tense, counted, grouped};
-use super::setup::{Connection, Work};
+use super::setup::{self, Connection, Work};
 use super::{out, out_json, say};
 use crate::entity::Entity;
 use crate::pipeline::{Finished, Known};
@@ -27,8 +27,12 @@ pub(super) async fn main(
     talk: &Talk,
 ) -> Result<Exit, Failure> {
     work.bound_rejects(max_rejects)?;
-    let entities: Vec<Entity> = work.steps.iter().map(|step| step.mapping.entity()).collect();
-    if let Some(step) = work.steps.iter().find(|step| BulkFile::of(step.mapping.entity()).is_empty()) {
+    let mut entities: Vec<Entity> = Vec::with_capacity(work.steps.len());
+    for step in &work.steps {
+        entities.push(step.entity().map_err(|error| setup::open_failure(&error))?);
+    }
+    let without_file = work.steps.iter().zip(&entities).find(|(_, entity)| BulkFile::of(**entity).is_empty());
+    if let Some((step, _)) = without_file {
         return Err(Failure::new(
             Exit::Config,
             format!("the vendor's tool has no file for step `{}`: it does not import events", step.name),

@@ -52,7 +52,7 @@ pub enum Misfit {
     #[error("is neither true nor false")]
     NotABool,
     /// It is none of the words that the API takes.
-    #[error("is none of {}", .words.join(", "))]
+    #[error("is none of {}", listed(.words))]
     NotAWord {
         /// The words.
         words: &'static [&'static str],
@@ -60,6 +60,17 @@ pub enum Misfit {
     /// It is not an ISO 8601 time with a zone.
     #[error("is not a time like 2022-01-31T00:00:00Z; say its format with `time` and its zone with `zone`")]
     NotATime,
+}
+
+/// All of a few words; of many (the currencies) the first.
+fn listed(words: &[&str]) -> String {
+    const LISTED_MAX: usize = 12;
+    match words.get(..LISTED_MAX) {
+        Some(first) if words.len() > LISTED_MAX => {
+            format!("{} and {} more", first.join(", "), words.len() - LISTED_MAX)
+        }
+        Some(_) | None => words.join(", "),
+    }
 }
 
 /// Checks a text against a scalar kind and returns what is sent: the text (perhaps trimmed), the
@@ -142,7 +153,7 @@ pub fn check<'a>(kind: &Kind, text: &'a str) -> Result<Option<&'a str>, Misfit> 
             }
             text.parse::<jiff::Timestamp>().map(|_| Some(text)).map_err(|_| Misfit::NotATime)
         }
-        Kind::Fixed(word) => Ok(Some(word)),
+        Kind::Fixed(constant) => Ok(Some(constant.as_str())),
         Kind::TextMap | Kind::ScalarMap | Kind::TextList => Ok(if text.is_empty() { None } else { Some(text) }),
         Kind::Object(_) | Kind::List { .. } => Err(Misfit::Empty),
     }
@@ -154,6 +165,8 @@ const ALPHANUMERIC: u8 = 1;
 const CUSTOMER: u8 = 2;
 /// [`CLASSES`]: is in [`Alphabet::Package`].
 const PACKAGE: u8 = 4;
+/// [`CLASSES`]: is in [`Alphabet::Original`].
+const ORIGINAL: u8 = 16;
 /// [`CLASSES`]: is ASCII in [`Alphabet::Any`], and no blank.
 const VISIBLE: u8 = 8;
 
@@ -164,8 +177,9 @@ const CLASSES: [u8; 256] = {
     while byte < 0x7f {
         classes[byte as usize] = VISIBLE
             | match byte {
-                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => ALPHANUMERIC | CUSTOMER | PACKAGE,
-                b'_' | b'|' | b'.' | b'-' => CUSTOMER | PACKAGE,
+                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => ALPHANUMERIC | CUSTOMER | PACKAGE | ORIGINAL,
+                b'_' | b'.' | b'-' => CUSTOMER | PACKAGE | ORIGINAL,
+                b'|' => CUSTOMER | PACKAGE,
                 b'@' => CUSTOMER,
                 _ => 0,
             };
@@ -180,6 +194,7 @@ fn plain_id(text: &str, chars_max: usize, alphabet: Alphabet) -> bool {
     let (first, all) = match alphabet {
         Alphabet::Customer => (ALPHANUMERIC, CUSTOMER),
         Alphabet::Package => (ALPHANUMERIC, PACKAGE),
+        Alphabet::Original => (ALPHANUMERIC, ORIGINAL),
         Alphabet::Any => (VISIBLE, VISIBLE),
     };
     let is = |byte: &u8, class: u8| CLASSES[usize::from(*byte)] & class != 0;
@@ -221,6 +236,7 @@ fn check_id(id: &str, chars_max: usize, alphabet: Alphabet) -> Result<(), Misfit
     let inner: fn(char) -> bool = match alphabet {
         Alphabet::Customer => |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '|' | '.' | '@' | '-'),
         Alphabet::Package => |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '|' | '.' | '-'),
+        Alphabet::Original => |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'),
         Alphabet::Any => |c| !c.is_control(),
     };
     for (index, found) in id.chars().enumerate() {
@@ -381,6 +397,15 @@ mod tests {
     }
 
     #[test]
+    fn of_many_words_only_the_first_are_listed() {
+        let words = &["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N"];
+        let misfit = check(&Kind::Enum(words), "a").unwrap_err();
+        assert_eq!(misfit.to_string(), "is none of A, B, C, D, E, F, G, H, I, J, K, L and 2 more");
+        let misfit = check(&Kind::Enum(&words[..12]), "a").unwrap_err();
+        assert_eq!(misfit.to_string(), "is none of A, B, C, D, E, F, G, H, I, J, K, L");
+    }
+
+    #[test]
     fn addresses_are_checked_and_trimmed() {
         assert_eq!(check(&Kind::Email, " a@example.com\t"), Ok(Some("a@example.com")));
         for text in
@@ -403,7 +428,7 @@ mod tests {
             text in "[ a-zA-Z0-9_|.@\u{e9}\u{7f}\t\"\\\\-]{0,8}",
             chars_max in 0usize..8,
         ) {
-            for alphabet in [Alphabet::Customer, Alphabet::Package, Alphabet::Any] {
+            for alphabet in [Alphabet::Customer, Alphabet::Package, Alphabet::Original, Alphabet::Any] {
                 if plain_id(&text, chars_max, alphabet) {
                     prop_assert_eq!(check_id(&text, chars_max, alphabet), Ok(()), "{:?}", alphabet);
                     prop_assert_eq!(text.trim(), &text);

@@ -8,12 +8,14 @@
 mod check;
 mod customer;
 mod event;
+mod paid_subscription;
 mod subscription;
 mod usage;
 
 pub use check::{Misfit, check, plain_decimal};
+pub use paid_subscription::ORIGINAL;
 
-/// What is imported.
+/// What is imported, many records in one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entity {
     /// A customer (`importCustomersBulk`).
@@ -77,6 +79,66 @@ impl Entity {
     }
 }
 
+/// What a mapping's records are: something that is imported, or a paid subscription, which is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Schema {
+    /// An import takes it.
+    Import(Entity),
+    /// A subscription on a paid plan (`provisionSubscriptionV2`), backdated, in place of an original at a billing
+    /// provider. There is no import of these: each is provisioned by itself, proved, and only then is its original
+    /// cancelled.
+    PaidSubscription,
+}
+
+impl Schema {
+    /// Every schema, in the order in which a migration needs them.
+    pub const ALL: [Self; 5] = [
+        Self::Import(Entity::Customer),
+        Self::Import(Entity::Subscription),
+        Self::PaidSubscription,
+        Self::Import(Entity::Usage),
+        Self::Import(Entity::Event),
+    ];
+
+    /// The name in mapping files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Import(entity) => entity.name(),
+            Self::PaidSubscription => "paid_subscription",
+        }
+    }
+
+    /// The schema of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|schema| schema.name() == name)
+    }
+
+    /// Its fields, in the order in which they are written to JSON. All are the API's, but for
+    /// [`ORIGINAL`] of a paid subscription.
+    pub fn fields(self) -> &'static [Field] {
+        match self {
+            Self::Import(entity) => entity.fields(),
+            Self::PaidSubscription => paid_subscription::FIELDS,
+        }
+    }
+
+    /// The top-level fields whose values name a record; see [`Entity::key_fields`].
+    pub fn key_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Import(entity) => entity.key_fields(),
+            Self::PaidSubscription => &["subscriptionId"],
+        }
+    }
+
+    /// The fields of a record's start and end; see [`Entity::span_fields`].
+    pub fn span_fields(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Import(entity) => entity.span_fields(),
+            Self::PaidSubscription => Some(("startDate", "cancellationDate")),
+        }
+    }
+}
+
 /// What joins the parts of a key's text: ASCII "unit separator", which no id may hold.
 pub const KEY_SEPARATOR: char = '\u{1f}';
 
@@ -126,7 +188,7 @@ pub enum Kind {
     /// One of these words, in this spelling.
     Enum(&'static [&'static str]),
     /// A constant that every record carries; a mapping can't set it.
-    Fixed(&'static str),
+    Fixed(Constant),
     /// Free keys with text values (`additionalMetaData.legacyId`).
     TextMap,
     /// Free keys with text, number or true/false values (`dimensions.region`).
@@ -144,6 +206,46 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// Whether it is a constant, or has one inside, so that every record carries it.
+    pub fn is_fixed_somewhere(&self) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::Object(fields) => fields.iter().any(|field| field.kind.is_fixed_somewhere()),
+            Self::Id { .. }
+            | Self::Text { .. }
+            | Self::Email
+            | Self::Time
+            | Self::Number { .. }
+            | Self::Bool
+            | Self::Enum(_)
+            | Self::TextMap
+            | Self::ScalarMap
+            | Self::TextList
+            | Self::List { .. } => false,
+        }
+    }
+}
+
+/// A value that every record carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constant {
+    /// A word.
+    Word(&'static str),
+    /// `true`.
+    True,
+}
+
+impl Constant {
+    /// As text: the word itself, or `true`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Word(word) => word,
+            Self::True => "true",
+        }
+    }
+}
+
 /// The characters that an identifier may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alphabet {
@@ -151,6 +253,8 @@ pub enum Alphabet {
     Customer,
     /// `^[a-zA-Z0-9][a-zA-Z0-9_|.-]*$`
     Package,
+    /// `^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`, what billing providers' ids of subscriptions are made of.
+    Original,
     /// Anything but control characters and blanks at the ends.
     Any,
 }
@@ -180,15 +284,23 @@ mod tests {
 
     #[test]
     fn every_key_field_is_a_field() {
-        for entity in Entity::ALL {
-            for key in entity.key_fields() {
-                assert!(entity.fields().iter().any(|field| field.name == *key), "{key} of {}", entity.name());
+        for schema in Schema::ALL {
+            for key in schema.key_fields() {
+                assert!(schema.fields().iter().any(|field| field.name == *key), "{key} of {}", schema.name());
             }
-            if let Some((start, end)) = entity.span_fields() {
-                let at = |name| entity.fields().iter().position(|field| field.name == name);
-                assert!(at(start).is_some() && at(start) < at(end), "{start} and {end} of {}", entity.name());
+            if let Some((start, end)) = schema.span_fields() {
+                let at = |name| schema.fields().iter().position(|field| field.name == name);
+                assert!(at(start).is_some() && at(start) < at(end), "{start} and {end} of {}", schema.name());
             }
-            assert_eq!(Entity::of_name(entity.name()), Some(entity));
+            assert_eq!(Schema::of_name(schema.name()), Some(schema));
         }
+    }
+
+    #[test]
+    fn every_entity_has_a_schema_and_paid_subscriptions_are_no_entity() {
+        for entity in Entity::ALL {
+            assert_eq!(Schema::of_name(entity.name()), Some(Schema::Import(entity)));
+        }
+        assert_eq!(Entity::of_name(Schema::PaidSubscription.name()), None);
     }
 }

@@ -13,11 +13,7 @@ pub(super) const FIELDS: &[Field] = &[
     optional("resourceId", ANY_ID, "the resource, for products that allow several subscriptions for one customer"),
     optional("startDate", Kind::Time, "when it started"),
     optional("endDate", Kind::Time, "when it ends or ended"),
-    optional(
-        "billingPeriod",
-        Kind::Enum(&["MONTHLY", "ANNUALLY"]),
-        "how often it is billed; credit cadences are MONTH and YEAR instead",
-    ),
+    optional("billingPeriod", BILLING_PERIOD, "how often it is billed; credit cadences are MONTH and YEAR instead"),
     optional("unitQuantity", QUANTITY, "quantity of the plan's one chargeable feature"),
     optional(
         "billableFeatures",
@@ -49,16 +45,18 @@ pub(super) const FIELDS: &[Field] = &[
     optional("additionalMetaData", Kind::TextMap, "free metadata; values are sent as text"),
 ];
 
-const BILLABLE_FEATURE: &[Field] =
+pub(super) const BILLING_PERIOD: Kind = Kind::Enum(&["MONTHLY", "ANNUALLY"]);
+
+pub(super) const BILLABLE_FEATURE: &[Field] =
     &[required("featureId", PACKAGE_ID, "the feature"), required("quantity", QUANTITY, "how many")];
 
-const CHARGE: &[Field] = &[
+pub(super) const CHARGE: &[Field] = &[
     required("id", PACKAGE_ID, "the feature or credit currency"),
     required("quantity", QUANTITY, "how many"),
     required("type", Kind::Enum(&["FEATURE", "CREDIT"]), "what `id` names"),
 ];
 
-const ADDON: &[Field] = &[
+pub(super) const ADDON: &[Field] = &[
     required("addonId", PACKAGE_ID, "the add-on, as in the Stigg catalog"),
     optional("quantity", Kind::Number { min: Some(0), max: Some(i32::MAX as i64), whole: true }, "how many"),
 ];

@@ -1,6 +1,6 @@
 //! `ReportUsageBaseInput`. Source: contract 3.5.
 
-use super::{ANY_ID, CUSTOMER_ID, Field, Kind, PACKAGE_ID, USAGE_VALUE_MAX, optional, required};
+use super::{ANY_ID, CUSTOMER_ID, Constant, Field, Kind, PACKAGE_ID, USAGE_VALUE_MAX, optional, required};
 
 pub(super) const FIELDS: &[Field] = &[
     required("customerId", CUSTOMER_ID, "the customer"),
@@ -13,7 +13,7 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     required(
         "updateBehavior",
-        Kind::Fixed("SET"),
+        Kind::Fixed(Constant::Word("SET")),
         "always SET: the API's default adds to what is there, so that a second run would double it",
     ),
     optional("createdAt", Kind::Time, "when the value was read, where the source knows it"),

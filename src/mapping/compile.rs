@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::entity::{Entity, Kind};
+use crate::entity::{Field, Kind, Schema};
 use crate::problem::{Problem, Problems, did_you_mean};
 
 use super::expr::{Expr, Names};
@@ -48,7 +48,7 @@ pub fn compile(file: &MappingFile, columns: &Arc<[Box<str>]>, clock: &dyn Clock)
         return Err(Problems(problems));
     }
     Ok(Plan {
-        entity: file.entity,
+        schema: file.schema,
         columns: columns.clone(),
         names: Arc::new(compiler.names),
         now_ms: clock.now().as_millisecond(),
@@ -157,33 +157,29 @@ impl Compiler<'_> {
         if let Some(when) = &spec.when {
             self.reads(when);
         }
-        let entity = self.file.entity;
+        let schema = self.file.schema;
         let mut fields = Vec::new();
-        for field in entity.fields() {
-            let key = entity.key_fields().contains(&field.name);
+        for field in schema.fields() {
+            let key = schema.key_fields().contains(&field.name);
             let given = spec.fields.iter().find(|given| given.field.name == field.name);
-            let plan = match (given, field.kind) {
+            let plan = match (given, fixed(field, "")) {
                 (Some(given), _) => self.field(given, ""),
-                (None, Kind::Fixed(word)) => {
-                    let mut json = Vec::new();
-                    json::string(&mut json, word);
-                    plan_of(field.name, field.name, true, Node::Fixed(json.into()))
-                }
-                (None, _) if key => plan_of(field.name, field.name, false, Node::Missing),
-                (None, _) => continue,
+                (None, Some(plan)) => plan,
+                (None, None) if key => plan_of(field.name, field.name, false, Node::Missing),
+                (None, None) => continue,
             };
-            let span = match entity.span_fields() {
+            let span = match schema.span_fields() {
                 Some((start, _)) if start == field.name => Some(SpanEnd::Start),
                 Some((_, end)) if end == field.name => Some(SpanEnd::End),
                 Some(_) | None => None,
             };
             fields.push(FieldPlan { key, span, ..plan });
         }
-        let event = self.file.aggregate.as_ref().map(|_| self.event(spec, entity));
+        let event = self.file.aggregate.as_ref().map(|_| self.event(spec, schema));
         Shape { when: spec.when.clone(), fields, event }
     }
 
-    fn event(&mut self, spec: &ShapeSpec, entity: Entity) -> EventPlan {
+    fn event(&mut self, spec: &ShapeSpec, schema: Schema) -> EventPlan {
         let mut value = |name: &str| {
             spec.fields.iter().find(|given| given.field.name == name).and_then(|given| match &given.node {
                 NodeSpec::Value(value) => Some(self.value(value, name)),
@@ -191,7 +187,7 @@ impl Compiler<'_> {
             })
         };
         EventPlan {
-            keys: entity.key_fields().iter().map(|name| value(name)).collect(),
+            keys: schema.key_fields().iter().map(|name| value(name)).collect(),
             value: value("value"),
             created: value("createdAt"),
         }
@@ -210,7 +206,7 @@ impl Compiler<'_> {
                 required |= value.required;
                 Node::Json { value: self.value(value, &path), kind: spec.field.kind }
             }
-            NodeSpec::Object(fields) => Node::Object(fields.iter().map(|field| self.field(field, &path)).collect()),
+            NodeSpec::Object(fields) => Node::Object(self.object(spec.field, fields, &path)),
             NodeSpec::Texts(values) => Node::Texts(values.iter().map(|value| self.value(value, &path)).collect()),
             NodeSpec::Map { entries, matching } => {
                 required |= entries.iter().any(|(_, value)| value.required);
@@ -219,6 +215,19 @@ impl Compiler<'_> {
             NodeSpec::List(entries) => Node::List(entries.iter().map(|entry| self.entry(entry, &path)).collect()),
         };
         plan_of(name, &path, required, node)
+    }
+
+    /// The fields that an object is given, and its constants, in the order of their table.
+    fn object(&mut self, object: &Field, given: &[FieldSpec], path: &str) -> Vec<FieldPlan> {
+        let Kind::Object(known) = object.kind else { return Vec::new() };
+        let mut fields = Vec::new();
+        for field in known {
+            match given.iter().find(|given| given.field.name == field.name) {
+                Some(given) => fields.push(self.field(given, path)),
+                None => fields.extend(fixed(field, path)),
+            }
+        }
+        fields
     }
 
     fn entry(&mut self, spec: &EntrySpec, path: &str) -> EntryPlan {
@@ -268,6 +277,23 @@ impl Compiler<'_> {
     }
 }
 
+/// What a field is in every record, whatever the mapping says; none where it is the mapping's.
+fn fixed(field: &Field, within: &str) -> Option<FieldPlan> {
+    let path = if within.is_empty() { field.name.to_owned() } else { format!("{within}.{}", field.name) };
+    match field.kind {
+        Kind::Fixed(constant) => {
+            let mut json = Vec::new();
+            json::constant(&mut json, constant);
+            Some(plan_of(field.name, &path, true, Node::Fixed(json.into())))
+        }
+        Kind::Object(inner) => {
+            let fields: Vec<FieldPlan> = inner.iter().filter_map(|field| fixed(field, &path)).collect();
+            (!fields.is_empty()).then(|| plan_of(field.name, &path, true, Node::Object(fields)))
+        }
+        _ => None,
+    }
+}
+
 fn plan_of(name: &str, path: &str, required: bool, node: Node) -> FieldPlan {
     FieldPlan { path: path.into(), lead: json::lead(name), required, key: false, span: None, node }
 }
@@ -291,11 +317,7 @@ impl MappingFile {
     fn each_when(&self, see: &mut dyn FnMut(&Expr)) {
         for shape in &self.shapes {
             shape.when.iter().for_each(|expr| see(expr));
-            for field in &shape.fields {
-                if let NodeSpec::List(entries) = &field.node {
-                    entries.iter().filter_map(|entry| entry.when.as_ref()).for_each(|expr| see(expr));
-                }
-            }
+            whens_of(&shape.fields, see);
         }
     }
 
@@ -322,6 +344,21 @@ impl MappingFile {
             SourceSpec::Expr(expr) => see_expr(expr, see),
             SourceSpec::Const(_) => {}
         });
+    }
+}
+
+fn whens_of(fields: &[FieldSpec], see: &mut dyn FnMut(&Expr)) {
+    for field in fields {
+        match &field.node {
+            NodeSpec::Object(fields) => whens_of(fields, see),
+            NodeSpec::List(entries) => {
+                for entry in entries {
+                    entry.when.iter().for_each(|expr| see(expr));
+                    whens_of(&entry.fields, see);
+                }
+            }
+            NodeSpec::Value(_) | NodeSpec::Json(_) | NodeSpec::Map { .. } | NodeSpec::Texts(_) => {}
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::entity::Entity;
+use crate::entity::Schema;
 use crate::problem::{Problem, Problems};
 use crate::record::Fingerprint;
 
@@ -37,7 +37,7 @@ pub struct MappingFile {
     pub(super) name: String,
     pub(super) text: String,
     pub(super) fingerprint: Fingerprint,
-    pub(super) entity: Entity,
+    pub(super) schema: Schema,
     pub(super) description: Option<String>,
     pub(super) filter: Option<Arc<Expr>>,
     pub(super) group: Option<Named>,
@@ -108,8 +108,8 @@ impl MappingFile {
     }
 
     /// What its records are.
-    pub fn entity(&self) -> Entity {
-        self.entity
+    pub fn schema(&self) -> Schema {
+        self.schema
     }
 
     /// Of the file's text and of the files of its lookups: what maps in the same way has the same.

@@ -1,5 +1,7 @@
 //! JSON, written straight into a buffer.
 
+use crate::entity::Constant;
+
 /// Appends `text` as a JSON string.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
@@ -34,6 +36,14 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(&bytes[start..]);
     out.push(b'"');
+}
+
+/// Appends a constant.
+pub(super) fn constant(out: &mut Vec<u8>, constant: Constant) {
+    match constant {
+        Constant::Word(word) => string(out, word),
+        Constant::True => out.extend_from_slice(b"true"),
+    }
 }
 
 /// `,"name":`, ready to be written; without the comma for the first in an object.

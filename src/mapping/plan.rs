@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::entity::{Entity, Kind};
+use crate::entity::{Kind, Schema};
 use crate::record::Row;
 
 use super::aggregate::SpillSettings;
@@ -18,7 +18,7 @@ use super::spec::{How, RejectSpec};
 /// It is immutable and can be shared between threads; each [`Mapper`] has one.
 #[derive(Debug)]
 pub struct Plan {
-    pub(super) entity: Entity,
+    pub(super) schema: Schema,
     pub(super) columns: Arc<[Box<str>]>,
     pub(super) names: Arc<Names>,
     pub(super) now_ms: i64,
@@ -34,8 +34,8 @@ pub struct Plan {
 
 impl Plan {
     /// What its records are.
-    pub fn entity(&self) -> Entity {
-        self.entity
+    pub fn schema(&self) -> Schema {
+        self.schema
     }
 
     /// The columns that it was compiled for.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use crate::document::{Document, Item, Named};
-use crate::entity::Entity;
+use crate::entity::{Entity, Schema};
 use crate::problem::{Problems, did_you_mean};
 use crate::record::Fingerprint;
 
@@ -52,7 +52,7 @@ impl<'t> Reader<'t> {
         let Some(top) = self.document.parse() else { return Err(self.document.into_problems()) };
         let top = &top;
         self.document.known_keys(top, &TOP, "a mapping");
-        let entity = self.entity(top);
+        let schema = self.schema(top);
         self.read_lookups(top);
         let description = self.document.string(top, "description").map(|named| named.text);
         let filter = self.expression(top, "where");
@@ -61,16 +61,16 @@ impl<'t> Reader<'t> {
         let csv = self.csv(top);
         let checks = self.checks(top);
         let rejects = self.rejects(top);
-        let shapes = entity.map(|entity| self.shapes(top, entity, aggregate.as_ref())).unwrap_or_default();
+        let shapes = schema.map(|schema| self.shapes(top, schema, aggregate.as_ref())).unwrap_or_default();
         let examples = self.examples(top);
-        self.contradictions(top, entity, group.as_ref());
-        self.unstable_keys(entity, &shapes);
-        match entity {
-            Some(entity) if self.document.holds() => Ok(MappingFile {
+        self.contradictions(top, schema, group.as_ref());
+        self.unstable_keys(schema, &shapes);
+        match schema {
+            Some(schema) if self.document.holds() => Ok(MappingFile {
                 name: self.document.name().to_owned(),
                 text: self.document.text().to_owned(),
                 fingerprint: Fingerprint::of(format!("{:?}\0{}", self.lookup_files, self.document.text()).as_bytes()),
-                entity,
+                schema,
                 description,
                 filter,
                 group,
@@ -85,27 +85,29 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn entity(&mut self, top: &DeTable<'_>) -> Option<Entity> {
-        let names = Entity::ALL.map(Entity::name).join("`, `");
+    fn schema(&mut self, top: &DeTable<'_>) -> Option<Schema> {
+        let names = Schema::ALL.map(Schema::name).join("`, `");
         if !top.contains_key("entity") {
             self.document.hinted(0..0, "`entity` is missing", format!("say what the records are: one of `{names}`"));
             return None;
         }
         let name = self.document.string(top, "entity")?;
-        let entity = Entity::of_name(&name.text);
-        if entity.is_none() {
+        let schema = Schema::of_name(&name.text);
+        if schema.is_none() {
             let message = format!("there is no entity `{}`", name.text);
-            match did_you_mean(&name.text, Entity::ALL.map(Entity::name)) {
+            match did_you_mean(&name.text, Schema::ALL.map(Schema::name)) {
                 Some(near) => self.document.hinted(name.span, message, format!("did you mean `{near}`?")),
                 None => self.document.hinted(name.span, message, format!("one of `{names}`")),
             }
         }
-        entity
+        schema
     }
 
-    fn contradictions(&mut self, top: &DeTable<'_>, entity: Option<Entity>, group: Option<&Named>) {
+    fn contradictions(&mut self, top: &DeTable<'_>, schema: Option<Schema>, group: Option<&Named>) {
         let at = |key: &str| top.get_key_value(key).map(|(key, _)| key.span());
-        if let (Some(span), true) = (at("aggregate"), entity.is_some_and(|entity| entity != Entity::Usage)) {
+        if let (Some(span), true) =
+            (at("aggregate"), schema.is_some_and(|schema| schema != Schema::Import(Entity::Usage)))
+        {
             self.document.hinted(span, "only usage has totals", "to make one record of several rows, use `group`");
         }
         if let Some(group) = group {
@@ -119,10 +121,10 @@ impl<'t> Reader<'t> {
     }
 
     /// An event that is sent again has to be the same event, so nothing that names it may depend on the time of the run.
-    fn unstable_keys(&mut self, entity: Option<Entity>, shapes: &[ShapeSpec]) {
-        let Some(entity @ Entity::Event) = entity else { return };
+    fn unstable_keys(&mut self, schema: Option<Schema>, shapes: &[ShapeSpec]) {
+        let Some(schema @ Schema::Import(Entity::Event)) = schema else { return };
         let fields = shapes.iter().flat_map(|shape| &shape.fields);
-        for field in fields.filter(|field| entity.key_fields().contains(&field.field.name)) {
+        for field in fields.filter(|field| schema.key_fields().contains(&field.field.name)) {
             if let NodeSpec::Value(ValueSpec { source: SourceSpec::Expr(expr), .. }) = &field.node
                 && expr.reads_now
             {

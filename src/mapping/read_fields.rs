@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::entity::{Entity, Field, Kind};
+use crate::entity::{Field, Kind, Schema};
 use crate::problem::did_you_mean;
 
 use super::read::Reader;
@@ -19,30 +19,30 @@ const MATCHING: &str = "columns_matching";
 
 impl Reader<'_> {
     /// What a row makes: `[fields]`, or one for each `[[record]]`.
-    pub fn shapes(&mut self, top: &DeTable<'_>, entity: Entity, aggregate: Option<&AggregateSpec>) -> Vec<ShapeSpec> {
+    pub fn shapes(&mut self, top: &DeTable<'_>, schema: Schema, aggregate: Option<&AggregateSpec>) -> Vec<ShapeSpec> {
         let place = top.get_key_value("fields").map_or(0..0, |(key, _)| key.span());
         let base = match self.document.table(top, "fields") {
-            Some(table) => self.fields(table, entity.fields(), "", &[]),
+            Some(table) => self.fields(table, schema.fields(), "", &[]),
             None => Vec::new(),
         };
-        let written = top.get("fields").and_then(|item| item.get_ref().as_table()).map(|table| meant(table, entity));
+        let written = top.get("fields").and_then(|item| item.get_ref().as_table()).map(|table| meant(table, schema));
         let written = written.unwrap_or_default();
         let mut records = Vec::new();
         for (table, span) in self.document.tables(top, "record") {
             let when = self.expression(table, "when");
-            let added = self.fields(table, entity.fields(), "", &["when"]);
-            let fields = self.merge(entity, base.clone(), added);
-            self.complete(&fields, &[written.clone(), meant(table, entity)].concat(), entity, aggregate, &span);
+            let added = self.fields(table, schema.fields(), "", &["when"]);
+            let fields = self.merge(schema, base.clone(), added);
+            self.complete(&fields, &[written.clone(), meant(table, schema)].concat(), schema, aggregate, &span);
             records.push(ShapeSpec { when, fields });
         }
         if records.is_empty() {
-            self.complete(&base, &written, entity, aggregate, &place);
+            self.complete(&base, &written, schema, aggregate, &place);
         }
         if records.is_empty() { vec![ShapeSpec { when: None, fields: base }] } else { records }
     }
 
     /// `[[record]]` adds: free maps and lists grow, anything else may be set once.
-    fn merge(&mut self, entity: Entity, mut base: Vec<FieldSpec>, added: Vec<FieldSpec>) -> Vec<FieldSpec> {
+    fn merge(&mut self, schema: Schema, mut base: Vec<FieldSpec>, added: Vec<FieldSpec>) -> Vec<FieldSpec> {
         for field in added {
             let Some(known) = base.iter_mut().find(|known| known.field.name == field.field.name) else {
                 base.push(field);
@@ -62,7 +62,7 @@ impl Reader<'_> {
                 _ => self.document.problem(field.span, format!("`{}` is already set in `[fields]`", field.field.name)),
             }
         }
-        in_order(base, entity.fields())
+        in_order(base, schema.fields())
     }
 
     /// Whether all that is needed is given, and nothing that a total can't have. `written` are
@@ -71,12 +71,12 @@ impl Reader<'_> {
         &mut self,
         fields: &[FieldSpec],
         written: &[&'static str],
-        entity: Entity,
+        schema: Schema,
         aggregate: Option<&AggregateSpec>,
         place: &Span,
     ) {
         let counts = aggregate.is_some_and(|aggregate| aggregate.how == How::Count);
-        for field in entity.fields() {
+        for field in schema.fields() {
             let given = fields.iter().find(|given| given.field.name == field.name);
             let ours = matches!(field.kind, Kind::Fixed(_)) || (counts && field.name == "value");
             match given {
@@ -84,7 +84,7 @@ impl Reader<'_> {
                     self.document.hinted(
                         place.clone(),
                         format!("`{}` is missing", field.name),
-                        format!("every {} needs it: {}", entity.name(), field.doc),
+                        format!("every {} needs it: {}", schema.name(), field.doc),
                     );
                 }
                 Some(given) if aggregate.is_some() => {
@@ -123,7 +123,8 @@ impl Reader<'_> {
 
     fn unknown_field(&mut self, name: &str, span: Span, known: &'static [Field], path: &str, others: &[&str]) {
         let whose = if path.is_empty() { "the record".to_owned() } else { format!("`{path}`") };
-        let names = || known.iter().map(|field| field.name).filter(|name| *name != "updateBehavior");
+
+        let names = || known.iter().filter(|field| !matches!(field.kind, Kind::Fixed(_))).map(|field| field.name);
         let hint = match did_you_mean(name, names().chain(others.iter().copied())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("its fields are {}", names().collect::<Vec<_>>().join(", ")),
@@ -136,8 +137,8 @@ impl Reader<'_> {
             return self.json_value(table, item.span(), field, path).map(NodeSpec::Json);
         }
         match field.kind {
-            Kind::Fixed(word) => {
-                self.document.problem(key, format!("`{path}` is always `{word}`; leave it out"));
+            Kind::Fixed(constant) => {
+                self.document.problem(key, format!("`{path}` is always `{}`; leave it out", constant.as_str()));
                 None
             }
             Kind::Object(inner) => {
@@ -168,7 +169,7 @@ impl Reader<'_> {
 
     /// Fields that an object can't be without. What was written and has a problem is not missing.
     fn needed(&mut self, fields: &[FieldSpec], table: &DeTable<'_>, known: &'static [Field], path: &str, at: &Span) {
-        for field in known.iter().filter(|field| field.required) {
+        for field in known.iter().filter(|field| field.required && !matches!(field.kind, Kind::Fixed(_))) {
             let given = fields.iter().any(|given| given.field.name == field.name) || table.contains_key(field.name);
             if !given {
                 self.document.hinted(at.clone(), format!("`{path}` lacks `{}`", field.name), field.doc);
@@ -243,8 +244,8 @@ impl Reader<'_> {
 }
 
 /// The fields that a table's keys name, or are near to.
-fn meant(table: &DeTable<'_>, entity: Entity) -> Vec<&'static str> {
-    let names = || entity.fields().iter().map(|field| field.name);
+fn meant(table: &DeTable<'_>, schema: Schema) -> Vec<&'static str> {
+    let names = || schema.fields().iter().map(|field| field.name);
     table.keys().filter_map(|key| did_you_mean(key.get_ref(), names())).collect()
 }
 

@@ -24,7 +24,9 @@ pub(super) fn says_json<'a, 'i>(item: &'a Item<'i>) -> Option<&'a DeTable<'i>> {
 /// Whether fields of this kind hold several values, and so can be JSON.
 pub(super) fn takes_json(kind: Kind) -> bool {
     match kind {
-        Kind::TextMap | Kind::ScalarMap | Kind::TextList | Kind::Object(_) | Kind::List { .. } => true,
+        Kind::TextMap | Kind::ScalarMap | Kind::TextList | Kind::List { .. } => true,
+        // What every record carries is not for a cell to leave out.
+        Kind::Object(_) => !kind.is_fixed_somewhere(),
         Kind::Id { .. }
         | Kind::Text { .. }
         | Kind::Email

@@ -83,7 +83,7 @@ impl Rule {
         Self {
             raw: matches!(kind, Kind::Number { .. } | Kind::Bool),
             verbatim: match kind {
-                Kind::Id { alphabet: Alphabet::Customer | Alphabet::Package, .. }
+                Kind::Id { alphabet: Alphabet::Customer | Alphabet::Package | Alphabet::Original, .. }
                 | Kind::Time
                 | Kind::Number { .. }
                 | Kind::Bool => true,

@@ -2,22 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::entity::{Entity, Field, Kind};
+use crate::entity::{Field, Kind, Schema};
 
+use super::read_json::takes_json;
 use super::spec::How;
 
 /// A JSON Schema (2020-12) of the mapping file. Editors complete and check with it; what it can't
 /// say (columns, expressions, values that fit their field), `check` does.
 pub fn json_schema() -> Value {
-    let entities: Vec<&str> = Entity::ALL.map(Entity::name).to_vec();
-    let branches: Vec<Value> = Entity::ALL
+    let names: Vec<&str> = Schema::ALL.map(Schema::name).to_vec();
+    let branches: Vec<Value> = Schema::ALL
         .into_iter()
-        .map(|entity| {
-            let fields = object(entity.fields(), false);
+        .map(|schema| {
+            let fields = object(schema.fields(), false);
             let mut record = fields.clone();
             record["properties"]["when"] = reference("expression");
             json!({
-                "if": { "properties": { "entity": { "const": entity.name() } } },
+                "if": { "properties": { "entity": { "const": schema.name() } } },
                 "then": { "properties": {
                     "fields": fields,
                     "record": { "type": "array", "items": record }
@@ -33,7 +34,7 @@ pub fn json_schema() -> Value {
         "required": ["entity"],
         "properties": {
             "$schema": { "type": "string" },
-            "entity": { "enum": entities, "description": "what the records are" },
+            "entity": { "enum": names, "description": "what the records are" },
             "description": { "type": "string" },
             "where": reference("expression"),
             "group": { "type": "string", "description": "consecutive rows with the same value here make one record" },
@@ -149,7 +150,8 @@ fn object(fields: &[Field], entry: bool) -> Value {
     for field in fields {
         let mut schema = match field.kind {
             Kind::Fixed(_) => continue,
-            Kind::Object(inner) => or_json(object(inner, false)),
+            Kind::Object(inner) if takes_json(field.kind) => or_json(object(inner, false)),
+            Kind::Object(inner) => object(inner, false),
             Kind::List { fields, .. } => or_json(json!({ "type": "array", "items": object(fields, true) })),
             Kind::TextMap | Kind::ScalarMap => or_json(json!({
                 "type": "object",

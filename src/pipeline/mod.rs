@@ -35,7 +35,7 @@ pub use max_rejects::{MaxRejects, NoBound};
 pub use plan::{Planned, PlannedStep, plan};
 pub use retry::RetryPolicy;
 pub use run::{Finished, Job, Journal, Known, StartError, run, target_name};
-pub use step::{OpenStep, OpenStepError, SourceSpec, StepSpec, open_steps};
+pub use step::{OpenStep, OpenStepError, SourceSpec, StepSpec, open_rows, open_steps};
 pub use stop::{Stop, Stopped};
 pub use summary::{Count, Progress, StepSummary, Summary};
 pub use thread::PrepareThread;

@@ -354,9 +354,9 @@ impl Totals {
             } else if name == "value" {
                 lead(&mut out.json);
                 out.json.extend_from_slice(value.as_bytes());
-            } else if let Kind::Fixed(word) = field.kind {
+            } else if let Kind::Fixed(constant) = field.kind {
                 lead(&mut out.json);
-                json::string(&mut out.json, word);
+                json::constant(&mut out.json, constant);
             } else if name == "createdAt"
                 && let Some(iso) = total.created_ms.and_then(Civil::of_unix_ms).and_then(|civil| civil.iso())
             {

@@ -2,6 +2,7 @@ mod aggregate;
 mod format;
 mod group;
 mod json;
+mod paid;
 mod problems;
 mod shipped;
 

@@ -56,7 +56,8 @@ fn a_syntax_error_is_a_problem_with_a_place() {
     assert_eq!(problems("entity = \"customr\"\n")[0], "1:10: there is no entity `customr` (did you mean `customer`?)");
     assert_eq!(
         problems("")[0],
-        "1:1: `entity` is missing (say what the records are: one of `customer`, `subscription`, `usage`, `event`)"
+        "1:1: `entity` is missing (say what the records are: one of `customer`, `subscription`, `paid_subscription`, \
+         `usage`, `event`)"
     );
 }
 

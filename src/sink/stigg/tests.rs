@@ -1,10 +1,10 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::entity::{Entity, Field, Kind};
+use crate::entity::{Constant, Entity, Field, Kind, ORIGINAL, Schema};
 use crate::sink::conformance::{batch, customer, subscription, usage};
 use crate::sink::graphql_check::{check_input, check_request};
 use crate::sink::transport::{HttpAnswer, Sent, TransportError};
@@ -73,7 +73,8 @@ fn every_field(fields: &[Field]) -> Value {
         Kind::Number { .. } => json!(3),
         Kind::Bool => json!(true),
         Kind::Enum(words) => json!(words[words.len() - 1]),
-        Kind::Fixed(word) => json!(word),
+        Kind::Fixed(Constant::Word(word)) => json!(word),
+        Kind::Fixed(Constant::True) => json!(true),
         Kind::TextMap => json!({ "k": "v" }),
         Kind::ScalarMap => json!({ "k": 1, "l": true, "m": "v" }),
         Kind::TextList => json!(["a", "b"]),
@@ -108,6 +109,48 @@ async fn records_with_every_field_of_the_import_schemas_make_requests_that_valid
 }
 
 #[test]
+fn a_paid_subscription_with_every_field_is_one_that_the_api_provisions() {
+    let mut input = every_field(Schema::PaidSubscription.fields());
+    let original = input.as_object_mut().unwrap().remove(ORIGINAL);
+    assert!(original.is_some(), "what it replaces is ours, and not sent");
+    // A uuid and a code of two letters, which the field's kind doesn't tell.
+    input["priceOverrides"][0]["creditRate"]["customCurrencyId"] = json!("6f9619ff-8b86-4d01-b42d-00cf4fc964ff");
+    assert_eq!(check_input("ProvisionSubscriptionInput", &input), Vec::<String>::new());
+    assert_eq!(input["billingInformation"]["isBackdated"], true);
+
+    let schema = include_str!("../../../tests/stigg/schema.graphql");
+    let fields_of = |name: &str| -> BTreeSet<&str> {
+        let (_, rest) = schema.split_once(&format!("\ninput {name} {{\n")).unwrap();
+        let (fields, _) = rest.split_once('}').unwrap();
+        fields.lines().filter_map(|line| line.trim().split_once(':')).map(|(name, _)| name).collect()
+    };
+    let left_out = |name: &str, value: &Value| -> Vec<&str> {
+        let given = value.as_object().unwrap();
+        fields_of(name).into_iter().filter(|field| !given.contains_key(*field)).collect()
+    };
+    assert_eq!(
+        left_out("ProvisionSubscriptionInput", &input),
+        ["billingId", "entitlements", "promotionCode", "refId", "subscriptionEntitlements"]
+    );
+    for (name, value) in [
+        ("SubscriptionBillingInfo", &input["billingInformation"]),
+        ("BillingAddress", &input["billingInformation"]["billingAddress"]),
+        ("TaxExempt", &input["billingInformation"]["taxIds"][0]),
+        ("PriceOverrideInput", &input["priceOverrides"][0]),
+        ("PriceTierInput", &input["priceOverrides"][0]["tiers"][0]),
+        ("CreditRateInput", &input["priceOverrides"][0]["creditRate"]),
+        ("SubscriptionCouponInput", &input["appliedCoupon"]),
+        ("SubscriptionCouponDiscountInput", &input["appliedCoupon"]["discount"]),
+        ("TrialOverrideConfigurationInput", &input["trialOverrideConfiguration"]),
+        ("BudgetConfigurationInput", &input["budget"]),
+        ("CheckoutOptions", &input["checkoutOptions"]),
+        ("ChargeInput", &input["charges"][0]),
+    ] {
+        assert_eq!(left_out(name, value), [""; 0], "{name}");
+    }
+}
+
+#[test]
 fn enum_words_of_the_import_schemas_are_the_api_s() {
     fn check_words(fields: &[Field], type_of: &BTreeMap<&str, &str>) {
         for field in fields {
@@ -131,8 +174,15 @@ fn enum_words_of_the_import_schemas_are_the_api_s() {
         ("resetPeriod", "EntitlementResetPeriod"),
         ("cadence", "CreditCadence"),
         ("updateBehavior", "UsageUpdateBehavior"),
+        ("scheduleStrategy", "ScheduleStrategy"),
+        ("billingCycleAnchor", "SubscriptionBillingCycleAnchor"),
+        ("paymentCollectionMethod", "PaymentCollectionMethod"),
+        ("prorationBehavior", "SubscriptionProrationBehavior"),
+        ("trialEndBehavior", "TrialEndBehavior"),
+        ("creditGrantCadence", "CreditGrantCadence"),
+        ("currency", "Currency"),
     ]);
-    Entity::ALL.iter().for_each(|entity| check_words(entity.fields(), &type_of));
+    Schema::ALL.iter().for_each(|schema| check_words(schema.fields(), &type_of));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod init;
 mod interrupted;
+mod paid;
 mod rejects;
 mod run;
 mod sandbox;
