@@ -59,6 +59,12 @@ impl Index {
         Self { tables: (0..TABLES).map(|_| Table::default()).collect(), len: 0 }
     }
 
+    /// An index that knows nothing, and takes so many records before it grows. Growing from nothing copies each record ten
+    /// times.
+    pub(super) fn with_room(records: usize) -> Self {
+        Self { tables: (0..TABLES).map(|_| Table::with_room(records / TABLES)).collect(), len: 0 }
+    }
+
     /// Forgets everything, and keeps the memory for what comes next.
     pub(super) fn clear(&mut self) {
         self.tables.iter_mut().for_each(Table::clear);
@@ -257,6 +263,18 @@ mod tests {
         }
         assert!(worst <= 31.0, "{worst} bytes for a record");
         assert_eq!(index.len(), 1_000_000);
+    }
+
+    #[test]
+    fn an_index_with_room_takes_no_more_memory_than_one_that_grew() {
+        let records: Vec<_> = (0..200_000).map(|number| (key(number), Fingerprint(number))).collect();
+        let (mut grown, mut roomy) = (Index::new(), Index::with_room(records.len()));
+        let before = roomy.bytes();
+        grown.learn_all(&records);
+        roomy.learn_all(&records);
+        assert_eq!(roomy.known_fingerprints(), grown.known_fingerprints());
+        assert!(before > grown.bytes() * 8 / 10, "{before} bytes were made ready");
+        assert!(roomy.bytes() <= 31 * records.len(), "{} bytes", roomy.bytes());
     }
 
     #[test]

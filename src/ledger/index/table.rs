@@ -1,7 +1,7 @@
 //! One table of the index: entries by key, in little more memory than they take.
 //!
 //! A general hash map doubles when it is full: just before and just after, it holds two to three times what it needs.
-//! This one grows by an eighth, and is a list of blocks of one size which are given back one by one while it is copied: what
+//! This one grows by a tenth, and is a list of blocks of one size which are given back one by one while it is copied: what
 //! growing gives back is what it takes next, so that no holes are left behind in the heap.
 //!
 //! An entry is in the block that its hash says, its home, or in the next one that has a free slot. Slots fill from the
@@ -20,11 +20,11 @@ pub(super) const PLACE: usize = 5;
 const SLOTS: usize = 64;
 
 /// Share of the slots that is used when a table grows, in hundredths. With [`GROWTH`] it decides the memory: 25.4 bytes a slot
-/// × 9/8 / 0.94 are 30.4 just after growing, and 27 just before, so that what grows from one size to another stays under 32.
-const LOAD_MAX_PERCENT: usize = 94;
+/// × 11/10 / 0.95 are 29.4 just after growing, and 26.7 just before, so that what grows from one size to another stays under 32.
+const LOAD_MAX_PERCENT: usize = 95;
 
 /// A table grows by one block in so many. With less each entry is copied more often, with more there is more air.
-const GROWTH: usize = 8;
+const GROWTH: usize = 10;
 
 /// Tag of a free slot.
 const FREE: u8 = 0;
@@ -53,6 +53,14 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// A table that takes so many entries before it grows.
+    pub(super) fn with_room(entries: usize) -> Self {
+        let mut table = Self { homes: (entries * 100).div_ceil(SLOTS * LOAD_MAX_PERCENT), ..Self::default() };
+        table.blocks.reserve_exact(table.homes + 1);
+        table.add_blocks(table.homes);
+        table
+    }
+
     /// The entry of a key.
     pub(super) fn locate(&self, key: KeyHash) -> Option<&Entry> {
         let (block, slot) = self.find(key).ok()?;
@@ -143,7 +151,7 @@ impl Table {
         block.entries[slot] = entry;
     }
 
-    /// Spreads the entries over an eighth more homes, by one at least. An old block's entries go into few new ones, which follow
+    /// Spreads the entries over a tenth more homes, by one at least. An old block's entries go into few new ones, which follow
     /// those of the block before; each old block is given back before the next is read.
     fn grow(&mut self) {
         let homes = self.homes + (self.homes / GROWTH).max(1);

@@ -59,24 +59,33 @@ impl Writer {
         latest: &mut Index,
         known: Option<usize>,
     ) -> Result<Compacted, LedgerError> {
-        let (limit, batches, records, segment_last): (i64, i64, i64, i64) = sqlx::query_as(
-            "WITH stop AS (
+        let limit: i64 = sqlx::query_scalar(
+            "SELECT coalesce(min(batch), 9223372036854775807) FROM (
                SELECT batch FROM open_batch JOIN batch ON batch.id = open_batch.batch WHERE scope = ?1
                UNION ALL
                SELECT batch FROM outcome JOIN batch ON batch.id = outcome.batch WHERE scope = ?1
-                 AND refusals IS NOT NULL AND run = (SELECT max(run) FROM batch WHERE scope = ?1)
-             ), last AS (SELECT coalesce((SELECT min(batch) FROM stop), 9223372036854775807) AS id)
-             SELECT (SELECT id FROM last),
-               (SELECT count(*) FROM batch WHERE scope = ?1 AND items IS NOT NULL AND id < (SELECT id FROM last)),
-               (SELECT coalesce(sum(len), 0) FROM batch
-                 WHERE scope = ?1 AND items IS NOT NULL AND id < (SELECT id FROM last))
-                 + (SELECT coalesce(sum(records), 0) FROM segment WHERE scope = ?1),
-               (SELECT coalesce(max(id), 0) FROM segment WHERE scope = ?1)",
+                 AND refusals IS NOT NULL AND run = (SELECT max(run) FROM batch WHERE scope = ?1))",
         )
         .bind(scope)
         .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.database.error(error))?;
+        // In one pass: the batches' rows hold their items, so that each pass reads the whole file.
+        let (batches, in_batches): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), coalesce(sum(len), 0) FROM batch WHERE scope = ? AND items IS NOT NULL AND id < ?",
+        )
+        .bind(scope)
+        .bind(limit)
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(|error| self.database.error(error))?;
+        let (in_segments, segment_last): (i64, i64) =
+            sqlx::query_as("SELECT coalesce(sum(records), 0), coalesce(max(id), 0) FROM segment WHERE scope = ?")
+                .bind(scope)
+                .fetch_one(&mut self.connection)
+                .await
+                .map_err(|error| self.database.error(error))?;
+        let records = in_batches + in_segments;
         let worth = match when {
             Compaction::WhenWorthIt => is_worth_it(batches, records, known),
             Compaction::Now => batches > 0,

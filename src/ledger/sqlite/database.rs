@@ -52,6 +52,8 @@ impl Database {
                     self.migrate(&mut connection).await?;
                 }
                 self.run(&mut connection, AUTOCHECKPOINT).await?;
+                // Statements of many rows copy the pages that they change first: into a file, unless it says so.
+                self.run(&mut connection, "PRAGMA temp_store = MEMORY").await?;
                 // Keys of settled batches are overwritten, not only unlinked: they may be personal.
                 self.run(&mut connection, "PRAGMA secure_delete = ON").await?;
                 self.run(&mut connection, "PRAGMA synchronous = NORMAL").await?;

@@ -98,6 +98,26 @@ impl Database {
         rows.into_iter().map(scope).collect()
     }
 
+    /// How many records are surely known, to make room for them. Those of segments are different records. Of those of batches
+    /// every second may be superseded: with more of them, they would have been merged.
+    async fn known_at_least(
+        &self,
+        connection: &mut SqliteConnection,
+        scope: i64,
+        first: i64,
+    ) -> Result<usize, LedgerError> {
+        let records: i64 = sqlx::query_scalar(
+            "SELECT coalesce((SELECT sum(records) FROM segment WHERE scope = ?1 AND ?2 = 0), 0)
+                  + coalesce((SELECT sum(len) FROM batch WHERE scope = ?1 AND id >= ?2 AND items IS NOT NULL), 0) / 2",
+        )
+        .bind(scope)
+        .bind(first)
+        .fetch_one(connection)
+        .await
+        .map_err(|error| self.error(error))?;
+        Ok(usize::try_from(records).unwrap_or(0))
+    }
+
     /// Replays what is known from the batches of `since` and later runs, in the order in which they were opened.
     pub(super) async fn load_index(
         &self,
@@ -105,8 +125,7 @@ impl Database {
         scope: &Scope,
         since: Option<RunId>,
     ) -> Result<Index, LedgerError> {
-        let (mut index, mut learned) = (Index::new(), Vec::new());
-        let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(index) };
+        let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(Index::new()) };
         let first = match since {
             None => Some(0),
             // Batches are numbered in the order of their runs.
@@ -116,7 +135,9 @@ impl Database {
                 .await
                 .map_err(|error| self.error(error))?,
         };
-        let Some(first) = first else { return Ok(index) };
+        let Some(first) = first else { return Ok(Index::new()) };
+        let (mut index, mut learned) =
+            (Index::with_room(self.known_at_least(connection, scope, first).await?), Vec::new());
         // One at a time: a stream would hold fifty of them ready.
         let mut after = 0i64;
         loop {

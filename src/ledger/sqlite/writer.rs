@@ -290,6 +290,9 @@ impl Writer {
         script: &mut Script,
     ) -> Result<Vec<Vec<BatchId>>, LedgerError> {
         let mut opened = Vec::with_capacity(opens.len());
+        let packed = || opens.iter().flat_map(|(_, _, _, _, batches)| batches);
+        script.items.reserve(packed().map(|packed| packed.items.len()).sum());
+        script.keys.reserve(packed().map(|packed| packed.keys.len()).sum());
         for (run, step, scope, opened_ms, batches) in opens {
             let scope = self.scope_id(&scope).await?;
             let step = serde_json::to_string(&step).expect("a text is JSON");
