@@ -12,5 +12,6 @@ mod layering;
 mod pipeline;
 mod program;
 mod samples;
+mod shipped;
 mod sql;
 mod stripe;
