@@ -111,6 +111,11 @@ pub struct MappedSource {
     /// The column that says when a row has changed, so that later runs read only changes
     #[arg(long, value_name = "COLUMN")]
     pub changed: Option<String>,
+
+    /// How far before the last mark changes are read again: seconds, or the column's own unit [default: 60]
+    // Signed, so that one below 0 is told as in a pipeline file.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub changed_margin: Option<i64>,
 }
 
 /// The one source that is named.
@@ -175,7 +180,8 @@ impl MappedSource {
 
     fn sql_word(&self) -> Option<&'static str> {
         let words = [("query", &self.query), ("table", &self.table), ("key", &self.key), ("changed", &self.changed)];
-        words.into_iter().find_map(|(word, value)| value.is_some().then_some(word))
+        let word = words.into_iter().find_map(|(word, value)| value.is_some().then_some(word));
+        word.or_else(|| self.changed_margin.is_some().then_some("changed-margin"))
     }
 
     fn json_word(&self) -> Option<&'static str> {
@@ -250,7 +256,7 @@ impl MappedSource {
             table: self.table.as_deref(),
             key: self.key.as_deref(),
             changed: self.changed.as_deref(),
-            changed_margin: None,
+            changed_margin: self.changed_margin,
         };
         written.read(Path::new(""), Some(mapping)).map_err(|fault| {
             let (message, hint) = match &fault {
@@ -267,8 +273,10 @@ impl MappedSource {
                 SqlFault::ChangedJoinsRows => {
                     (fault.to_string(), "leave --changed out; unchanged records are not sent anyway".to_owned())
                 }
-                // There is no word for a margin.
-                SqlFault::MarginAlone | SqlFault::MarginNegative => (fault.to_string(), String::new()),
+                SqlFault::MarginAlone => (fault.to_string(), "--changed-margin goes with --changed COLUMN".to_owned()),
+                SqlFault::MarginNegative => {
+                    (fault.to_string(), "--changed-margin is a number of seconds, 0 or more".to_owned())
+                }
             };
             Failure::new(Exit::Arguments, message).hint(hint)
         })
@@ -303,7 +311,7 @@ impl MappedSource {
             // What is written here was found to be a list's name.
             Named::Stripe { list } => json!({ "stripe": list, "url": self.stripe_url }),
             Named::Sql { kind, url } => json!({ *kind: url, "query": self.query, "table": self.table, "key": self.key,
-                "changed": self.changed }),
+                "changed": self.changed, "changed_margin": self.changed_margin }),
         };
         if let Some(source) = source.as_object_mut() {
             source.retain(|_, value| !value.is_null());

@@ -523,13 +523,14 @@ async fn a_page_whose_connection_is_lost_part_way_comes_once() {
     assert!(matches!(&error, SourceError::Broke { place, .. } if place.record > 0), "{error}");
 }
 
-mod sqlite {
+pub mod sqlite {
     use sqlx::sqlite::SqliteConnectOptions;
     use sqlx::{ConnectOptions, Executor};
 
     use super::*;
 
-    async fn database(folder: &Path, sql: &'static str) -> String {
+    /// A new database `billing.db` in this folder.
+    pub async fn database(folder: &Path, sql: &'static str) -> String {
         let file = folder.join("billing.db");
         let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
         let mut connection = options.connect().await.expect("a database");

@@ -1,7 +1,10 @@
 //! Every kind of source, said on the command line.
 
+use serde_json::{Value, json};
+
 use super::{CLEAN_CSV, CUSTOMERS_TOML};
 use crate::program::{Api, Folder, LEDGER, assert_ran, repository};
+use crate::sql::sqlite::database;
 
 const CUSTOMERS_JSON: &str = r#"{"customers": [
     {"id": "cus_1", "email": "ada@example.com", "name": "Ada"},
@@ -213,6 +216,50 @@ fn what_is_wrong_with_a_sqlite_database_is_one_clear_error_before_anything_is_se
     assert_eq!(api.customers(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_column_is_one_clear_error_and_a_blob_among_texts_is_a_reject() {
+    let (api, folder) = (Api::open(), Folder::new());
+    folder.write("query.toml", "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\nname = \"name\"\n");
+    let sql = "CREATE TABLE scanned (id TEXT, name BLOB); INSERT INTO scanned VALUES ('cus_1', x'ff00');
+        CREATE TABLE mixed (id TEXT, name); INSERT INTO mixed VALUES ('cus_1', 'Ada'), ('cus_2', x'ff00')";
+    database(&folder.path(""), sql).await;
+    assert_ran!(folder.run_to(&api, "run --mapping query.toml --sqlite billing.db --table scanned"), @r"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: step `customers` has no source
+      because sqlite table scanned: column `name` is of type blob, bytes that are no text; leave it out, or give it as text: hex(…)
+    hint: nothing was sent; mend the source and run the same command again
+    ");
+    assert_eq!(api.customers(), 0);
+    assert_ran!(folder.run_to(&api, "run --mapping query.toml --sqlite billing.db --table mixed"), @r"
+    exit 3
+    --- stdout
+    step       rows  records  accepted  unchanged  rejected time
+    customers     2        2         1          0         1 [DURATION]
+
+    every record is accounted for: 2 = 1 accepted + 1 rejected
+
+    --- stderr
+    rejected rows are in .stigg-import/rejects/1-customers.jsonl
+    hint: stigg-import rejects list --run 1 shows why
+    ");
+    assert_ran!(folder.run("rejects list"), @r"
+    exit 0
+    --- stdout
+    run 1, customers: 1 reject in .stigg-import/rejects/1-customers.jsonl
+           1  column `…` holds a blob, bytes that are no text
+              sqlite table mixed, record 2: column `name` holds a blob, bytes that are no text
+
+    --- stderr
+    hint: correct them in a CSV, and send that
+      stigg-import rejects export --out fix.csv
+      stigg-import rejects retry --csv fix.csv
+    ");
+    assert_eq!(api.customers(), 1);
+}
+
 #[test]
 fn changes_of_a_database_are_read_from_the_mark() {
     let (api, folder) = (Api::open(), folder());
@@ -220,6 +267,32 @@ fn changes_of_a_database_are_read_from_the_mark() {
     folder.run_to(&api, words).exits(0);
     let again = folder.run_to(&api, &format!("{words} --json")).exits(0);
     assert!(again.json()["steps"][0]["since"].is_string(), "{again}");
+}
+
+#[test]
+fn a_plan_says_since_when_and_a_margin_of_0_reads_only_the_last_values() {
+    let (api, folder) = (Api::open(), folder());
+    let source = "--mapping query.toml --sqlite billing.db --table Customer --key CustomerId --changed SupportRepId";
+    let planned = |more: &str| {
+        let step = folder.run_to(&api, &format!("plan {source} {more} --json")).exits(0).json()["steps"][0].clone();
+        (step["since"].clone(), step["rows"].as_u64().unwrap())
+    };
+
+    // Given: representatives 3, 4 and 5, of which the last has 18 customers.
+    assert_eq!(planned(""), (Value::Null, 59));
+    folder.run_to(&api, &format!("run {source}")).exits(0);
+
+    // Then: all are within 60 of the mark, which is in the column's own unit.
+    assert_eq!(planned(""), (json!("5"), 59));
+    assert_eq!(planned("--changed-margin 0"), (json!("5"), 18));
+    assert_eq!(planned("--changed-margin 1"), (json!("5"), 18 + 20));
+    assert_eq!(planned("--changed-margin 0 --full"), (Value::Null, 59));
+    let bytes = String::from_utf8_lossy(&std::fs::read(folder.path(LEDGER)).unwrap()).into_owned();
+    assert!(!bytes.contains("changed_margin"), "a plan is no run");
+    let ran = folder.run_to(&api, &format!("run {source} --changed-margin 0 --json")).exits(0);
+    assert_eq!((ran.total("rows"), ran.total("unchanged")), (18, 18), "{ran}");
+    let bytes = String::from_utf8_lossy(&std::fs::read(folder.path(LEDGER)).unwrap()).into_owned();
+    assert!(bytes.contains(r#""changed_margin":0"#), "the margin is not kept for a retry");
 }
 
 #[test]
@@ -282,6 +355,9 @@ fn sources_that_do_not_go_together_end_with_2() {
         "run --mapping customers.toml --sqlite billing.db",
         "run --mapping customers.toml --sqlite billing.db --table a --encoding utf-8",
         "run pipeline.toml --key id",
+        "run --mapping customers.toml --sqlite billing.db --table a --changed-margin 5",
+        "run --mapping customers.toml --sqlite billing.db --table a --changed b --changed-margin -5",
+        "run --mapping customers.toml --csv customers.csv --changed-margin 5",
     ]
     .into_iter()
     .map(|words| {
@@ -338,6 +414,18 @@ fn sources_that_do_not_go_together_end_with_2() {
     $ run pipeline.toml --key id
     error: --key goes with --mapping
     hint: say it in the pipeline file, for each step
+
+    $ run --mapping customers.toml --sqlite billing.db --table a --changed-margin 5
+    error: there is a margin and no column of changes
+    hint: --changed-margin goes with --changed COLUMN
+
+    $ run --mapping customers.toml --sqlite billing.db --table a --changed b --changed-margin -5
+    error: the margin is below 0
+    hint: --changed-margin is a number of seconds, 0 or more
+
+    $ run --mapping customers.toml --csv customers.csv --changed-margin 5
+    error: --changed-margin does not go with --csv
+    hint: stigg-import run --help says what goes with what
     ");
     assert_ran!(folder.run("plan --mapping m.toml --sqlite a.db --query q --table t"), @r#"
     exit 2

@@ -270,6 +270,10 @@ fn help_of_run() {
           --changed <COLUMN>
               The column that says when a row has changed, so that later runs read only changes
 
+          --changed-margin <N>
+              How far before the last mark changes are read again: seconds, or the column's own unit
+              [default: 60]
+
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
 
@@ -407,6 +411,10 @@ fn help_of_plan_and_verify() {
           --changed <COLUMN>
               The column that says when a row has changed, so that later runs read only changes
 
+          --changed-margin <N>
+              How far before the last mark changes are read again: seconds, or the column's own unit
+              [default: 60]
+
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
 
@@ -521,6 +529,10 @@ fn help_of_plan_and_verify() {
 
           --changed <COLUMN>
               The column that says when a row has changed, so that later runs read only changes
+
+          --changed-margin <N>
+              How far before the last mark changes are read again: seconds, or the column's own unit
+              [default: 60]
 
           --target <URL>
               The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
@@ -642,6 +654,10 @@ fn help_of_check() {
 
           --changed <COLUMN>
               The column that says when a row has changed, so that later runs read only changes
+
+          --changed-margin <N>
+              How far before the last mark changes are read again: seconds, or the column's own unit
+              [default: 60]
 
           --rows <N>
               How many rows are tried
