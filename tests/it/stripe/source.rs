@@ -73,6 +73,42 @@ fn customers_and_subscriptions_come_without_an_export() {
     assert_eq!((again.total("unchanged"), again.total("accepted")), (250, 0));
 }
 
+/// Given an account with a subscription of each kind, when the shipped mapping of paid subscriptions is tried on it, then
+/// what is alive and costs something fits, and what a person has to decide is rejected with the reason.
+#[test]
+fn of_a_list_the_shipped_mapping_takes_what_is_paid_and_rejects_what_needs_a_person() {
+    let (folder, api) = (Folder::new(), Api::open());
+    let mut subscriptions: Vec<_> = (1..=6).map(subscription).collect();
+    for subscription in &mut subscriptions {
+        subscription.items[0].price = "price_1PqTeamUSDm00000000004".to_owned();
+    }
+    subscriptions[1].status = "past_due".to_owned();
+    subscriptions[2].schedule = Some("sub_sched_1".to_owned());
+    let second = subscriptions[3].items[0].clone();
+    subscriptions[3].items.push(second);
+    subscriptions[4].items[0].unit_amount = 0;
+    subscriptions[5].status = "canceled".to_owned();
+    api.sandbox.stripe().load(StripeSnapshot { subscriptions, ..StripeSnapshot::default() });
+    let mapping = repository("mappings/stripe/paid-subscriptions.toml");
+    let stripe = api.url.replace("/graphql", "/stripe");
+
+    let words = format!("check --mapping {} --stripe subscriptions --stripe-url {stripe} --json", mapping.display());
+    let checked = folder.run(&words).exits(3).json();
+
+    let step = &checked["checks"][1];
+    assert_eq!((&step["rows"], &step["rejected"]), (&6.into(), &3.into()), "{checked}");
+    let rejects = step["rejects"].as_array().expect("rejects");
+    let reasons: Vec<_> = rejects.iter().filter_map(|reject| reject["reason"].as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "it has several items, and which plan they are together is for you to say",
+            "a schedule would change it later; release that at Stripe first",
+            "its last invoice is not paid; settle it at Stripe first",
+        ]
+    );
+}
+
 #[test]
 fn pages_that_are_refused_lost_or_broken_are_asked_for_again() {
     let (folder, api) = (Folder::new(), account(250));
