@@ -260,6 +260,41 @@ async fn a_blob_column_is_one_clear_error_and_a_blob_among_texts_is_a_reject() {
     assert_eq!(api.customers(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sqlite_file_that_is_damaged_in_its_middle_ends_with_6_and_the_whole_one_goes_on() {
+    const ROWS: u64 = 40_000;
+    let folder = Folder::new();
+    folder.write("query.toml", "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\nname = \"name\"\n");
+    let sql = "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+        INSERT INTO customers SELECT i, 'name ' || i FROM n";
+    database(&folder.path(""), sql).await;
+    let whole = std::fs::read(folder.path("billing.db")).unwrap();
+    let mut damaged = whole.clone();
+    let (middle, end) = (whole.len() / 2, whole.len() / 2 + 3 * 4096);
+    damaged[middle..end].fill(0xff);
+
+    for key in ["", "--key id"] {
+        let (api, ledger) = (Api::open(), if key.is_empty() { "streamed" } else { "paged" });
+        let words = format!(
+            "run --mapping query.toml --sqlite billing.db --table customers {key} --ledger {ledger}/ledger.db --json"
+        );
+
+        // When
+        folder.write("billing.db", &damaged);
+        let broke = folder.run_to(&api, &words).exits(6);
+        folder.write("billing.db", &whole);
+        let again = folder.run_to(&api, &words).exits(0);
+
+        // Then
+        let accepted = broke.total("accepted");
+        assert!(accepted > 0 && accepted < ROWS, "{key}: {broke}");
+        assert!(broke.stderr.contains("malformed"), "{key}: {broke}");
+        assert_eq!((broke.total("open"), api.customers() as u64), (0, ROWS), "{key}: {broke}");
+        assert_eq!((again.total("unchanged"), again.total("accepted")), (accepted, ROWS - accepted), "{key}: {again}");
+    }
+}
+
 #[test]
 fn changes_of_a_database_are_read_from_the_mark() {
     let (api, folder) = (Api::open(), folder());
