@@ -200,3 +200,24 @@ fn what_is_wrong_with_a_database_is_one_clear_error_before_anything_is_sent() {
         assert_eq!(api.customers(), 0);
     }
 }
+
+#[test]
+fn what_psql_copies_out_is_piped_straight_in() {
+    if left_out() {
+        return;
+    }
+    // Given: psql's own export.
+    let sql = "COPY (select customer_id as id, first_name as name from customer) TO STDOUT CSV HEADER";
+    let copied = shared(Engine::Postgres).client("chinook", sql);
+    let (api, folder) = (Api::open(), Folder::new());
+    folder.write("customers.toml", CUSTOMERS).write("copied.csv", copied);
+
+    // When
+    let line =
+        format!("cat copied.csv | \"$PROGRAM\" run --mapping customers.toml --csv - --json --target {}", api.url);
+    let ran = folder.finish(&mut folder.shell(&line)).exits(0);
+
+    // Then
+    assert_eq!((ran.total("rows"), ran.total("accepted")), (59, 59), "{ran}");
+    assert_eq!(api.customers(), 59);
+}
