@@ -1,5 +1,7 @@
 //! What every ledger does. Each implementation runs this suite.
 
+pub(crate) mod replacements;
+
 use std::future::Future;
 
 use proptest::prelude::*;

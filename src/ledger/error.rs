@@ -104,6 +104,24 @@ pub enum LedgerError {
         /// The outcomes.
         found: usize,
     },
+    /// A paid subscription can't take that step from where it is. Nothing was written.
+    #[error("the paid subscription {subscription} can't become {to} from {from}")]
+    StepRefused {
+        /// Its id.
+        subscription: String,
+        /// Where it is.
+        from: &'static str,
+        /// The step.
+        to: &'static str,
+    },
+    /// Another paid subscription replaces the original already. Nothing was written.
+    #[error("the original {original} is replaced by {by} already")]
+    OriginalTaken {
+        /// The original's id.
+        original: String,
+        /// The subscription that replaces it.
+        by: String,
+    },
     /// The ledger was closed. Nothing was written.
     #[error("the ledger is closed")]
     Closed,
@@ -132,7 +150,12 @@ impl LedgerError {
             Self::Missing { .. } => Some("`run` makes one; or name its place with `--ledger PATH`"),
             Self::Held { .. } => Some("wait until it is done; two runs over one ledger would count things twice"),
             Self::Busy { .. } => Some("close the program that has the file open, then run again"),
-            Self::NoSuchBatch(_) | Self::Closed | Self::Refused { .. } | Self::OutcomesMismatch { .. } => None,
+            Self::NoSuchBatch(_)
+            | Self::Closed
+            | Self::Refused { .. }
+            | Self::OutcomesMismatch { .. }
+            | Self::StepRefused { .. }
+            | Self::OriginalTaken { .. } => None,
             Self::NoSuchRun(_) => Some("`status` lists the runs"),
         }
     }

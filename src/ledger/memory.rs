@@ -1,5 +1,7 @@
 //! The ledger in memory: for `plan`, the demo and tests. Clones share what they hold.
 
+mod replacements;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,8 +10,8 @@ use jiff::Timestamp;
 
 use super::segment::{State, take_outcomes};
 use super::{
-    Compacted, Compaction, Counts, Event, Fate, Index, Ledger, LedgerError, OpenBatch, OpenItem, RunFinish, RunId,
-    RunInfo, RunStart, Scope, StepMark,
+    Compacted, Compaction, Counts, Event, Fate, Index, Ledger, LedgerError, OpenBatch, OpenItem, Replacement,
+    RunFinish, RunId, RunInfo, RunStart, Scope, StepMark,
 };
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::{Clock, SystemClock};
@@ -28,6 +30,8 @@ struct Held {
     batches: BTreeMap<BatchId, Kept>,
     batches_opened: u64,
     marks: BTreeMap<(Scope, String), StepMark>,
+    /// By target and subscription.
+    replacements: BTreeMap<(String, String), Replacement>,
 }
 
 struct Kept {
@@ -369,7 +373,7 @@ impl Ledger for MemoryLedger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conformance;
+    use super::super::{CutoverLedger, conformance};
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -379,5 +383,10 @@ mod tests {
             ready(ledger)
         };
         conformance::suite(MemoryLedger::default, open).await;
+        let open = async |store: &MemoryLedger| {
+            let ledger: Box<dyn CutoverLedger> = Box::new(store.clone());
+            ledger
+        };
+        conformance::replacements::suite(MemoryLedger::default, open).await;
     }
 }

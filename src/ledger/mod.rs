@@ -20,6 +20,7 @@ mod index;
 mod lock;
 mod memory;
 pub mod rejects;
+mod replacement;
 mod segment;
 mod sqlite;
 
@@ -30,6 +31,7 @@ pub use error::{LedgerError, WriteFailure};
 pub use index::{Index, Seen};
 pub use lock::{Holder, RunLock};
 pub use memory::MemoryLedger;
+pub use replacement::{CutoverLedger, OriginalRef, ParkReason, Parked, Replacement, Replacements, Stage, StageCount};
 pub use sqlite::{Access, Durability, SqliteLedger};
 
 use crate::batch::{Batch, BatchId, Outcome};

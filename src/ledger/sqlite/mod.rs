@@ -8,6 +8,7 @@ mod compact;
 mod crash;
 mod database;
 mod reader;
+mod replacements;
 mod settle;
 mod writer;
 

@@ -14,7 +14,9 @@ use super::Durability;
 use super::database::Database;
 use super::settle::{Open, Verdict};
 use crate::batch::BatchId;
-use crate::ledger::{Compacted, Compaction, Index, LedgerError, RunFinish, RunId, RunStart, Scope, StepMark};
+use crate::ledger::{
+    Compacted, Compaction, Index, LedgerError, Replacement, RunFinish, RunId, RunStart, Scope, StepMark,
+};
 
 /// Most writes in one commit: bounds what a commit holds in memory.
 const GROUP_MAX: usize = 256;
@@ -58,6 +60,7 @@ pub(super) enum Op {
     BeginRun { start: RunStart, reply: Reply<RunId> },
     FinishRun { run: RunId, finish: RunFinish, reply: Reply<()> },
     Mark { scope: Scope, step: String, mark: Option<StepMark>, reply: Reply<()> },
+    Step { target: String, next: Box<Replacement>, reply: Reply<()> },
     Compact { when: Compaction, scratch: Index, known: HashMap<Scope, usize>, reply: Reply<Compacted> },
     Close { reply: Reply<()> },
 }
@@ -126,6 +129,7 @@ impl Writer {
                     Op::BeginRun { .. }
                     | Op::FinishRun { .. }
                     | Op::Mark { .. }
+                    | Op::Step { .. }
                     | Op::Compact { .. }
                     | Op::Close { .. } => {}
                 }
@@ -135,6 +139,13 @@ impl Writer {
                     Op::FinishRun { run, finish, reply } => drop(reply.send(self.finish_run(run, finish).await)),
                     Op::Mark { scope, step, mark, reply } => {
                         drop(reply.send(self.set_mark(&scope, step, mark).await));
+                    }
+                    Op::Step { target, next, reply } => {
+                        let written = self.write_step(&target, &next).await;
+                        if written.is_err() {
+                            self.roll_back().await;
+                        }
+                        drop(reply.send(written));
                     }
                     Op::Compact { when, scratch, known, reply } => {
                         let compacted = self.compact(when, scratch, &known).await;
@@ -218,6 +229,7 @@ impl Writer {
                 Op::BeginRun { .. }
                 | Op::FinishRun { .. }
                 | Op::Mark { .. }
+                | Op::Step { .. }
                 | Op::Compact { .. }
                 | Op::Close { .. } => {
                     unreachable!("is not part of a group")
@@ -274,7 +286,7 @@ impl Writer {
     /// A commit that opens batches waits for the disk, one that only settles does not: when the
     /// power fails just after a settlement, the batch is open again and is sent again, which is
     /// harmless. A lost opening would not be: the API may have content that nobody knows of.
-    async fn wait_for_disk(&mut self, opens: bool) -> Result<(), LedgerError> {
+    pub(super) async fn wait_for_disk(&mut self, opens: bool) -> Result<(), LedgerError> {
         let wait = opens && self.durability == Durability::PowerLoss;
         if wait != self.waits {
             let sql = if wait { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
