@@ -47,11 +47,13 @@ impl Exit {
         }
         match stopped {
             Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => return Self::Ledger,
-            Some(Stopped::CredentialsRefused(_)) => return Self::Credentials,
+            Some(Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_)) => return Self::Credentials,
             Some(Stopped::FilesCannotWrite(_)) => return Self::Config,
             Some(Stopped::RequestMalformed(_)) => return Self::Bug,
             Some(Stopped::SourceBroke(_)) => return Self::Source,
-            Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::Outage(_)) => return Self::Open,
+            Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::Outage(_) | Stopped::NotTheProvider(_)) => {
+                return Self::Open;
+            }
             // What is open was never sent, and the same command again would stop at the same place.
             Some(Stopped::TooManyRejects(_)) => return Self::Rejects,
             None => {}

@@ -110,6 +110,9 @@ pub(super) fn open_failure(error: &OpenStepError) -> Failure {
             "that is for `cutover`, which comes with the next release; `stigg-import check` tries the mapping; nothing \
              was read or sent",
         ),
+        OpenStepError::OnlyImport { .. } => Failure::of(Exit::Config, error).hint(
+            "`run` imports it; `cutover` takes a mapping whose entity is paid_subscription; nothing was read or sent",
+        ),
         OpenStepError::Source { source, .. } => {
             if source.is_credentials() {
                 let hint = "check the key in STRIPE_API_KEY and its right to read the list; nothing was sent";

@@ -66,14 +66,18 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
     let holds = verified.steps.iter().all(crate::pipeline::VerifiedStep::holds);
     let unread: u64 = verified.steps.iter().filter(|step| step.unreadable.is_none()).map(|step| step.unread).sum();
     let exit = match &verified.stopped {
-        Some(Stopped::CredentialsRefused(_)) => Exit::Credentials,
+        Some(Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_)) => Exit::Credentials,
         Some(Stopped::SourceBroke(_)) => Exit::Source,
         Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => Exit::Ledger,
         Some(Stopped::RequestMalformed(_)) => Exit::Bug,
         Some(Stopped::FilesCannotWrite(_)) => Exit::Config,
-        Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::TooManyRejects(_) | Stopped::Outage(_)) => {
-            Exit::Open
-        }
+        Some(
+            Stopped::Interrupted
+            | Stopped::NotTheApi(_)
+            | Stopped::NotTheProvider(_)
+            | Stopped::TooManyRejects(_)
+            | Stopped::Outage(_),
+        ) => Exit::Open,
         None if unread > 0 => Exit::Open,
         None if !holds => Exit::Rejects,
         None => Exit::Settled,

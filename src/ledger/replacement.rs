@@ -34,6 +34,8 @@ pub struct Replacement {
     pub subscription_id: String,
     /// Its customer's id in Stigg.
     pub customer_id: String,
+    /// Who pays for it, by its id in Stigg: the customer, unless another was named.
+    pub payer_id: String,
     /// Its resource, where the customer has several subscriptions of a product.
     pub resource_id: Option<String>,
     /// Its plan.
@@ -178,6 +180,19 @@ impl Stage {
         }
     }
 
+    /// Why it is parked; none where it is not.
+    pub fn parked(&self) -> Option<&Parked> {
+        match self {
+            Self::Parked(parked) => Some(parked),
+            Self::Planned
+            | Self::Provisioning
+            | Self::Provisioned
+            | Self::Confirmed
+            | Self::Cancelling
+            | Self::Cancelled => None,
+        }
+    }
+
     /// The stage of a name; a parked one needs its reason.
     pub fn of_name(name: &str, parked: Option<Parked>) -> Option<Self> {
         match (name, parked) {
@@ -224,6 +239,7 @@ impl Replacement {
         let replanned = matches!(next.stage, Stage::Planned);
         let same = before.original == next.original
             && before.customer_id == next.customer_id
+            && before.payer_id == next.payer_id
             && before.resource_id == next.resource_id
             && before.plan_id == next.plan_id;
         (!before.stage.may_become(&next.stage) || !(same || replanned)).then(|| refused(before.stage.name()))
@@ -299,15 +315,7 @@ impl<L: super::Ledger + Replacements> CutoverLedger for L {}
 pub(super) fn counted<'a>(stages: impl Iterator<Item = &'a Stage>) -> Vec<StageCount> {
     let mut counts = std::collections::BTreeMap::new();
     for stage in stages {
-        let reason = match stage {
-            Stage::Parked(parked) => Some(parked.reason),
-            Stage::Planned
-            | Stage::Provisioning
-            | Stage::Provisioned
-            | Stage::Confirmed
-            | Stage::Cancelling
-            | Stage::Cancelled => None,
-        };
+        let reason = stage.parked().map(|parked| parked.reason);
         let position = Stage::NAMES.iter().position(|name| *name == stage.name());
         *counts.entry((position, reason)).or_insert(0) += 1;
     }

@@ -195,6 +195,7 @@ mod tests {
             billing_period: None,
             billing_id: None,
             billing_sync_error: None,
+            sync_states: Vec::new(),
             salesforce_id: None,
             metadata: Map::from_iter([("legacy".to_owned(), Value::from("1"))]),
             entitlements: Vec::new(),

@@ -6,6 +6,7 @@
 
 mod changes;
 mod compare;
+mod cutover;
 mod deliver;
 mod diff;
 mod events;
@@ -29,13 +30,17 @@ mod verify;
 
 pub use changes::{ChangesSource, WholeBecause};
 pub use compare::Difference;
+pub use cutover::{
+    AtStage, AuditFile, AuditOut, ByHand, Cohort, Consent, CutoverFinished, CutoverJob, CutoverSummary, Phase,
+    RetryParked, Sample, Tally, cutover,
+};
 pub use events::{Event, Observer, Unwatched};
 pub use held::RESEND_EVENTS_WITHIN;
 pub use max_rejects::{MaxRejects, NoBound};
 pub use plan::{Planned, PlannedStep, plan};
 pub use retry::RetryPolicy;
 pub use run::{Finished, Job, Journal, Known, StartError, run, target_name};
-pub use step::{OpenStep, OpenStepError, SourceSpec, StepSpec, open_rows, open_steps};
+pub use step::{OpenPaid, OpenStep, OpenStepError, SourceSpec, StepSpec, open_paid, open_rows, open_steps};
 pub use stop::{Stop, Stopped};
 pub use summary::{Count, Progress, StepSummary, Summary};
 pub use thread::PrepareThread;

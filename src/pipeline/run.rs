@@ -23,6 +23,7 @@ use super::stop::{Stop, Stopped};
 use super::summary::{Progress, StepSummary, Summary};
 use crate::batch::{BatchLimits, Builder};
 use crate::clock::Clock;
+use crate::entity::Schema;
 use crate::ledger::{Compaction, Ledger, LedgerError, RunId, RunStart, Scope, StepMark, rejects};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::sink::{Budgets, Concurrency, ConcurrencyBounds, Disposition, Operation, Sink, SinkError};
@@ -178,7 +179,13 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         if stop.is_raised() || finished.summary.total(|step| step.open) > 0 {
             break;
         }
-        let writer = rejects::Writer::new(&journal.ledger_path, run, &step.name, step.entity, &step.mapping_name);
+        let writer = rejects::Writer::new(
+            &journal.ledger_path,
+            run,
+            &step.name,
+            Schema::Import(step.entity),
+            &step.mapping_name,
+        );
         let writer = Arc::new(Mutex::new(writer));
         let alone = entities.iter().filter(|entity| **entity == step.entity).count() == 1;
         let step = StepRun {

@@ -125,12 +125,60 @@ impl OpenStep {
     }
 }
 
+/// A step of paid subscriptions whose source is open and whose mapping fits its columns.
+pub struct OpenPaid {
+    pub(super) name: String,
+    pub(super) mapping_name: String,
+    pub(super) rows: Rows,
+    pub(super) plan: Arc<Plan>,
+}
+
+impl OpenPaid {
+    /// A step of rows that are open already, whatever gave them.
+    ///
+    /// # Errors
+    ///
+    /// All that the rows' columns lack for the mapping, or that its records are not paid subscriptions.
+    pub fn new(name: &str, mapping: &MappingFile, rows: Rows, clock: &dyn Clock) -> Result<Self, OpenStepError> {
+        paid(name, mapping)?;
+        let plan = compiled(name, mapping, &rows, clock)?;
+        Ok(Self { name: name.to_owned(), mapping_name: mapping.name().to_owned(), rows, plan })
+    }
+}
+
+/// Opens the source of paid subscriptions and compiles its mapping.
+///
+/// # Errors
+///
+/// It can't begin. A mapping of other records is refused before its source is opened.
+pub async fn open_paid(step: &StepSpec, clock: &dyn Clock) -> Result<OpenPaid, OpenStepError> {
+    paid(&step.name, &step.mapping)?;
+    OpenPaid::new(&step.name, &step.mapping, rows_of(step).await?, clock)
+}
+
+fn paid(step: &str, mapping: &MappingFile) -> Result<(), OpenStepError> {
+    match mapping.schema() {
+        Schema::PaidSubscription => Ok(()),
+        Schema::Import(_) => {
+            Err(OpenStepError::OnlyImport { step: step.to_owned(), mapping: mapping.name().to_owned() })
+        }
+    }
+}
+
 /// Why a step can't begin. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenStepError {
     /// Its records are paid subscriptions: each is provisioned by itself, and none is imported. Nothing was read.
     #[error("step `{step}` is not for an import: {mapping} makes paid subscriptions")]
     NoImport {
+        /// The step.
+        step: String,
+        /// Its mapping, as the user named it.
+        mapping: String,
+    },
+    /// Its records are imported, and are no paid subscriptions. Nothing was read.
+    #[error("step `{step}` is not for a cutover: {mapping} makes no paid subscriptions")]
+    OnlyImport {
         /// The step.
         step: String,
         /// Its mapping, as the user named it.

@@ -27,6 +27,10 @@ pub enum Stopped {
     Outage(String),
     /// The files that are written instead of sending can't be written.
     FilesCannotWrite(String),
+    /// The billing provider refused the key.
+    ProviderRefused(String),
+    /// What answers at the billing provider's address is not the provider.
+    NotTheProvider(String),
 }
 
 impl std::fmt::Display for Stopped {
@@ -42,7 +46,7 @@ impl std::fmt::Display for Stopped {
             Self::TooManyRejects(why) => write!(f, "too many rejects: {why}"),
             Self::SpillFailed(why) => write!(f, "temporary files can't be written: {why}"),
             Self::Outage(why) => write!(f, "the API does not answer: {why}"),
-            Self::FilesCannotWrite(why) => f.write_str(why),
+            Self::FilesCannotWrite(why) | Self::ProviderRefused(why) | Self::NotTheProvider(why) => f.write_str(why),
         }
     }
 }
@@ -60,7 +64,9 @@ impl Stopped {
             | Self::TooManyRejects(_)
             | Self::SpillFailed(_)
             | Self::Outage(_)
-            | Self::FilesCannotWrite(_) => false,
+            | Self::FilesCannotWrite(_)
+            | Self::ProviderRefused(_)
+            | Self::NotTheProvider(_) => false,
         }
     }
 }

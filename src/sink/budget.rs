@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::entity_budget::{EntityBudgets, ProvisionPermit};
 use super::operation::Operation;
 use crate::pacer::Pacer;
 pub use crate::pacer::SHARE_OF_RATE;
@@ -27,6 +28,7 @@ pub struct BudgetSettings {
     rates: [Rate; Operation::ALL.len()],
     burst: NonZeroU32,
     scale: f64,
+    entities_limited: bool,
 }
 
 impl Default for BudgetSettings {
@@ -34,7 +36,7 @@ impl Default for BudgetSettings {
     fn default() -> Self {
         let rates = Operation::ALL
             .map(|operation| NonZeroU32::new(operation.rate().per_minute).map_or(Rate::Unlimited, Rate::PerMinute));
-        Self { rates, burst: NonZeroU32::MIN, scale: 1.0 }
+        Self { rates, burst: NonZeroU32::MIN, scale: 1.0, entities_limited: true }
     }
 }
 
@@ -46,10 +48,11 @@ impl BudgetSettings {
         self
     }
 
-    /// No limit for any operation.
+    /// No limit for any operation, nor for any entity.
     #[must_use]
     pub fn unlimited(mut self) -> Self {
         self.rates = [Rate::Unlimited; Operation::ALL.len()];
+        self.entities_limited = false;
         self
     }
 
@@ -96,6 +99,7 @@ pub struct Mark {
 #[derive(Debug)]
 pub struct Budgets {
     budgets: [Budget; Operation::ALL.len()],
+    entities: EntityBudgets,
 }
 
 impl Budgets {
@@ -109,6 +113,7 @@ impl Budgets {
                 };
                 Budget::new(per_minute, settings.burst)
             }),
+            entities: EntityBudgets::new(settings.entities_limited.then_some(settings.scale)),
         }
     }
 
@@ -126,6 +131,14 @@ impl Budgets {
     pub async fn acquire(&self, operation: Operation) -> Permit {
         self.of(operation).pacer.acquire().await;
         Permit { operation }
+    }
+
+    /// Waits for the next free moment of a customer (or of its resource), and then of
+    /// [`Operation::ProvisionSubscription`]: whoever waits for a busy customer holds back nobody else. Dropping the future
+    /// may spend the customer's moment, and nothing of the operation's.
+    pub async fn acquire_provision(&self, customer_id: &str, resource_id: Option<&str>) -> ProvisionPermit {
+        self.entities.acquire(customer_id, resource_id).await;
+        ProvisionPermit { operation: self.acquire(Operation::ProvisionSubscription).await }
     }
 
     /// Pauses the operation's whole budget for `pause` from now: the API asked for it. Pauses don't add up: the latest

@@ -18,11 +18,13 @@ pub mod code;
 pub mod concurrency;
 pub mod conformance;
 mod dry_run;
+mod entity_budget;
 mod error;
 #[cfg(test)]
 pub mod graphql_check;
 mod memory;
 mod operation;
+mod provision;
 mod read;
 pub mod stigg;
 pub mod transport;
@@ -34,12 +36,14 @@ pub use bulk_files::{BulkFile, BulkFiles, WrittenFile};
 pub use code::{Class, ErrorCode};
 pub use concurrency::{Concurrency, ConcurrencyBounds, Health, Slot};
 pub use dry_run::DryRunSink;
+pub use entity_budget::{MUTATIONS_PER_MINUTE, ProvisionPermit};
 pub use error::{Disposition, MESSAGE_CHARS_MAX, Named, SinkError, Stop, UnknownCause};
 pub use memory::{Fault, MemorySink, Tasks};
 pub use operation::{Operation, PublishedRate, UNPUBLISHED_PER_MINUTE};
+pub use provision::{ProvisionRequest, ProvisionedSubscription, Provisioner, Provisioning};
 pub use read::{
     CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Page, ReadAddon, ReadCustomer, ReadEntitlement,
-    ReadSubscription, ReadUsage, Submission, TaskState, TaskStatus,
+    ReadSubscription, ReadUsage, Submission, SyncState, TaskState, TaskStatus,
 };
 
 use crate::batch::Batch;

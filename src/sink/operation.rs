@@ -9,6 +9,8 @@ pub enum Operation {
     ImportCustomers,
     /// Creates or updates subscriptions on free and custom plans, asynchronously.
     ImportSubscriptions,
+    /// Provisions one subscription on a paid plan.
+    ProvisionSubscription,
     /// Reports the current totals of metered features, up to 100 at once.
     ReportUsage,
     /// Reports raw usage events, up to 1000 at once.
@@ -58,9 +60,10 @@ const fn assumed(source: &'static str) -> PublishedRate {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ImportCustomers,
         Self::ImportSubscriptions,
+        Self::ProvisionSubscription,
         Self::ReportUsage,
         Self::ReportEvents,
         Self::ImportTasks,
@@ -90,6 +93,7 @@ impl Operation {
         match self {
             Self::ImportCustomers => "ImportCustomerBulk",
             Self::ImportSubscriptions => "ImportSubscriptionsBulk",
+            Self::ProvisionSubscription => "ProvisionSubscription",
             Self::ReportUsage => "ReportUsageBulk",
             Self::ReportEvents => "ReportEvent",
             Self::ImportTasks => "ImportTask",
@@ -109,6 +113,7 @@ impl Operation {
         match self {
             Self::ImportCustomers => "importCustomersBulk",
             Self::ImportSubscriptions => "importSubscriptionsBulk",
+            Self::ProvisionSubscription => "provisionSubscriptionV2",
             Self::ReportUsage => "reportUsageBulk",
             Self::ReportEvents => "reportEvent",
             Self::ImportTasks => "importIntegrationTasks",
@@ -133,7 +138,11 @@ impl Operation {
     /// Whether it changes anything at the API.
     pub fn is_write(self) -> bool {
         match self {
-            Self::ImportCustomers | Self::ImportSubscriptions | Self::ReportUsage | Self::ReportEvents => true,
+            Self::ImportCustomers
+            | Self::ImportSubscriptions
+            | Self::ProvisionSubscription
+            | Self::ReportUsage
+            | Self::ReportEvents => true,
             Self::ImportTasks
             | Self::Customers
             | Self::Subscriptions
@@ -150,6 +159,7 @@ impl Operation {
     pub fn rate(self) -> PublishedRate {
         match self {
             Self::ImportCustomers => published(250, "vendor's rate-limit page and import guide, 2026"),
+            Self::ProvisionSubscription => published(250, "vendor's rate-limit page (provisionSubscription), 2026"),
             Self::ReportUsage => published(600, "vendor's rate-limit page, 2026"),
             // The pacer counts requests, so each one counts as if it were full: then no window of a second, wherever it
             // begins, holds more than 1000 events.

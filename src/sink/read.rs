@@ -133,6 +133,8 @@ pub struct ReadSubscription {
     pub billing_id: Option<String>,
     /// Why the billing provider refused it.
     pub billing_sync_error: Option<String>,
+    /// How far it is on its way to each system outside.
+    pub sync_states: Vec<SyncState>,
     /// Id in Salesforce.
     pub salesforce_id: Option<String>,
     /// Free metadata.
@@ -143,6 +145,17 @@ pub struct ReadSubscription {
     pub addons: Vec<ReadAddon>,
     /// When the API made it.
     pub created_at: Option<Timestamp>,
+}
+
+/// How far a subscription is on its way to a system outside Stigg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncState {
+    /// `STRIPE`, `ZUORA`, `SALESFORCE`, …
+    pub vendor: String,
+    /// `ERROR`, `NO_SYNC_REQUIRED`, `PENDING`, `SUCCESS`.
+    pub status: String,
+    /// What went wrong, bounded.
+    pub error: Option<String>,
 }
 
 /// An add-on of a subscription.

@@ -12,6 +12,7 @@ pub(crate) fn planned(name: &str) -> Replacement {
     Replacement {
         subscription_id: format!("sub-{name}"),
         customer_id: format!("cus-{name}"),
+        payer_id: format!("payer-{name}"),
         resource_id: None,
         plan_id: "plan-team".to_owned(),
         original: OriginalRef { provider: "stripe".to_owned(), id: format!("orig-{name}") },
@@ -135,6 +136,7 @@ async fn what_it_is_for_is_fixed_once_something_was_sent(reopen: impl AsyncFn() 
     for changed in [
         ada.clone(),
         Replacement { customer_id: "cus-bob".to_owned(), ..corrected.clone() },
+        Replacement { payer_id: "cus-bob".to_owned(), ..corrected.clone() },
         Replacement { plan_id: "plan-other".to_owned(), ..corrected.clone() },
         Replacement { resource_id: Some("site".to_owned()), ..corrected.clone() },
     ] {

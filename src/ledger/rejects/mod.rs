@@ -21,7 +21,7 @@ pub use reader::Reader;
 pub use writer::Writer;
 
 use super::RunId;
-use crate::entity::Entity;
+use crate::entity::Schema;
 use crate::record::Place;
 
 /// The format that is written. A file of a newer one is not read.
@@ -35,7 +35,7 @@ pub struct Header {
     /// Its step.
     pub step: String,
     /// What was imported.
-    pub entity: Entity,
+    pub entity: Schema,
     /// The mapping file, as it was named.
     pub mapping: String,
     /// The source's columns: those of the first line.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Entry, Header, RejectsError, VERSION, Why};
-use crate::entity::Entity;
+use crate::entity::{Entity, Schema};
 use crate::ledger::RunId;
 use crate::record::Place;
 
@@ -82,7 +82,7 @@ impl Reader {
         let header = Header {
             run: RunId(0),
             step: String::new(),
-            entity: Entity::Customer,
+            entity: Schema::Import(Entity::Customer),
             mapping: String::new(),
             columns: Arc::from([]),
         };
@@ -137,7 +137,7 @@ impl Reader {
             return Err(RejectsError::Newer { path, found, known: VERSION });
         }
         let header: HeaderLine = serde_json::from_slice(line).map_err(|error| self.damaged(error))?;
-        let entity = Entity::of_name(&header.entity).ok_or_else(|| self.damaged("the entity is unknown"))?;
+        let entity = Schema::of_name(&header.entity).ok_or_else(|| self.damaged("the entity is unknown"))?;
         Ok(Header {
             run: RunId(header.run),
             step: header.step,

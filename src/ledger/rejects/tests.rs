@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::entity::Entity;
 use crate::ledger::WriteFailure;
 use crate::record::{BadRow, Origin, Reject, RowBatch};
 
@@ -14,7 +15,7 @@ fn rows(cells: &[[&str; 3]]) -> Arc<RowBatch> {
 }
 
 fn writer(ledger: &Path) -> Writer {
-    Writer::new(ledger, RunId(7), "customers/eu", Entity::Customer, "customers.toml")
+    Writer::new(ledger, RunId(7), "customers/eu", Schema::Import(Entity::Customer), "customers.toml")
 }
 
 fn entries(path: &Path) -> Vec<Entry> {

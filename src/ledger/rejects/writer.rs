@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{RejectsError, VERSION, folder};
-use crate::entity::Entity;
+use crate::entity::Schema;
 use crate::ledger::RunId;
 use crate::ledger::lock::{make_folder_of, private};
 use crate::record::{Origin, Place, Reject};
@@ -70,7 +70,7 @@ pub struct Writer {
     path: PathBuf,
     run: RunId,
     step: String,
-    entity: Entity,
+    entity: Schema,
     mapping: String,
     open: Option<Open>,
     entries: u64,
@@ -89,7 +89,7 @@ struct Open {
 
 impl Writer {
     /// A writer beside the ledger at `ledger_path`. Makes no file yet.
-    pub fn new(ledger_path: &Path, run: RunId, step: &str, entity: Entity, mapping: &str) -> Self {
+    pub fn new(ledger_path: &Path, run: RunId, step: &str, entity: Schema, mapping: &str) -> Self {
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
         let name: String = step.chars().take(STEP_CHARS_MAX).map(plain).collect();
         Self {

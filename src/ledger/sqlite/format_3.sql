@@ -5,6 +5,7 @@ CREATE TABLE replacement (
   target          TEXT    NOT NULL,
   subscription_id TEXT    NOT NULL, -- of the replacement, in Stigg
   customer_id     TEXT    NOT NULL,
+  payer_id        TEXT    NOT NULL, -- the customer, unless another pays
   resource_id     TEXT,
   plan_id         TEXT    NOT NULL,
   provider        TEXT    NOT NULL,

@@ -30,6 +30,7 @@ impl Database {
         Ok(Replacement {
             subscription_id: text("subscription_id")?,
             customer_id: text("customer_id")?,
+            payer_id: text("payer_id")?,
             resource_id: optional("resource_id")?,
             plan_id: text("plan_id")?,
             original: OriginalRef { provider: text("provider")?, id: text("original_id")? },
@@ -104,31 +105,24 @@ impl Writer {
         if let Some(other) = of_original.filter(|other| other.subscription_id != next.subscription_id) {
             return Err(LedgerError::OriginalTaken { original: id.clone(), by: other.subscription_id });
         }
-        let (reason, detail) = match &next.stage {
-            Stage::Parked(parked) => (Some(parked.reason.name()), Some(parked.detail.as_str())),
-            Stage::Planned
-            | Stage::Provisioning
-            | Stage::Provisioned
-            | Stage::Confirmed
-            | Stage::Cancelling
-            | Stage::Cancelled => (None, None),
-        };
+        let parked = next.stage.parked();
         sqlx::query(
-            "INSERT OR REPLACE INTO replacement (target, subscription_id, customer_id, resource_id, plan_id, provider,
+            "INSERT OR REPLACE INTO replacement (target, subscription_id, customer_id, payer_id, resource_id, plan_id, provider,
                  original_id, content, stage, reason, detail, billing_id, attempts, changed_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(target)
         .bind(&next.subscription_id)
         .bind(&next.customer_id)
+        .bind(&next.payer_id)
         .bind(&next.resource_id)
         .bind(&next.plan_id)
         .bind(provider)
         .bind(id)
         .bind(next.content.0.cast_signed())
         .bind(next.stage.name())
-        .bind(reason)
-        .bind(detail)
+        .bind(parked.map(|parked| parked.reason.name()))
+        .bind(parked.map(|parked| parked.detail.as_str()))
         .bind(&next.billing_id)
         .bind(next.attempts)
         .bind(next.changed_at.as_millisecond())

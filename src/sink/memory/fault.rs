@@ -23,6 +23,8 @@ pub enum Fault {
     Refuse(ErrorCode),
     /// The first half of its records is applied, and the whole is answered with this code.
     ApplyHalf(ErrorCode),
+    /// The answer is lost at once, and it is carried out so much later; where records are imported, at once.
+    ApplyLate(Duration),
 }
 
 /// How an import of subscriptions is followed.

@@ -1,6 +1,7 @@
 //! A sink in memory, with faults on demand, for tests of whatever stands on a sink.
 
 mod fault;
+mod provisioning;
 mod records;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,7 @@ use super::{
 use crate::batch::Batch;
 use crate::entity::Entity;
 pub use fault::{Fault, Tasks};
+use provisioning::Provisions;
 use records::{customer, subscription, text};
 
 /// Keeps everything in maps. Upserts by key, as the API does.
@@ -39,6 +41,7 @@ struct State {
     plans: Vec<CatalogPlan>,
     features: Vec<CatalogFeature>,
     requests: u64,
+    provisions: Provisions,
 }
 
 #[derive(Debug)]
@@ -62,6 +65,7 @@ impl Default for State {
             plans: Vec::new(),
             features: Vec::new(),
             requests: 0,
+            provisions: Provisions::default(),
         }
     }
 }
@@ -160,7 +164,7 @@ impl MemorySink {
             }
         };
         match fault {
-            Some(Fault::LoseAnswer) => Err(lost()),
+            Some(Fault::LoseAnswer | Fault::ApplyLate(_)) => Err(lost()),
             Some(Fault::Hold) => Ok(None),
             _ => Ok(Some(submission)),
         }
@@ -182,7 +186,7 @@ impl MemorySink {
         state.requests += 1;
         match fault {
             Some(Fault::Refuse(code) | Fault::ApplyHalf(code)) => Err(refusal(code)),
-            Some(Fault::LoseAnswer | Fault::Hold) => Err(lost()),
+            Some(Fault::LoseAnswer | Fault::Hold | Fault::ApplyLate(_)) => Err(lost()),
             _ => Ok(answer(&mut state)),
         }
     }
@@ -194,7 +198,7 @@ fn before(fault: &Fault) -> Option<SinkError> {
         Fault::NotSent => Some(SinkError::NotSent { source: "no connection".into() }),
         Fault::Throttled(retry_after) => Some(SinkError::Throttled { retry_after: *retry_after }),
         Fault::LoseRequest => Some(lost()),
-        Fault::LoseAnswer | Fault::Hold | Fault::Refuse(_) | Fault::ApplyHalf(_) => None,
+        Fault::LoseAnswer | Fault::Hold | Fault::Refuse(_) | Fault::ApplyHalf(_) | Fault::ApplyLate(_) => None,
     }
 }
 
@@ -334,6 +338,7 @@ impl Sink for MemorySink {
             check_ids(ids)?;
             self.read(&permit, Operation::Subscriptions, |state| {
                 state.look();
+                state.bring_on_provisioned();
                 state.find(Entity::Subscription, ids, subscription)
             })
         })

@@ -16,8 +16,9 @@ use crate::sink::answer;
 use crate::sink::budget::Permit;
 use crate::sink::transport::{HttpAnswer, Transport};
 use crate::sink::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, READ_IDS_MAX, ReadCustomer,
-    ReadSubscription, ReadUsage, SinkError, Submission, TaskState, check_permit,
+    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ProvisionPermit, ProvisionRequest,
+    Provisioning, READ_IDS_MAX, ReadCustomer, ReadSubscription, ReadUsage, SinkError, Submission, TaskState,
+    check_permit,
 };
 
 /// Which subscriptions are read.
@@ -78,6 +79,20 @@ impl Calls {
         let json = serde_json::to_vec(records).map_err(|error| SinkError::malformed(error.to_string()))?;
         let body = self.import_body(entity, document, &json[1..json.len() - 1])?;
         self.post(Operation::of(entity), body, permit).await
+    }
+
+    pub(super) async fn provision(
+        &self,
+        request: &ProvisionRequest,
+        permit: ProvisionPermit,
+    ) -> Result<Provisioning, SinkError> {
+        let operation = Operation::ProvisionSubscription;
+        let mut body = head(operation, operation.document(), request.input_json.len() + 16);
+        body.extend_from_slice(b"{\"input\":");
+        body.extend_from_slice(request.input_json.as_bytes());
+        body.extend_from_slice(b"}}");
+        let answer = self.post(operation, body, permit.operation).await?;
+        decode::<wire::ProvisionResult>(&answer, operation)?.into()
     }
 
     pub(super) async fn task(&self, id: &str, permit: Permit) -> Result<TaskState, SinkError> {

@@ -20,6 +20,11 @@ impl Operation {
                 "mutation ImportSubscriptionsBulk($input: ImportSubscriptionsBulkInput!) { \
                  importSubscriptionsBulk(input: $input) }"
             }
+            Self::ProvisionSubscription => {
+                "mutation ProvisionSubscription($input: ProvisionSubscriptionInput!) { \
+                 provisionSubscriptionV2(input: $input) { id status isScheduled checkoutUrl \
+                 subscription { subscriptionId status startDate billingId billingSyncError } } }"
+            }
             Self::ReportUsage => {
                 "mutation ReportUsageBulk($input: ReportUsageBulkInput!) { reportUsageBulk(input: $input) { \
                  customerId featureId resourceId } }"
@@ -44,6 +49,7 @@ impl Operation {
                  pageInfo { hasNextPage endCursor } \
                  edges { node { subscriptionId status pricingType startDate endDate billingPeriod billingId \
                  billingSyncError salesforceId additionalMetaData createdAt \
+                 syncStates { status error vendorIdentifier } \
                  plan { refId } customer { customerId } resource { resourceId } \
                  addons { quantity addon { refId } } \
                  entitlements { __typename \

@@ -23,8 +23,8 @@ pub use input::{
 use super::budget::Permit;
 use super::transport::{HttpSettings, HttpSetupError, HttpTransport, Transport};
 use super::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Page, ReadCustomer, ReadSubscription, ReadUsage, Sink,
-    SinkError, Submission, TaskState, check_ids,
+    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Page, ProvisionPermit, ProvisionRequest, Provisioner,
+    Provisioning, ReadCustomer, ReadSubscription, ReadUsage, Sink, SinkError, Submission, TaskState, check_ids,
 };
 use crate::batch::Batch;
 use calls::Calls;
@@ -154,6 +154,16 @@ impl Sink for StiggSink {
 
     fn currencies(&self, permit: Permit) -> BoxFuture<'_, Result<Vec<CatalogCurrency>, SinkError>> {
         Box::pin(self.calls.currencies(permit))
+    }
+}
+
+impl Provisioner for StiggSink {
+    fn provision<'a>(
+        &'a self,
+        request: &'a ProvisionRequest,
+        permit: ProvisionPermit,
+    ) -> BoxFuture<'a, Result<Provisioning, SinkError>> {
+        Box::pin(self.calls.provision(request, permit))
     }
 }
 

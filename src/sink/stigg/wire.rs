@@ -13,7 +13,8 @@ use super::input::Measurement;
 use super::wire_catalog::Currency;
 use crate::sink::error::{MESSAGE_CHARS_MAX, bounded};
 use crate::sink::{
-    Page, ReadAddon, ReadCustomer, ReadEntitlement, ReadSubscription, ReadUsage, SinkError, TaskState, TaskStatus,
+    Page, ProvisionedSubscription, Provisioning, ReadAddon, ReadCustomer, ReadEntitlement, ReadSubscription, ReadUsage,
+    SinkError, SyncState, TaskState, TaskStatus,
 };
 
 /// A value that is there and means nothing to us.
@@ -292,6 +293,7 @@ pub(super) struct Subscription {
     billing_period: Option<String>,
     billing_id: Option<String>,
     billing_sync_error: Option<String>,
+    sync_states: Option<Vec<Sync>>,
     salesforce_id: Option<String>,
     additional_meta_data: Option<Value>,
     created_at: Option<Time>,
@@ -300,6 +302,67 @@ pub(super) struct Subscription {
     resource: Option<ResourceRef>,
     addons: Option<Vec<SubscriptionAddon>>,
     entitlements: Option<Vec<Entitlement>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sync {
+    status: String,
+    error: Option<String>,
+    vendor_identifier: String,
+}
+
+impl From<Sync> for SyncState {
+    fn from(wire: Sync) -> Self {
+        let error = wire.error.map(|error| bounded(&error, MESSAGE_CHARS_MAX));
+        Self { vendor: wire.vendor_identifier, status: wire.status, error }
+    }
+}
+
+/// The answer to a provisioning.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProvisionResult {
+    id: Option<String>,
+    status: String,
+    is_scheduled: Option<bool>,
+    checkout_url: Option<String>,
+    subscription: Option<ProvisionedOne>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProvisionedOne {
+    subscription_id: String,
+    status: String,
+    start_date: Option<Time>,
+    billing_id: Option<String>,
+    billing_sync_error: Option<String>,
+}
+
+impl From<ProvisionResult> for Result<Provisioning, SinkError> {
+    /// A word that is neither may mean anything: it is read back, and never taken for a success.
+    fn from(wire: ProvisionResult) -> Self {
+        match wire.status.as_str() {
+            "SUCCESS" => Ok(Provisioning::Provisioned {
+                subscription: wire.subscription.map(|one| {
+                    Box::new(ProvisionedSubscription {
+                        subscription_id: one.subscription_id,
+                        status: one.status,
+                        start_date: at(one.start_date),
+                        billing_id: one.billing_id,
+                        billing_sync_error: one.billing_sync_error.map(|error| bounded(&error, MESSAGE_CHARS_MAX)),
+                    })
+                }),
+                is_scheduled: wire.is_scheduled.unwrap_or(false),
+                request_id: wire.id,
+            }),
+            "PAYMENT_REQUIRED" => {
+                Ok(Provisioning::PaymentRequired { checkout_url: wire.checkout_url, request_id: wire.id })
+            }
+            other => Err(SinkError::unreadable(format!("the status {}", bounded(other, 100)))),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -355,7 +418,8 @@ impl From<Subscription> for ReadSubscription {
             end_date: at(wire.end_date),
             billing_period: wire.billing_period,
             billing_id: wire.billing_id,
-            billing_sync_error: wire.billing_sync_error,
+            billing_sync_error: wire.billing_sync_error.map(|error| bounded(&error, MESSAGE_CHARS_MAX)),
+            sync_states: wire.sync_states.unwrap_or_default().into_iter().map(Into::into).collect(),
             salesforce_id: wire.salesforce_id,
             metadata: object(wire.additional_meta_data),
             entitlements: wire.entitlements.unwrap_or_default().into_iter().map(Into::into).collect(),

@@ -1,0 +1,281 @@
+//! The first half: every record of the source, provisioned and proved.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::stream::{FuturesUnordered, StreamExt as _};
+
+use super::audit::Note;
+use super::desk::{Desk, Left, Way};
+use super::paid::Paid;
+use super::products::Products;
+use super::{Cohort, RetryParked, UNDER_WAY_MAX};
+use crate::entity::Schema;
+use crate::ledger::{LedgerError, Replacement, RunId, Stage, rejects};
+use crate::mapping::{Mapper, SpillSettings};
+use crate::pipeline::max_rejects::MaxRejects;
+use crate::pipeline::run::Journal;
+use crate::pipeline::step::OpenPaid;
+use crate::pipeline::stop::Stopped;
+use crate::pipeline::with_causes;
+use crate::record::{KeyHash, RecordBatch, Reject};
+use crate::source::Rows;
+
+/// Records of a source, and which of them are meant.
+pub(super) struct Source {
+    rows: Rows,
+    mapper: Mapper,
+    rejects: rejects::Writer,
+    max_rejects: Option<MaxRejects>,
+    cohort: Cohort,
+    retry_parked: RetryParked,
+    /// Ids that came already.
+    seen: HashSet<KeyHash>,
+    /// Replacements on which work was begun.
+    begun: u64,
+    /// One replacement of a customer at a time: whether it would end another is decided by what is written.
+    turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
+}
+
+/// What is to be done about a record.
+enum Next {
+    /// Nothing more.
+    Counted,
+    /// It goes on from here.
+    GoOn(Box<Replacement>),
+}
+
+impl Source {
+    pub(super) fn new(
+        step: OpenPaid,
+        journal: &Journal,
+        run: RunId,
+        max_rejects: Option<MaxRejects>,
+        cohort: Cohort,
+        retry_parked: RetryParked,
+    ) -> Self {
+        let OpenPaid { name, mapping_name, rows, plan } = step;
+        Self {
+            rows,
+            mapper: Mapper::new(plan, SpillSettings::in_dir(&journal.spill_dir)),
+            rejects: rejects::Writer::new(&journal.ledger_path, run, &name, Schema::PaidSubscription, &mapping_name),
+            max_rejects,
+            cohort,
+            retry_parked,
+            seen: HashSet::new(),
+            begun: 0,
+            turns: HashMap::new(),
+        }
+    }
+
+    /// Reads to the source's end; returns the rejects file, where there is one.
+    pub(super) async fn provision_all(mut self, desk: &Desk, products: &Products) -> Option<PathBuf> {
+        let stop = desk.reading.stop.clone();
+        let mut out = RecordBatch::default();
+        let mut under_way = FuturesUnordered::new();
+        let mut rows_left = true;
+        let mut more = true;
+        while more && !stop.is_raised() {
+            out.clear();
+            let mapped = if rows_left {
+                let next = loop {
+                    tokio::select! {
+                        biased;
+                        () = stop.raised() => break Ok(None),
+                        // What is under way goes on while the source lets wait.
+                        Some(()) = under_way.next(), if !under_way.is_empty() => {}
+                        next = self.rows.next() => break next,
+                    }
+                };
+                match next {
+                    Ok(Some(rows)) => self.mapper.apply(&rows, &mut out),
+                    Ok(None) => {
+                        rows_left = false;
+                        continue;
+                    }
+                    Err(error) => {
+                        stop.raise(Stopped::SourceBroke(with_causes(&error)));
+                        break;
+                    }
+                }
+            } else {
+                self.mapper.finish(&mut out).map(|again| more = again)
+            };
+            if let Err(error) = mapped {
+                stop.raise(Stopped::SpillFailed(with_causes(&error)));
+                break;
+            }
+            self.count(desk, &out);
+            for record in &out.records {
+                if stop.is_raised() {
+                    // Not looked at: neither done nor known.
+                    desk.tally.open.add(1);
+                    continue;
+                }
+                let paid = match Paid::read(&out, record) {
+                    Ok(paid) => paid,
+                    Err(why) => {
+                        self.reject(desk, &Reject::of_origin(&record.origin, None, None, why));
+                        continue;
+                    }
+                };
+                match self.next(desk, &paid, record.hash).await {
+                    Ok(Next::Counted) => {}
+                    Ok(Next::GoOn(replacement)) => {
+                        while under_way.len() >= UNDER_WAY_MAX {
+                            under_way.next().await;
+                        }
+                        let turn = self.turns.entry(paid.request.customer_id.clone()).or_default().clone();
+                        under_way.push(one(desk, products, paid, *replacement, turn));
+                    }
+                    Err(error) => {
+                        desk.tally.open.add(1);
+                        desk.ledger_failed(&error);
+                    }
+                }
+            }
+            self.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        while under_way.next().await.is_some() {}
+        if let Err(error) = self.rejects.flush() {
+            stop.raise(Stopped::LedgerCannotWrite(with_causes(&error)));
+        }
+        self.rejects.path().map(std::path::Path::to_owned)
+    }
+
+    fn count(&mut self, desk: &Desk, out: &RecordBatch) {
+        let tally = &desk.tally;
+        tally.rows.add(out.rows);
+        tally.filtered.add(out.filtered + out.unchanged);
+        tally.records.add(out.records.len() as u64 + out.filtered + out.unchanged + out.rejects.len() as u64);
+        for reject in &out.rejects {
+            self.reject(desk, reject);
+        }
+    }
+
+    fn reject(&mut self, desk: &Desk, reject: &Reject) {
+        let tally = &desk.tally;
+        tally.rejected.add(1);
+        let stop = &desk.reading.stop;
+        if let Err(error) = self.rejects.rejected(reject) {
+            stop.raise(Stopped::LedgerCannotWrite(with_causes(&error)));
+        }
+        if let Some(why) = self.max_rejects.and_then(|max| max.passed(tally.rejected.get(), tally.rows.get())) {
+            stop.raise(Stopped::TooManyRejects(why));
+        }
+    }
+
+    /// Decides what is to be done about a record by what the ledger knows, and plans it where it is new.
+    async fn next(&mut self, desk: &Desk, paid: &Paid, key: KeyHash) -> Result<Next, LedgerError> {
+        let tally = &desk.tally;
+        let origin = &paid.origin;
+        if !self.seen.insert(key) {
+            let id = &paid.request.subscription_id;
+            let why = "another record before it has the same subscriptionId";
+            self.reject(desk, &Reject::of_origin(origin, Some("subscriptionId"), Some(id), why));
+            return Ok(Next::Counted);
+        }
+        if !self.cohort.has(&paid.request.customer_id) {
+            tally.not_asked.add(1);
+            return Ok(Next::Counted);
+        }
+        let known = desk.ledger.replacement(&desk.target, &paid.request.subscription_id).await?;
+        if let Some(known) = &known {
+            match &known.stage {
+                Stage::Parked(parked) if !self.retry_parked.takes(parked.reason) => {
+                    tally.parked_before.add(1);
+                    tally.sample(known, None);
+                    return Ok(Next::Counted);
+                }
+                Stage::Confirmed | Stage::Cancelling | Stage::Cancelled => {
+                    tally.done_before.add(1);
+                    tally.changed_since.add(u64::from(known.content != paid.content));
+                    return Ok(Next::Counted);
+                }
+                Stage::Planned | Stage::Provisioning | Stage::Provisioned | Stage::Parked(_) => {}
+            }
+        }
+        if self.cohort.limit.is_some_and(|limit| self.begun >= limit) {
+            tally.later.add(1);
+            return Ok(Next::Counted);
+        }
+        let original = paid.original();
+        if let Some(taken) = desk.ledger.replacement_of(&desk.target, &original).await?
+            && taken.subscription_id != paid.request.subscription_id
+        {
+            let why = format!("{} replaces that original already", taken.subscription_id);
+            self.reject(desk, &Reject::of_origin(origin, Some("original"), Some(&original.id), why));
+            return Ok(Next::Counted);
+        }
+        self.begun += 1;
+        let mut replacement = match known {
+            Some(known) if matches!(known.stage, Stage::Provisioning | Stage::Provisioned) => {
+                if known.content != paid.content {
+                    tally.changed_since.add(1);
+                }
+                return Ok(Next::GoOn(Box::new(known)));
+            }
+            Some(_) | None => planned(desk, paid),
+        };
+        match desk.step(&mut replacement, Stage::Planned, &Note::default()).await {
+            Ok(()) => Ok(Next::GoOn(Box::new(replacement))),
+            Err(Left::Parked | Left::Open(_)) => {
+                tally.open.add(1);
+                Ok(Next::Counted)
+            }
+        }
+    }
+}
+
+fn planned(desk: &Desk, paid: &Paid) -> Replacement {
+    Replacement {
+        subscription_id: paid.request.subscription_id.clone(),
+        customer_id: paid.request.customer_id.clone(),
+        payer_id: paid.payer_id.clone(),
+        resource_id: paid.request.resource_id.clone(),
+        plan_id: paid.plan_id.clone(),
+        original: paid.original(),
+        content: paid.content,
+        stage: Stage::Planned,
+        billing_id: None,
+        attempts: 0,
+        changed_at: desk.clock.now(),
+    }
+}
+
+/// Brings one replacement as far as it goes, and counts it.
+async fn one(
+    desk: &Desk,
+    products: &Products,
+    paid: Paid,
+    mut replacement: Replacement,
+    turn: Arc<tokio::sync::Mutex<()>>,
+) {
+    let way = go(desk, products, &paid, &mut replacement, turn).await;
+    match way {
+        Ok(()) => desk.tally.confirmed.add(1),
+        Err(Left::Parked) => {
+            desk.tally.parked.add(1);
+            desk.tally.sample(&replacement, None);
+        }
+        Err(Left::Open(why)) => {
+            desk.tally.open.add(1);
+            desk.tally.sample(&replacement, Some(&why));
+        }
+    }
+}
+
+async fn go(
+    desk: &Desk,
+    products: &Products,
+    paid: &Paid,
+    replacement: &mut Replacement,
+    turn: Arc<tokio::sync::Mutex<()>>,
+) -> Way<()> {
+    if replacement.stage != Stage::Provisioned {
+        let _turn = turn.lock().await;
+        desk.provision(replacement, paid, products).await?;
+    }
+    desk.confirm(replacement).await
+}
