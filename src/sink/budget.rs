@@ -135,10 +135,12 @@ impl Budgets {
 
     /// Waits for the next free moment of a customer (or of its resource), and then of
     /// [`Operation::ProvisionSubscription`]: whoever waits for a busy customer holds back nobody else. Dropping the future
-    /// may spend the customer's moment, and nothing of the operation's.
+    /// spends nothing.
     pub async fn acquire_provision(&self, customer_id: &str, resource_id: Option<&str>) -> ProvisionPermit {
-        self.entities.acquire(customer_id, resource_id).await;
-        ProvisionPermit { operation: self.acquire(Operation::ProvisionSubscription).await }
+        let turn = self.entities.turn(customer_id, resource_id).await;
+        let operation = self.acquire(Operation::ProvisionSubscription).await;
+        turn.spend();
+        ProvisionPermit { operation }
     }
 
     /// Pauses the operation's whole budget for `pause` from now: the API asked for it. Pauses don't add up: the latest
