@@ -1,6 +1,9 @@
 //! What every [`Sink`] has to do, as a suite that runs against any of them.
 //!
-//! For whoever writes a sink: run [`check`] in a test. It panics at the first thing that does not hold.
+//! For whoever writes a sink: run [`check`] in a test, and [`check_provisioning`] if it provisions, too. They panic at the
+//! first thing that does not hold.
+
+mod provisioning;
 
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use super::{Budgets, Disposition, Operation, Page, Sink, SinkError, Submission, 
 use crate::batch::{Batch, BatchLimits, Builder};
 use crate::entity::{Entity, KEY_SEPARATOR};
 use crate::record::{Fingerprint, KeyHash, Origin, Place};
+pub use provisioning::{ProvisionFixture, check_provisioning, provision_request};
 
 /// What the target has to hold before [`check`] runs.
 #[derive(Debug, Clone)]

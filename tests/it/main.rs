@@ -11,6 +11,7 @@ mod kill;
 mod layering;
 mod pipeline;
 mod program;
+mod provisioning;
 mod samples;
 mod shipped;
 mod sql;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::sink::conformance::{self, batch, usage};
-use crate::sink::{Budgets, Disposition};
+use crate::sink::{Budgets, Disposition, Provisioner as _};
 
 fn sink_and_fixture() -> (MemorySink, conformance::Fixture) {
     let fixture = conformance::Fixture {
@@ -43,6 +43,54 @@ async fn the_memory_sink_does_what_every_sink_does() {
         let (sink, fixture) = sink_and_fixture();
         sink.set_tasks(tasks);
         conformance::check(&sink, &Budgets::unlimited(), &fixture).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_sink_does_what_every_provisioner_does() {
+    for looks in [0, 3] {
+        let sink = MemorySink::default();
+        sink.set_sync_looks(looks);
+        let fixture = conformance::ProvisionFixture {
+            prefix: "c".to_owned(),
+            plan_id: "plan-paid".to_owned(),
+            plan_of_many_id: "plan-paid-many".to_owned(),
+            payer_billing_id: "cus_1".to_owned(),
+        };
+        conformance::check_provisioning(&sink, &Budgets::unlimited(), &fixture).await;
+        assert!(sink.provisioned().values().all(|times| *times == 1), "{:?}", sink.provisioned());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_fault_of_a_provisioning_leaves_what_it_says() {
+    let budgets = Budgets::unlimited();
+    let request = conformance::provision_request("s", "ada", "plan-paid", None);
+    for (fault, at_once, in_the_end, disposition) in [
+        (Fault::NotSent, 0, 0, Disposition::Resend { after: None }),
+        (Fault::Throttled(None), 0, 0, Disposition::Resend { after: None }),
+        (Fault::LoseRequest, 0, 0, Disposition::ReadBack { after: None }),
+        (Fault::LoseAnswer, 1, 1, Disposition::ReadBack { after: None }),
+        (Fault::ApplyLate(Duration::from_secs(90)), 0, 1, Disposition::ReadBack { after: None }),
+        (Fault::Refuse(ErrorCode::StripeError), 0, 0, Disposition::Split),
+        (Fault::Refuse(ErrorCode::UnexpectedError), 0, 0, Disposition::ReadBack { after: None }),
+    ] {
+        let sink = MemorySink::default();
+        let (key, mut ada) = conformance::customer("ada", "Ada");
+        ada["billingId"] = "cus_ada".into();
+        let permit = budgets.acquire(Operation::ImportCustomers).await;
+        sink.submit(&batch(Entity::Customer, &[(key, ada)]), permit).await.expect("a customer");
+        sink.inject(fault.clone());
+        let times = || sink.provisioned().get("s").copied().unwrap_or(0);
+
+        let error = sink.provision(&request, budgets.acquire_provision("ada", None).await).await.expect_err("a fault");
+
+        assert_eq!(error.disposition(), disposition, "{fault:?}");
+        assert_eq!(times(), at_once, "{fault:?}");
+        tokio::time::advance(Duration::from_secs(90)).await;
+        assert_eq!(times(), in_the_end, "{fault:?}");
+        sink.provision(&request, budgets.acquire_provision("ada", None).await).await.expect("provisioned");
+        assert_eq!(times(), in_the_end + 1, "an id that is known is provisioned again, and counted");
     }
 }
 
