@@ -1,3 +1,5 @@
+mod provisioning;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 
