@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::enums::{FeatureType, MeterType, PricingType};
+use super::wire::enums::{BillingPeriod, FeatureType, MeterType, PricingType};
 
 /// The catalog of an environment, as read from a JSON file.
 ///
@@ -69,6 +69,27 @@ pub struct CatalogPlan {
     /// Its name. Default: its id.
     #[serde(default)]
     pub name: Option<String>,
+    /// What a unit of it costs at the billing provider, by period. Default: none, and then a subscription there costs what
+    /// the one does that it replaces.
+    #[serde(default)]
+    pub prices: Vec<CatalogPrice>,
+}
+
+/// What a unit of a plan costs for a period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogPrice {
+    /// The period.
+    pub billing_period: BillingPeriod,
+    /// Price of one, in cents.
+    pub unit_amount: i64,
+    /// ISO 4217, lower case. Default: `usd`.
+    #[serde(default = "usd")]
+    pub currency: String,
+}
+
+fn usd() -> String {
+    String::from("usd")
 }
 
 /// The product of plans that name none.

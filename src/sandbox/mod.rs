@@ -8,6 +8,7 @@
 //! In process, [`Sandbox::handle`] takes a request without any network and only ever waits on tokio's clock, so tests
 //! with paused time are exact. [`Sandbox::serve`] does the same over TCP.
 
+mod billing;
 mod catalog;
 mod environment;
 mod error;
@@ -40,7 +41,7 @@ use self::wire::ApiSchema;
 use self::wire::mutation::Mutation;
 use self::wire::query::Query;
 
-pub use self::catalog::{Catalog, CatalogEntry, CatalogFeature, CatalogPlan, CatalogProduct, PlanKind};
+pub use self::catalog::{Catalog, CatalogEntry, CatalogFeature, CatalogPlan, CatalogPrice, CatalogProduct, PlanKind};
 pub use self::faults::{Fault, FaultKind, Faults};
 pub use self::limiter::LimiterKind;
 pub use self::settings::Settings;

@@ -10,6 +10,7 @@ mod page;
 mod params;
 mod refusal;
 mod reply;
+mod subscribe;
 #[cfg(test)]
 mod tests;
 

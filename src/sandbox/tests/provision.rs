@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Api, Settings, catalog};
+use crate::sandbox::{CatalogPrice, StripeCustomer, StripeItem, StripeSnapshot, StripeSubscription};
 
 async fn with_ada(api: Api) -> Api {
     api.customers(json!([{ "customerId": "ada", "billingId": "cus_ada" }, { "customerId": "bob" }])).await.ok();
@@ -159,4 +160,101 @@ async fn cancelling_follows_its_time() {
         .ok();
     let read = api.query("{ getSubscription(input: {subscriptionId: \"period\"}) { effectiveEndDate } }").await.ok();
     assert_eq!(read["getSubscription"]["effectiveEndDate"], "2026-06-15T00:00:00.000Z");
+}
+
+/// An item of so many cents.
+fn item(unit_amount: i64, quantity: u64) -> StripeItem {
+    StripeItem {
+        price: "price_old".to_owned(),
+        product: "prod_old".to_owned(),
+        quantity: Some(quantity),
+        unit_amount,
+        currency: "eur".to_owned(),
+        interval: "month".to_owned(),
+    }
+}
+
+/// A subscription of Ada's at Stripe, which began so many seconds after 1970.
+fn original(id: &str, start_date: i64, items: Vec<StripeItem>) -> StripeSubscription {
+    StripeSubscription {
+        id: id.to_owned(),
+        customer: "cus_ada".to_owned(),
+        status: "active".to_owned(),
+        created: start_date,
+        start_date,
+        current_period_end: start_date + 1,
+        canceled_at: None,
+        ended_at: None,
+        cancel_at_period_end: false,
+        schedule: None,
+        items,
+        metadata: serde_json::Map::new(),
+    }
+}
+
+/// 2026-01-15, when everything here begins.
+const START_S: i64 = 1_768_435_200;
+
+#[tokio::test]
+async fn a_paid_subscription_is_made_at_stripe_and_costs_what_the_one_does_that_began_when_it_did() {
+    let api = with_ada(Api::plain()).await;
+    let mut ended = original("sub_ended", START_S, vec![item(1, 1)]);
+    "canceled".clone_into(&mut ended.status);
+    let originals = [
+        ended,
+        original("sub_same", START_S, vec![item(1500, 2), item(700, 1)]),
+        original("sub_newer", START_S + 9, vec![item(2, 1)]),
+    ];
+    api.sandbox.stripe().load(StripeSnapshot { subscriptions: originals.to_vec(), ..StripeSnapshot::default() });
+
+    let got = api.provision(paid("ada", "s")).await.ok();
+
+    let id = got["provisionSubscription"]["subscription"]["billingId"].as_str().unwrap().to_owned();
+    let made = api.sandbox.stripe().snapshot().subscriptions;
+    let mut expected = original(&id, START_S, vec![item(1500, 2), item(700, 1)]);
+    // The sandbox's noon, and the end of the month that runs then.
+    (expected.created, expected.current_period_end) = (1_780_315_200, 1_781_481_600);
+    expected.metadata.insert("migrated".to_owned(), "yes".into());
+    assert_eq!(made[3..], [expected]);
+
+    api.provision(paid("ada", "s")).await.ok();
+    assert_eq!(api.sandbox.stripe().snapshot().subscriptions.len(), 4, "one that exists is not made again");
+}
+
+#[tokio::test]
+async fn at_stripe_the_price_of_the_catalog_counts_where_it_has_one() {
+    let mut catalog = catalog();
+    let price = |billing_period: &str, unit_amount: i64| -> CatalogPrice {
+        serde_json::from_value(json!({ "billing_period": billing_period, "unit_amount": unit_amount })).unwrap()
+    };
+    let plan = catalog.plans.iter_mut().find(|plan| plan.id == "paid").unwrap();
+    plan.prices = vec![price("ANNUALLY", 15_000), price("MONTHLY", 1_500)];
+    let api = with_ada(Api::new(Settings { catalog: Some(catalog), ..Settings::default() })).await;
+    let originals = vec![original("sub_same", START_S, vec![item(700, 1)])];
+    api.sandbox.stripe().load(StripeSnapshot { subscriptions: originals, ..StripeSnapshot::default() });
+
+    api.provision(paid("ada", "s")).await.ok();
+
+    let made = api.sandbox.stripe().snapshot().subscriptions.remove(1);
+    assert_eq!((made.items.len(), made.items[0].unit_amount, made.items[0].quantity), (1, 1_500, Some(3)));
+    assert_eq!((made.items[0].interval.as_str(), made.items[0].currency.as_str()), ("month", "usd"));
+}
+
+#[tokio::test]
+async fn nothing_is_made_at_stripe_for_whom_it_does_not_know_or_before_it_begins() {
+    let api = with_ada(Api::plain()).await;
+    api.provision(paid("ada", "unknown-there")).await.ok();
+    assert_eq!(api.sandbox.stripe().snapshot(), StripeSnapshot::default());
+
+    let ada: StripeCustomer = serde_json::from_value(json!({ "id": "cus_ada", "created": 1 })).unwrap();
+    api.sandbox.stripe().load(StripeSnapshot { customers: vec![ada], ..StripeSnapshot::default() });
+    let mut later = paid("ada", "later");
+    later["startDate"] = json!("2027-01-15T00:00:00.000Z");
+    api.provision(later).await.ok();
+    let mut of_other = paid("bob", "bob-s");
+    of_other["payingCustomerId"] = json!("ada");
+    api.provision(of_other).await.ok();
+
+    let made = api.sandbox.stripe().snapshot().subscriptions;
+    assert_eq!(made.iter().map(|one| (one.customer.as_str(), one.items.len())).collect::<Vec<_>>(), [("cus_ada", 0)]);
 }

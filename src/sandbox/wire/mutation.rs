@@ -12,6 +12,7 @@ use super::lists::environment;
 use super::objects::{CustomerSubscription, ProvisionSubscriptionResult, UsageMeasurementWithCurrentUsage};
 use super::scalars::{DateTime, Uuid};
 use super::terms::ProvisionSubscriptionInput;
+use crate::sandbox::billing::bring_to_provider;
 use crate::sandbox::environment::{Environment, lock};
 use crate::sandbox::error::{Code, Refusal};
 use crate::sandbox::store::provision::Provisioned;
@@ -215,6 +216,7 @@ impl Mutation {
                 }
                 Provisioned::Done { position, new } => {
                     if new {
+                        bring_to_provider(environment, &store, position, now_ms);
                         counts.add(Written::Created)
                     } else {
                         counts.skipped += 1
