@@ -45,7 +45,7 @@ pub(super) struct Desk {
     pub clock: Arc<dyn Clock>,
     pub target: String,
     pub compare_amounts: bool,
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
 }
 
 impl Desk {

@@ -164,7 +164,7 @@ pub struct CutoverJob {
     /// Files.
     pub journal: Journal,
     /// Counts, for whoever shows them.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
     /// The date.
     pub clock: Arc<dyn Clock>,
     /// The flag that ends it early.
