@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::bulk;
+use super::cutover;
 use super::init::Init;
 use super::source_args::{Json, MappedSource};
 
@@ -85,7 +86,7 @@ impl Talk {
 }
 
 /// Commands that take a source, where `--json` may name one.
-const SOURCE_COMMANDS: [&str; 4] = ["run", "plan", "check", "verify"];
+const SOURCE_COMMANDS: [&str; 5] = ["run", "plan", "check", "verify", "cutover"];
 
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -190,8 +191,14 @@ pub enum Command {
     )]
     Verify(Verify),
 
+    /// Move paid plans: provision them backdated, prove it, then cancel the originals
+    #[command(long_about = cutover::LONG_ABOUT, after_help = cutover::EXAMPLES)]
+    Cutover(Box<cutover::Cutover>),
+
     /// Show the runs of this folder, and what is still open
-    #[command(after_help = "Examples:\n  stigg-import status\n  stigg-import status --json")]
+    #[command(
+        after_help = "Examples:\n  stigg-import status\n  stigg-import status --cutover\n  stigg-import status --json"
+    )]
     Status(Status),
 
     /// Say what became of events whose outcome nobody knows
@@ -381,6 +388,9 @@ pub struct Status {
     /// How many runs
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub runs: u32,
+    /// Instead of runs: how far the paid subscriptions of a cutover are
+    #[arg(long, conflicts_with = "runs")]
+    pub cutover: bool,
 }
 
 /// `settle`

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::report::counted;
-use crate::pipeline::{Stopped, Summary};
+use crate::pipeline::{CutoverSummary, Stopped, Summary};
 use crate::problem::{Problem, Problems};
 
 /// How the process ends. The numbers are a promise to scripts.
@@ -40,23 +40,46 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// The exit code of what ended early.
+    fn of_stopped(stopped: &Stopped) -> Self {
+        match stopped {
+            Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_) => Self::Ledger,
+            Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_) => Self::Credentials,
+            Stopped::FilesCannotWrite(_) => Self::Config,
+            Stopped::RequestMalformed(_) => Self::Bug,
+            Stopped::SourceBroke(_) => Self::Source,
+            Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::Outage(_) | Stopped::NotTheProvider(_) => {
+                Self::Open
+            }
+            // What is open was never sent, and the same command again would stop at the same place.
+            Stopped::TooManyRejects(_) => Self::Rejects,
+        }
+    }
+
+    /// The exit code of a cutover: the worst thing that is true of its subscriptions.
+    pub fn of_cutover(summary: &CutoverSummary, stopped: Option<&Stopped>) -> Self {
+        if !summary.balances() {
+            return Self::Bug;
+        }
+        if let Some(stopped) = stopped {
+            return Self::of_stopped(stopped);
+        }
+        if summary.open + summary.cancel_open > 0 {
+            Self::Open
+        } else if summary.rejected + summary.parked + summary.parked_before + summary.cancel_parked > 0 {
+            Self::Rejects
+        } else {
+            Self::Settled
+        }
+    }
+
     /// The exit code of a run: the worst thing that is true of its records.
     pub fn of(summary: &Summary, stopped: Option<&Stopped>) -> Self {
         if !summary.unbalanced().is_empty() {
             return Self::Bug;
         }
-        match stopped {
-            Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => return Self::Ledger,
-            Some(Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_)) => return Self::Credentials,
-            Some(Stopped::FilesCannotWrite(_)) => return Self::Config,
-            Some(Stopped::RequestMalformed(_)) => return Self::Bug,
-            Some(Stopped::SourceBroke(_)) => return Self::Source,
-            Some(Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::Outage(_) | Stopped::NotTheProvider(_)) => {
-                return Self::Open;
-            }
-            // What is open was never sent, and the same command again would stop at the same place.
-            Some(Stopped::TooManyRejects(_)) => return Self::Rejects,
-            None => {}
+        if let Some(stopped) = stopped {
+            return Self::of_stopped(stopped);
         }
         if summary.total(|step| step.open) > 0 {
             Self::Open

@@ -3,6 +3,7 @@
 mod args;
 mod bulk;
 mod check;
+mod cutover;
 mod demo;
 mod exit;
 mod import;
@@ -81,6 +82,7 @@ fn threads(command: &Command) -> Builder {
         | Command::Plan(_)
         | Command::Check(_)
         | Command::Verify(_)
+        | Command::Cutover(_)
         | Command::Status(_)
         | Command::Settle(_)
         | Command::Rejects(_)
@@ -100,6 +102,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::main(args, &talk).await,
         Command::Check(args) => check::main(args, &talk).await,
         Command::Verify(args) => verify::main(args, &talk).await,
+        Command::Cutover(args) => cutover::main(*args, &talk).await,
         Command::Status(args) => status::main(args, &talk).await,
         Command::Settle(args) => settle::main(args, &talk).await,
         Command::Rejects(args) => rejects::main(args, &talk).await,

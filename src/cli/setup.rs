@@ -107,8 +107,7 @@ pub(super) async fn open(steps: &[StepSpec]) -> Result<Vec<OpenStep>, Failure> {
 pub(super) fn open_failure(error: &OpenStepError) -> Failure {
     match error {
         OpenStepError::NoImport { .. } => Failure::of(Exit::Config, error).hint(
-            "that is for `cutover`, which comes with the next release; `stigg-import check` tries the mapping; nothing \
-             was read or sent",
+            "stigg-import cutover --plan with the same mapping and source says what would be done; nothing was read or sent",
         ),
         OpenStepError::OnlyImport { .. } => Failure::of(Exit::Config, error).hint(
             "`run` imports it; `cutover` takes a mapping whose entity is paid_subscription; nothing was read or sent",
@@ -137,6 +136,12 @@ pub(super) struct Connection {
 
 /// Checks the address and the key; sends nothing.
 pub(super) fn connect(args: &args::Target, work: &Work) -> Result<Connection, Failure> {
+    let (sink, budgets, address) = stigg(args, work)?;
+    Ok(Connection { sink, budgets, address })
+}
+
+/// As [`connect`], for what does more than import.
+pub(super) fn stigg(args: &args::Target, work: &Work) -> Result<(Arc<StiggSink>, Arc<Budgets>, String), Failure> {
     let address = args.target.as_deref().or(work.target.as_deref()).unwrap_or(Endpoint::STIGG);
     let endpoint = Endpoint::parse(address).map_err(|error| {
         Failure::new(Exit::Config, format!("the target {error}"))
@@ -146,11 +151,7 @@ pub(super) fn connect(args: &args::Target, work: &Work) -> Result<Connection, Fa
     let address = endpoint.to_string();
     let transport = HttpTransport::new(HttpSettings::new(endpoint, key))
         .map_err(|error| Failure::of(Exit::Config, &error).hint("nothing was sent"))?;
-    Ok(Connection {
-        sink: Arc::new(StiggSink::new(Arc::new(transport))),
-        budgets: Arc::new(budgets(args, work)),
-        address,
-    })
+    Ok((Arc::new(StiggSink::new(Arc::new(transport))), Arc::new(budgets(args, work)), address))
 }
 
 /// The rate budgets: published, replaced by `[limits]`, scaled.
@@ -182,7 +183,7 @@ fn key(endpoint: &Endpoint) -> Result<SecretString, Failure> {
 }
 
 /// The ledger for writing, and the lock that goes with it.
-pub(super) async fn ledger_to_write(path: &Path) -> Result<(RunLock, Arc<dyn Ledger>), Failure> {
+pub(super) async fn ledger_to_write(path: &Path) -> Result<(RunLock, Arc<SqliteLedger>), Failure> {
     let lock = RunLock::acquire(path, jiff::Timestamp::now()).map_err(|error| ledger_failure(&error))?;
     let ledger = SqliteLedger::open(path, Access::Write, Durability::default(), Arc::new(SystemClock))
         .await
@@ -192,6 +193,11 @@ pub(super) async fn ledger_to_write(path: &Path) -> Result<(RunLock, Arc<dyn Led
 
 /// The ledger for reading; none where there is none yet.
 pub(super) async fn ledger_to_read(path: &Path) -> Result<Option<Arc<dyn Ledger>>, Failure> {
+    Ok(sqlite_to_read(path).await?.map(|ledger| ledger as Arc<dyn Ledger>))
+}
+
+/// The same, with all that is in it.
+pub(super) async fn sqlite_to_read(path: &Path) -> Result<Option<Arc<SqliteLedger>>, Failure> {
     match SqliteLedger::open(path, Access::Read, Durability::default(), Arc::new(SystemClock)).await {
         Ok(ledger) => Ok(Some(Arc::new(ledger))),
         Err(LedgerError::Missing { .. }) => Ok(None),

@@ -127,6 +127,11 @@ enum Named<'a> {
 }
 
 impl MappedSource {
+    /// Whether the data comes from standard input, so that nobody can be asked there.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.csv.iter().any(|file| file == "-") || self.json_files().contains(&"-")
+    }
+
     /// The step that is meant, and its words for the ledger; none where no mapping is named.
     pub(super) fn step(&self, command: &str) -> Result<Option<(StepSpec, Value)>, Failure> {
         let files = self.json_files();

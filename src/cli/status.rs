@@ -13,6 +13,9 @@ use crate::ledger::RunInfo;
 
 /// Prints it.
 pub(super) async fn main(args: args::Status, talk: &Talk) -> Result<Exit, Failure> {
+    if args.cutover {
+        return super::cutover::status(&args.ledger.ledger, talk).await;
+    }
     let Some(ledger) = setup::ledger_to_read(&args.ledger.ledger).await? else {
         if talk.json() {
             out_json(&json!({ "runs": [], "scopes": [] }))?;

@@ -275,6 +275,13 @@ pub trait Replacements: Send + Sync {
         original: &'a OriginalRef,
     ) -> BoxFuture<'a, Result<Option<Replacement>, LedgerError>>;
 
+    /// The replacement that is the subscription `billing_id` at the billing provider.
+    fn replacement_billed_as<'a>(
+        &'a self,
+        target: &'a str,
+        billing_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Replacement>, LedgerError>>;
+
     /// All of a customer, in order of their ids.
     fn replacements_of_customer<'a>(
         &'a self,

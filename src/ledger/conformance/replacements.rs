@@ -78,6 +78,8 @@ async fn what_was_written_is_read_by_the_next_run(reopen: impl AsyncFn() -> Box<
     let ledger = reopen().await;
     assert_eq!(ledger.replacement(TARGET, "sub-ada").await.unwrap(), Some(last.clone()));
     assert_eq!(ledger.replacement_of(TARGET, &ada.original).await.unwrap(), Some(last.clone()));
+    assert_eq!(ledger.replacement_billed_as(TARGET, "sub_new").await.unwrap(), Some(last.clone()));
+    assert_eq!(ledger.replacement_billed_as(TARGET, "orig-ada").await.unwrap(), None);
     assert_eq!(ledger.replacements_of_customer(TARGET, "cus-ada").await.unwrap(), [last]);
     assert_eq!(ledger.replacement(TARGET, "sub-bob").await.unwrap(), None);
 }

@@ -32,6 +32,15 @@ impl Replacements for MemoryLedger {
         Box::pin(ready(Ok(self.replacements_where(target, |replacement| replacement.original == *original).pop())))
     }
 
+    fn replacement_billed_as<'a>(
+        &'a self,
+        target: &'a str,
+        billing_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Replacement>, LedgerError>> {
+        let found = self.replacements_where(target, |one| one.billing_id.as_deref() == Some(billing_id)).pop();
+        Box::pin(ready(Ok(found)))
+    }
+
     fn replacements_of_customer<'a>(
         &'a self,
         target: &'a str,

@@ -22,4 +22,5 @@ CREATE TABLE replacement (
 
 -- No original is replaced twice.
 CREATE UNIQUE INDEX replacement_original ON replacement (target, provider, original_id);
+CREATE INDEX replacement_billing ON replacement (target, billing_id);
 CREATE INDEX replacement_customer ON replacement (target, customer_id);

@@ -15,6 +15,7 @@ use crate::record::Fingerprint;
 
 const BY_ID: &str = "SELECT * FROM replacement WHERE target = ? AND subscription_id = ?";
 const BY_ORIGINAL: &str = "SELECT * FROM replacement WHERE target = ? AND provider = ? AND original_id = ?";
+const BY_BILLING: &str = "SELECT * FROM replacement WHERE target = ? AND billing_id = ?";
 const BY_CUSTOMER: &str = "SELECT * FROM replacement WHERE target = ? AND customer_id = ? ORDER BY subscription_id";
 const PAGE: &str =
     "SELECT * FROM replacement WHERE target = ?1 AND subscription_id > ?2 ORDER BY subscription_id LIMIT ?3";
@@ -159,6 +160,14 @@ impl Replacements for SqliteLedger {
         original: &'a OriginalRef,
     ) -> BoxFuture<'a, Result<Option<Replacement>, LedgerError>> {
         Box::pin(async move { Ok(self.select(BY_ORIGINAL, &[target, &original.provider, &original.id]).await?.pop()) })
+    }
+
+    fn replacement_billed_as<'a>(
+        &'a self,
+        target: &'a str,
+        billing_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Replacement>, LedgerError>> {
+        Box::pin(async move { Ok(self.select(BY_BILLING, &[target, billing_id]).await?.pop()) })
     }
 
     fn replacements_of_customer<'a>(

@@ -14,9 +14,12 @@ mod audit;
 mod confirm;
 mod desk;
 mod paid;
+mod plan;
 mod products;
 mod proof;
 mod provision;
+mod returned;
+mod sorting;
 mod source;
 mod tally;
 #[cfg(test)]
@@ -31,6 +34,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 pub use audit::{AuditFile, AuditOut};
+pub use plan::{CutoverPlan, plan_cutover};
+pub use returned::{Returned, ReturnedError, take_returned};
 pub use tally::{AtStage, CutoverSummary, Sample, Tally};
 
 use self::audit::Audit;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::entity::ORIGINAL;
 use crate::ledger::OriginalRef;
 use crate::provider::{OriginalId, ProviderName};
-use crate::record::{Fingerprint, Origin, Record, RecordBatch};
+use crate::record::{Fingerprint, Record, RecordBatch};
 use crate::sink::ProvisionRequest;
 
 /// A paid subscription as the source has it.
@@ -21,7 +21,6 @@ pub(super) struct Paid {
     pub provider: ProviderName,
     pub original_id: OriginalId,
     pub content: Fingerprint,
-    pub origin: Origin,
 }
 
 /// The fields that decide what happens with it.
@@ -62,7 +61,6 @@ impl Paid {
             provider,
             original_id,
             content: record.fingerprint,
-            origin: record.origin.clone(),
             request: ProvisionRequest {
                 subscription_id: named.subscription_id,
                 customer_id: named.customer_id,

@@ -1,6 +1,6 @@
 //! The first half: every record of the source, provisioned and proved.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,16 +10,17 @@ use super::audit::Note;
 use super::desk::{Desk, Left, Way};
 use super::paid::Paid;
 use super::products::Products;
+use super::sorting::{Next, Sorting};
 use super::{Cohort, RetryParked, UNDER_WAY_MAX};
 use crate::entity::Schema;
-use crate::ledger::{LedgerError, Replacement, RunId, Stage, rejects};
+use crate::ledger::{Replacement, RunId, Stage, rejects};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::pipeline::max_rejects::MaxRejects;
 use crate::pipeline::run::Journal;
 use crate::pipeline::step::OpenPaid;
 use crate::pipeline::stop::Stopped;
 use crate::pipeline::with_causes;
-use crate::record::{KeyHash, RecordBatch, Reject};
+use crate::record::{Record, RecordBatch, Reject};
 use crate::source::Rows;
 
 /// Records of a source, and which of them are meant.
@@ -28,22 +29,9 @@ pub(super) struct Source {
     mapper: Mapper,
     rejects: rejects::Writer,
     max_rejects: Option<MaxRejects>,
-    cohort: Cohort,
-    retry_parked: RetryParked,
-    /// Ids that came already.
-    seen: HashSet<KeyHash>,
-    /// Replacements on which work was begun.
-    begun: u64,
+    sorting: Sorting,
     /// One replacement of a customer at a time: whether it would end another is decided by what is written.
     turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
-}
-
-/// What is to be done about a record.
-enum Next {
-    /// Nothing more.
-    Counted,
-    /// It goes on from here.
-    GoOn(Box<Replacement>),
 }
 
 impl Source {
@@ -61,10 +49,7 @@ impl Source {
             mapper: Mapper::new(plan, SpillSettings::in_dir(&journal.spill_dir)),
             rejects: rejects::Writer::new(&journal.ledger_path, run, &name, Schema::PaidSubscription, &mapping_name),
             max_rejects,
-            cohort,
-            retry_parked,
-            seen: HashSet::new(),
-            begun: 0,
+            sorting: Sorting::new(cohort, retry_parked),
             turns: HashMap::new(),
         }
     }
@@ -113,25 +98,14 @@ impl Source {
                     desk.tally.open.add(1);
                     continue;
                 }
-                let paid = match Paid::read(&out, record) {
-                    Ok(paid) => paid,
-                    Err(why) => {
-                        self.reject(desk, &Reject::of_origin(&record.origin, None, None, why));
-                        continue;
-                    }
-                };
-                match self.next(desk, &paid, record.hash).await {
-                    Ok(Next::Counted) => {}
-                    Ok(Next::GoOn(replacement)) => {
+                match self.next(desk, &out, record).await {
+                    None => {}
+                    Some((paid, replacement)) => {
                         while under_way.len() >= UNDER_WAY_MAX {
                             under_way.next().await;
                         }
                         let turn = self.turns.entry(paid.request.customer_id.clone()).or_default().clone();
-                        under_way.push(one(desk, products, paid, *replacement, turn));
-                    }
-                    Err(error) => {
-                        desk.tally.open.add(1);
-                        desk.ledger_failed(&error);
+                        under_way.push(one(desk, products, paid, replacement, turn));
                     }
                 }
             }
@@ -145,10 +119,7 @@ impl Source {
     }
 
     fn count(&mut self, desk: &Desk, out: &RecordBatch) {
-        let tally = &desk.tally;
-        tally.rows.add(out.rows);
-        tally.filtered.add(out.filtered + out.unchanged);
-        tally.records.add(out.records.len() as u64 + out.filtered + out.unchanged + out.rejects.len() as u64);
+        desk.tally.took(out);
         for reject in &out.rejects {
             self.reject(desk, reject);
         }
@@ -166,63 +137,29 @@ impl Source {
         }
     }
 
-    /// Decides what is to be done about a record by what the ledger knows, and plans it where it is new.
-    async fn next(&mut self, desk: &Desk, paid: &Paid, key: KeyHash) -> Result<Next, LedgerError> {
-        let tally = &desk.tally;
-        let origin = &paid.origin;
-        if !self.seen.insert(key) {
-            let id = &paid.request.subscription_id;
-            let why = "another record before it has the same subscriptionId";
-            self.reject(desk, &Reject::of_origin(origin, Some("subscriptionId"), Some(id), why));
-            return Ok(Next::Counted);
-        }
-        if !self.cohort.has(&paid.request.customer_id) {
-            tally.not_asked.add(1);
-            return Ok(Next::Counted);
-        }
-        let known = desk.ledger.replacement(&desk.target, &paid.request.subscription_id).await?;
-        if let Some(known) = &known {
-            match &known.stage {
-                Stage::Parked(parked) if !self.retry_parked.takes(parked.reason) => {
-                    tally.parked_before.add(1);
-                    tally.sample(known, None);
-                    return Ok(Next::Counted);
-                }
-                Stage::Confirmed | Stage::Cancelling | Stage::Cancelled => {
-                    tally.done_before.add(1);
-                    tally.changed_since.add(u64::from(known.content != paid.content));
-                    return Ok(Next::Counted);
-                }
-                Stage::Planned | Stage::Provisioning | Stage::Provisioned | Stage::Parked(_) => {}
+    /// What has to go on, planned and written down where it begins.
+    async fn next(&mut self, desk: &Desk, out: &RecordBatch, record: &Record) -> Option<(Paid, Replacement)> {
+        match self.sorting.next(&*desk.ledger, &desk.target, &desk.tally, out, record).await {
+            Ok(Next::Counted) => None,
+            Ok(Next::Rejected(reject)) => {
+                self.reject(desk, &reject);
+                None
             }
-        }
-        if self.cohort.limit.is_some_and(|limit| self.begun >= limit) {
-            tally.later.add(1);
-            return Ok(Next::Counted);
-        }
-        let original = paid.original();
-        if let Some(taken) = desk.ledger.replacement_of(&desk.target, &original).await?
-            && taken.subscription_id != paid.request.subscription_id
-        {
-            let why = format!("{} replaces that original already", taken.subscription_id);
-            self.reject(desk, &Reject::of_origin(origin, Some("original"), Some(&original.id), why));
-            return Ok(Next::Counted);
-        }
-        self.begun += 1;
-        let mut replacement = match known {
-            Some(known) if matches!(known.stage, Stage::Provisioning | Stage::Provisioned) => {
-                if known.content != paid.content {
-                    tally.changed_since.add(1);
+            Ok(Next::GoOn(paid, replacement)) => Some((*paid, *replacement)),
+            Ok(Next::Begin(paid)) => {
+                let mut replacement = planned(desk, &paid);
+                match desk.step(&mut replacement, Stage::Planned, &Note::default()).await {
+                    Ok(()) => Some((*paid, replacement)),
+                    Err(Left::Parked | Left::Open(_)) => {
+                        desk.tally.open.add(1);
+                        None
+                    }
                 }
-                return Ok(Next::GoOn(Box::new(known)));
             }
-            Some(_) | None => planned(desk, paid),
-        };
-        match desk.step(&mut replacement, Stage::Planned, &Note::default()).await {
-            Ok(()) => Ok(Next::GoOn(Box::new(replacement))),
-            Err(Left::Parked | Left::Open(_)) => {
-                tally.open.add(1);
-                Ok(Next::Counted)
+            Err(error) => {
+                desk.tally.open.add(1);
+                desk.ledger_failed(&error);
+                None
             }
         }
     }

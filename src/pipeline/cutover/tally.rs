@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Phase;
 use crate::ledger::{Replacement, StageCount};
 use crate::pipeline::summary::Count;
+use crate::record::RecordBatch;
 
 /// Most parked or open replacements that are kept with their reasons.
 const SAMPLES_MAX: usize = 100;
@@ -22,6 +23,8 @@ pub struct Tally {
     pub filtered: Count,
     /// Rows and records that do not fit; never sent.
     pub rejected: Count,
+    /// Records whose original is a replacement of this ledger: they are what Stigg made at the provider.
+    pub replacements: Count,
     /// Records of customers that are not among those asked for.
     pub not_asked: Count,
     /// Records beyond the number that was asked for.
@@ -76,6 +79,13 @@ pub struct Sample {
 }
 
 impl Tally {
+    /// Counts what a mapping made of some rows, but for rejects, which are counted one by one.
+    pub(super) fn took(&self, out: &RecordBatch) {
+        self.rows.add(out.rows);
+        self.filtered.add(out.filtered + out.unchanged);
+        self.records.add(out.records.len() as u64 + out.filtered + out.unchanged + out.rejects.len() as u64);
+    }
+
     pub(super) fn sample(&self, replacement: &Replacement, open_because: Option<&str>) {
         let parked = replacement.stage.parked();
         let sample = Sample {
@@ -137,6 +147,8 @@ pub struct CutoverSummary {
     /// See [`Tally`].
     pub rejected: u64,
     /// See [`Tally`].
+    pub replacements: u64,
+    /// See [`Tally`].
     pub not_asked: u64,
     /// See [`Tally`].
     pub later: u64,
@@ -192,6 +204,7 @@ impl CutoverSummary {
             records: tally.records.get(),
             filtered: tally.filtered.get(),
             rejected: tally.rejected.get(),
+            replacements: tally.replacements.get(),
             not_asked: tally.not_asked.get(),
             later: tally.later.get(),
             done_before: tally.done_before.get(),
@@ -220,6 +233,7 @@ impl CutoverSummary {
     pub fn balances(&self) -> bool {
         let places = self.filtered
             + self.rejected
+            + self.replacements
             + self.not_asked
             + self.later
             + self.done_before

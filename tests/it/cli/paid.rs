@@ -38,7 +38,7 @@ fn whatever_sends_refuses_paid_subscriptions_before_it_reads_or_looks_for_a_key(
 
     --- stderr
     error: step `paid-subscriptions` is not for an import: paid.toml makes paid subscriptions
-    hint: that is for `cutover`, which comes with the next release; `stigg-import check` tries the mapping; nothing was read or sent
+    hint: stigg-import cutover --plan with the same mapping and source says what would be done; nothing was read or sent
     "#);
     assert_ran!(folder.run("plan pipeline.toml"), @r#"
     exit 5
@@ -46,7 +46,7 @@ fn whatever_sends_refuses_paid_subscriptions_before_it_reads_or_looks_for_a_key(
 
     --- stderr
     error: step `contracts` is not for an import: paid.toml makes paid subscriptions
-    hint: that is for `cutover`, which comes with the next release; `stigg-import check` tries the mapping; nothing was read or sent
+    hint: stigg-import cutover --plan with the same mapping and source says what would be done; nothing was read or sent
     "#);
     for command in [
         "run pipeline.toml",

@@ -24,6 +24,7 @@ fn help_of_the_program() {
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
+      cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
@@ -95,6 +96,7 @@ fn help_of_the_program() {
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
+      cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
@@ -152,6 +154,7 @@ fn help_of_the_program() {
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       verify       Read back from the API and say what differs from the source
+      cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
@@ -852,6 +855,9 @@ fn help_of_status_and_rejects() {
 
               [default: 10]
 
+          --cutover
+              Instead of runs: how far the paid subscriptions of a cutover are
+
           --json
               Print one JSON object to standard output instead of text
 
@@ -875,6 +881,7 @@ fn help_of_status_and_rejects() {
 
     Examples:
       stigg-import status
+      stigg-import status --cutover
       stigg-import status --json
 
     --- stderr

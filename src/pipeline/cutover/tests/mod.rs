@@ -265,6 +265,23 @@ async fn two_rows_for_one_original_or_one_id_are_one_and_a_reject() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replacement_that_comes_as_a_row_of_the_provider_is_not_replaced() {
+    let mut world = World::new().await;
+    world.subscription("ada").await;
+    world.run(Phase::All).await;
+    let mut made_by_stigg = world.rows[0].clone();
+    (made_by_stigg.id, made_by_stigg.original) = ("new-ada".to_owned(), "new-ada".to_owned());
+    world.rows.push(made_by_stigg);
+
+    let finished = world.run(Phase::All).await;
+
+    assert_eq!((finished.summary.done_before, finished.summary.replacements), (1, 1));
+    assert_eq!((finished.summary.provision_requests, finished.summary.to_cancel), (0, 0));
+    assert_eq!(world.ledger.replacement(TARGET, "new-ada").await.unwrap(), None);
+    world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cohort_is_of_customers_and_of_a_number() {
     let mut world = World::new().await;
     for name in ["ada", "bob", "cem", "dan"] {

@@ -1,0 +1,364 @@
+//! `cutover`: paid plans, provisioned backdated and proved; then the originals are cancelled.
+
+mod by_hand;
+mod progress;
+mod provider;
+mod report;
+mod words;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use self::by_hand::List;
+pub use self::words::Cutover;
+pub(super) use self::words::{EXAMPLES, LONG_ABOUT};
+use super::args::Talk;
+use super::exit::{Exit, Failure};
+use super::report::counted;
+use super::setup::{self, Work};
+use super::{out, out_json, say};
+use crate::clock::SystemClock;
+use crate::ledger::{Ledger as _, Replacements as _, RunFinish, RunId, RunStart, SqliteLedger};
+use crate::pipeline::{
+    AtStage, AuditFile, Cohort, Consent, CutoverFinished, CutoverJob, Journal, OpenPaid, Phase, RetryParked,
+    RetryPolicy, Stop, Tally, cutover, open_paid, plan_cutover, take_returned, target_name,
+};
+use crate::sink::Sink;
+
+/// Runs and reports.
+pub(super) async fn main(args: Cutover, talk: &Talk) -> Result<Exit, Failure> {
+    if let Some(list) = &args.cancelled {
+        return returned(&args, list, talk).await;
+    }
+    let phase = args.check()?;
+    let (work, step) = opened(&args).await?;
+    if args.plan { plan(args, phase, &work, step, talk).await } else { run(args, phase, work, step, talk).await }
+}
+
+/// The source, where there is one.
+async fn opened(args: &Cutover) -> Result<(Work, Option<OpenPaid>), Failure> {
+    let (steps, identity, arguments, step) = match args.mapped.step("cutover")? {
+        Some((spec, arguments)) => {
+            let opened = open_paid(&spec, &SystemClock).await.map_err(|error| setup::open_failure(&error))?;
+            (vec![], format!("cutover of {}", spec.mapping.name()), arguments, Some(opened))
+        }
+        None => (vec![], "cutover".to_owned(), json!({}), None),
+    };
+    let mut work = Work { steps, target: None, limits: Vec::new(), max_rejects: None, identity, arguments };
+    work.bound_rejects(args.max_rejects.as_deref())?;
+    Ok((work, step))
+}
+
+fn cohort(args: &Cutover) -> Result<Cohort, Failure> {
+    let customers = match &args.only_customers {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Failure::because(Exit::Config, format!("can't read {}", path.display()), &error))?;
+            let ids: BTreeSet<String> = text
+                .trim_start_matches('\u{feff}')
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect();
+            if ids.is_empty() {
+                return Err(Failure::new(Exit::Config, format!("{} names no customer", path.display()))
+                    .hint("write an id of a customer on each line; nothing was sent"));
+            }
+            Some(ids)
+        }
+    };
+    Ok(Cohort { customers, limit: args.limit })
+}
+
+fn providers_of(args: &Cutover) -> Result<CutoverProviders, Failure> {
+    let url = args.provider_url.as_deref().or(args.mapped.stripe_url.as_deref());
+    provider::providers(url, args.live)
+}
+
+type CutoverProviders = std::collections::BTreeMap<crate::provider::ProviderName, Arc<dyn crate::provider::Provider>>;
+
+async fn plan(args: Cutover, phase: Phase, work: &Work, step: Option<OpenPaid>, talk: &Talk) -> Result<Exit, Failure> {
+    let cohort = cohort(&args)?;
+    let ledger = setup::sqlite_to_read(&args.ledger.ledger).await?;
+    let (target, budgets) = match &ledger {
+        Some(_) => {
+            let connection = setup::connect(&args.target, work)?;
+            (named(&connection.sink, &connection.budgets, &connection.address).await?, connection.budgets)
+        }
+        None => (String::new(), Arc::new(setup::budgets(&args.target, work))),
+    };
+    let stop = Arc::new(Stop::default());
+    setup::watch_signals(stop.clone(), talk.quiet);
+    let known = ledger.as_deref().map(|ledger| (ledger as &dyn crate::ledger::Replacements, target.as_str()));
+    let spill = setup::spill_dir(&args.ledger.ledger);
+    let retry = args.retry_parked.clone().unwrap_or(RetryParked::No);
+    let planned = plan_cutover(phase, step, cohort, retry, known, &budgets, spill, stop)
+        .await
+        .map_err(|error| setup::ledger_failure(&error))?;
+    let exit = match &planned.stopped {
+        Some(stopped) => Exit::of_cutover(&planned.summary, Some(stopped)),
+        None => Exit::Settled,
+    };
+    if talk.json() {
+        let summary = &planned.summary;
+        out_json(&json!({
+            "records": summary.records,
+            "to_provision": summary.open,
+            "done_before": summary.done_before,
+            "parked_before": summary.parked_before,
+            "rejected": summary.rejected,
+            "filtered": summary.filtered,
+            "replacements": summary.replacements,
+            "not_asked": summary.not_asked,
+            "later": summary.later,
+            "provision_seconds": planned.provision_seconds,
+            "to_cancel": planned.to_cancel,
+            "stages": summary.stages,
+            "samples": summary.samples,
+        }))?;
+    } else {
+        out(&report::plan(&planned));
+    }
+    if let Some(stopped) = &planned.stopped {
+        say(&format!("error: planning stopped early: {stopped}"));
+    }
+    Ok(exit)
+}
+
+async fn named(sink: &Arc<dyn Sink>, budgets: &Arc<crate::sink::Budgets>, address: &str) -> Result<String, Failure> {
+    target_name(sink, budgets, RetryPolicy::default(), address)
+        .await
+        .map_err(|error| setup::start_failure(&error, address))
+}
+
+async fn run(args: Cutover, phase: Phase, work: Work, step: Option<OpenPaid>, talk: &Talk) -> Result<Exit, Failure> {
+    let cohort = cohort(&args)?;
+    let providers = providers_of(&args)?;
+    let (sink, budgets, address) = setup::stigg(&args.target, &work)?;
+    let audit_path = args.audit_path();
+    let (lock, ledger) = setup::ledger_to_write(&args.ledger.ledger).await?;
+    let audit = audit(&audit_path)?;
+    let stop = Arc::new(Stop::default());
+    setup::watch_signals(stop.clone(), talk.quiet);
+    let tally = Arc::new(Tally::default());
+    let shown = progress::Shown::start(tally.clone(), talk);
+    let mut arguments = work.arguments;
+    arguments["target"] = json!(address);
+    arguments["phase"] = json!(phase);
+    let originals = args.originals_path();
+    let finished = cutover(CutoverJob {
+        phase,
+        step,
+        cohort,
+        retry_parked: args.retry_parked.clone().unwrap_or(RetryParked::No),
+        sink,
+        target: address.clone(),
+        budgets,
+        providers,
+        compare_amounts: !args.without_amounts,
+        ledger: ledger.clone(),
+        audit: Box::new(audit),
+        journal: Journal {
+            ledger_path: args.ledger.ledger.clone(),
+            spill_dir: setup::spill_dir(&args.ledger.ledger),
+            identity: work.identity,
+            arguments_json: arguments.to_string(),
+        },
+        tally,
+        clock: Arc::new(SystemClock),
+        stop,
+        retry: RetryPolicy::default(),
+        max_rejects: work.max_rejects,
+        consent: consent(args.mapped.reads_stdin(), args.live),
+        by_hand: Box::new(List::new(originals.clone(), jiff::Zoned::now().date())),
+    })
+    .await;
+    drop(shown);
+    let finished = match finished {
+        Ok(finished) => settle(finished, &ledger).await,
+        Err(error) => Err(setup::start_failure(&error, &address)),
+    };
+    let closed = ledger.close().await.map_err(|error| setup::ledger_failure(&error));
+    drop(lock);
+    let finished = finished?;
+    closed?;
+    show(&finished, &args, &originals, talk)
+}
+
+fn audit(path: &Path) -> Result<AuditFile, Failure> {
+    AuditFile::open(path).map_err(|error| {
+        Failure::because(Exit::Ledger, format!("can't write the audit file {}", path.display()), &error)
+            .hint("name another place with --audit; nothing was sent")
+    })
+}
+
+/// On a terminal the number has to be typed. Elsewhere --cancel-originals was the consent.
+fn consent(stdin_is_data: bool, live: bool) -> Consent {
+    Box::new(move |count| {
+        if stdin_is_data || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return true;
+        }
+        say(&format!(
+            "{} will be cancelled at once, without proration. That can't be undone.{}\ntype {count} to go on, anything \
+             else to stop:",
+            counted(count, "original"),
+            if live { " The key is allowed to be a live one." } else { "" }
+        ));
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).is_ok() && line.trim() == count.to_string()
+    })
+}
+
+/// Fills in the exit code and writes the run's end down.
+async fn settle(mut finished: CutoverFinished, ledger: &SqliteLedger) -> Result<CutoverFinished, Failure> {
+    let exit = Exit::of_cutover(&finished.summary, finished.stopped.as_ref());
+    finished.summary.exit = exit as i32;
+    finished.summary.ok = exit == Exit::Settled;
+    let summary_json = serde_json::to_string(&finished.summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
+    let finish = RunFinish { finished_at: jiff::Timestamp::now(), exit: exit as i32, summary_json };
+    match ledger.finish_run(RunId(finished.summary.run), finish).await {
+        Ok(()) => Ok(finished),
+        Err(_) if exit == Exit::Ledger => Ok(finished),
+        Err(error) => Err(setup::ledger_failure(&error)),
+    }
+}
+
+fn show(finished: &CutoverFinished, args: &Cutover, originals: &Path, talk: &Talk) -> Result<Exit, Failure> {
+    let summary = &finished.summary;
+    let exit = Exit::of_cutover(summary, finished.stopped.as_ref());
+    if talk.json() {
+        out_json(summary)?;
+    } else {
+        out(&report::summary(summary));
+    }
+    if let Some(stopped) = &finished.stopped {
+        say(&format!("error: the cutover stopped early: {stopped}"));
+    }
+    if finished.declined {
+        say("nothing was cancelled: the number was not typed");
+    }
+    if talk.quiet {
+        return Ok(exit);
+    }
+    if let Some(path) = &finished.rejects {
+        say(&format!("rejected rows are in {}", path.display()));
+    }
+    if summary.listed > 0 {
+        say(&format!(
+            "originals to cancel by hand are in {}; fill in cancelled_at, then stigg-import cutover --cancelled {}{}",
+            originals.display(),
+            originals.display(),
+            setup::ledger_option(&args.ledger.ledger)
+        ));
+    }
+    say(&format!("every step is in {}", args.audit_path().display()));
+    if let Some(hint) = hint(exit, finished, args) {
+        say(&format!("hint: {hint}"));
+    }
+    Ok(exit)
+}
+
+/// What to do next.
+fn hint(exit: Exit, finished: &CutoverFinished, args: &Cutover) -> Option<String> {
+    let summary = &finished.summary;
+    let ledger = setup::ledger_option(&args.ledger.ledger);
+    match exit {
+        Exit::Bug => Some("please report this with the output of the same command and -vv".to_owned()),
+        Exit::Credentials => {
+            Some("check the keys in STIGG_API_KEY and STRIPE_API_KEY, then run the same command again".to_owned())
+        }
+        Exit::Ledger => Some("make room or mend the rights, then run the same command again".to_owned()),
+        Exit::Source => Some("mend the source and run the same command again; it goes on from here".to_owned()),
+        Exit::Open => Some("run the same command again; it goes on where this one stopped".to_owned()),
+        Exit::Rejects if summary.parked + summary.parked_before + summary.cancel_parked > 0 => Some(
+            "docs/cutover.md says what to do about each reason; then run the same command with --retry-parked"
+                .to_owned(),
+        ),
+        Exit::Rejects => Some(format!("stigg-import rejects list --run {}{ledger} shows why", summary.run)),
+        Exit::Settled if summary.phase == Phase::Provision && summary.confirmed + summary.done_before > 0 => {
+            Some(format!(
+                "nothing was cancelled. When you have looked at them: stigg-import cutover --phase cancel --cancel-originals{ledger}"
+            ))
+        }
+        Exit::Settled | Exit::Arguments | Exit::Config | Exit::Held => None,
+    }
+}
+
+/// Takes back a list of originals that people cancelled.
+async fn returned(args: &Cutover, path: &Path, talk: &Talk) -> Result<Exit, Failure> {
+    let list = by_hand::read(path)?;
+    let work = Work {
+        steps: Vec::new(),
+        target: None,
+        limits: Vec::new(),
+        max_rejects: None,
+        identity: "originals cancelled by hand".to_owned(),
+        arguments: json!({ "cancelled": setup::absolute(path) }),
+    };
+    let connection = setup::connect(&args.target, &work)?;
+    let target = named(&connection.sink, &connection.budgets, &connection.address).await?;
+    let (lock, ledger) = setup::ledger_to_write(&args.ledger.ledger).await?;
+    let audit = audit(&args.audit_path())?;
+    let start = RunStart {
+        identity: work.identity,
+        started_at: jiff::Timestamp::now(),
+        arguments_json: work.arguments.to_string(),
+    };
+    let taken = take_returned(&list, ledger.clone(), &target, Box::new(audit), start, &SystemClock).await;
+    let stages = ledger.stage_counts(&target).await.map_err(|error| setup::ledger_failure(&error));
+    let closed = ledger.close().await.map_err(|error| setup::ledger_failure(&error));
+    drop(lock);
+    let taken = taken.map_err(|error| Failure::of(Exit::Ledger, &error).hint("take the same list again"))?;
+    closed?;
+    let stages: Vec<AtStage> = stages?.into_iter().map(AtStage::from).collect();
+    let exit = if taken.not_asked.is_empty() { Exit::Settled } else { Exit::Rejects };
+    if talk.json() {
+        out_json(&json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "returned": taken, "stages": stages }))?;
+        return Ok(exit);
+    }
+    let mut text = format!("{} closed", counted(taken.closed, "original"));
+    if taken.closed_before > 0 {
+        text.push_str(&format!(", {} closed before", taken.closed_before));
+    }
+    if taken.open > 0 {
+        text.push_str(&format!(", {} without a moment: still to be cancelled", taken.open));
+    }
+    text.push('\n');
+    for id in &taken.not_asked {
+        text.push_str(&format!("{id}: nobody was asked to cancel it; it stays as it is\n"));
+    }
+    text.push_str(&report::stages(&stages));
+    out(&text);
+    Ok(exit)
+}
+
+/// `status --cutover`: how many are where, for each target.
+pub(super) async fn status(ledger: &Path, talk: &Talk) -> Result<Exit, Failure> {
+    let fail = |error| setup::ledger_failure(&error);
+    let mut targets = Vec::new();
+    if let Some(ledger) = setup::sqlite_to_read(ledger).await? {
+        for target in ledger.replacement_targets().await.map_err(fail)? {
+            let counts = ledger.stage_counts(&target).await.map_err(fail)?;
+            targets.push((target, counts.into_iter().map(AtStage::from).collect::<Vec<_>>()));
+        }
+    }
+    if talk.json() {
+        let targets: Vec<_> =
+            targets.iter().map(|(target, stages)| json!({ "target": target, "stages": stages })).collect();
+        out_json(&json!({ "cutover": targets }))?;
+        return Ok(Exit::Settled);
+    }
+    if targets.is_empty() {
+        out("no paid subscription was moved yet\n");
+    }
+    for (target, stages) in &targets {
+        out(&format!("{target}\n{}", report::stages(stages)));
+    }
+    Ok(Exit::Settled)
+}

@@ -1,0 +1,127 @@
+//! What a cutover did or would do, in text.
+
+use std::fmt::Write as _;
+
+use crate::cli::report::{aligned, counted, duration, grouped, what_is_wrong};
+use crate::pipeline::{AtStage, CutoverPlan, CutoverSummary, Sample};
+
+/// Most replacements that are named with what keeps them.
+const SAMPLES_SHOWN: usize = 10;
+
+/// What it did.
+pub(super) fn summary(summary: &CutoverSummary) -> String {
+    let mut text = String::new();
+    if summary.records > 0 {
+        let _ = writeln!(text, "{}", counted(summary.records, "record"));
+        text.push_str(&lines(&[
+            ("confirmed now", summary.confirmed),
+            ("confirmed before", summary.done_before),
+            ("parked now", summary.parked),
+            ("parked before", summary.parked_before),
+            ("open", summary.open),
+            ("rejected", summary.rejected),
+            ("filtered", summary.filtered),
+            ("replacements themselves", summary.replacements),
+            ("of other customers", summary.not_asked),
+            ("left for later", summary.later),
+        ]));
+    }
+    if summary.to_cancel > 0 {
+        let _ = writeln!(text, "{} to cancel", counted(summary.to_cancel, "original"));
+        text.push_str(&lines(&[
+            ("cancelled", summary.cancelled),
+            ("listed for people", summary.listed),
+            ("parked instead", summary.cancel_parked),
+            ("open", summary.cancel_open),
+        ]));
+    }
+    if summary.with_schedule > 0 {
+        let _ = writeln!(text, "{} had a schedule at the provider", counted(summary.with_schedule, "original"));
+    }
+    if summary.with_pending_items > 0 {
+        let _ = writeln!(
+            text,
+            "{} had invoice items that wait: look at them at the provider; the audit file names them",
+            counted(summary.with_pending_items, "original")
+        );
+    }
+    if summary.changed_since > 0 {
+        let _ = writeln!(
+            text,
+            "{} changed in the source after it was sent; nothing was sent for that",
+            counted(summary.changed_since, "record")
+        );
+    }
+    text.push_str(&stages(&summary.stages));
+    text.push_str(&samples(&summary.samples));
+    text
+}
+
+/// What it would do.
+pub(super) fn plan(plan: &CutoverPlan) -> String {
+    let summary = &plan.summary;
+    let mut text = String::new();
+    if summary.records > 0 {
+        let _ = writeln!(text, "{}", counted(summary.records, "record"));
+        text.push_str(&lines(&[
+            ("to provision and prove", summary.open),
+            ("confirmed before", summary.done_before),
+            ("parked before", summary.parked_before),
+            ("would be rejected", summary.rejected),
+            ("filtered", summary.filtered),
+            ("replacements themselves", summary.replacements),
+            ("of other customers", summary.not_asked),
+            ("left for later", summary.later),
+        ]));
+        if let Some(seconds) = plan.provision_seconds.filter(|seconds| *seconds >= 1.0) {
+            let _ = writeln!(text, "provisioning takes about {} at the rate limit", duration(seconds));
+        }
+    }
+    let _ = writeln!(text, "{} confirmed and not yet cancelled", counted(plan.to_cancel, "original"));
+    text.push_str(&stages(&summary.stages));
+    for reject in plan.rejects.iter().take(SAMPLES_SHOWN) {
+        let _ = writeln!(text, "{}: {}", reject.place, what_is_wrong(reject));
+    }
+    text.push_str(&samples(&summary.samples));
+    text
+}
+
+/// Where all of a target are.
+pub(super) fn stages(stages: &[AtStage]) -> String {
+    if stages.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> = stages
+        .iter()
+        .map(|at| {
+            let reason = at.reason.map(|reason| format!(", {reason}")).unwrap_or_default();
+            vec![format!("  {}{reason}", at.stage), grouped(at.count)]
+        })
+        .collect();
+    format!("where they are now\n{}", aligned(&rows))
+}
+
+fn samples(samples: &[Sample]) -> String {
+    let mut text = String::new();
+    for sample in samples.iter().take(SAMPLES_SHOWN) {
+        let Sample { subscription_id, original_id, stage, reason, detail } = sample;
+        let _ = writeln!(
+            text,
+            "{subscription_id} (for {original_id}) is {stage}{}: {detail}",
+            reason.map(|reason| format!(", {reason}")).unwrap_or_default()
+        );
+    }
+    if samples.len() > SAMPLES_SHOWN {
+        text.push_str("… see --json for more\n");
+    }
+    text
+}
+
+fn lines(counts: &[(&str, u64)]) -> String {
+    let rows: Vec<Vec<String>> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| vec![format!("  {word}"), grouped(*count)])
+        .collect();
+    aligned(&rows)
+}
