@@ -104,8 +104,11 @@ pub enum Command {
     #[command(
         long_about = "Shows the main job in a minute: no account, no network.\n\n\
             Writes a Stripe-style export with some dirty rows, starts the embedded API, imports customers, \
-            subscriptions and usage into it with the mappings that ship, reads everything back, and says what happened.",
-        after_help = "Examples:\n  stigg-import demo\n  stigg-import demo --json\n  stigg-import demo --customers 5000 --dir my-demo"
+            subscriptions and usage into it with the mappings that ship, reads everything back, and says what happened.\n\n\
+            With --cutover there is an account at Stripe, too, and the subscriptions on paid plans are moved: provisioned, \
+            proved, and then cancelled at Stripe. Some can't be moved, on purpose.",
+        after_help = "Examples:\n  stigg-import demo\n  stigg-import demo --json\n  stigg-import demo --customers 5000 --dir my-demo\n  \
+            stigg-import demo --cutover"
     )]
     Demo(Demo),
 
@@ -479,9 +482,12 @@ pub struct RejectsRetry {
 /// `demo`
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
-    /// How many customers the export has
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub customers: u32,
+    /// How many customers the export has [default: 1000; with --cutover 12]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub customers: Option<u32>,
+    /// Show how paid plans are moved instead: provisioned, proved, and their originals at Stripe cancelled
+    #[arg(long)]
+    pub cutover: bool,
     /// The folder for the export, the ledger and the rejects [default: a new temporary one]
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,

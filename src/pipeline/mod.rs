@@ -32,7 +32,7 @@ pub use changes::{ChangesSource, WholeBecause};
 pub use compare::Difference;
 pub use cutover::{
     AtStage, AuditFile, AuditOut, ByHand, Cohort, Consent, CutoverFinished, CutoverJob, CutoverPlan, CutoverSummary,
-    Phase, RetryParked, Returned, ReturnedError, Sample, Tally, cutover, plan_cutover, take_returned,
+    Phase, RetryParked, Returned, ReturnedError, SETTLES_WITHIN, Sample, Tally, cutover, plan_cutover, take_returned,
 };
 pub use events::{Event, Observer, Unwatched};
 pub use held::RESEND_EVENTS_WITHIN;

@@ -208,7 +208,10 @@ impl Api {
     }
 
     pub fn new(settings: Settings) -> Self {
-        let sandbox = Sandbox::new(settings);
+        Self::serve(Sandbox::new(settings))
+    }
+
+    pub fn serve(sandbox: Sandbox) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let served = sandbox.clone();

@@ -3,13 +3,14 @@
 mod by_hand;
 mod progress;
 mod provider;
-mod report;
+pub(super) mod report;
 mod words;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -36,11 +37,16 @@ pub(super) async fn main(args: Cutover, talk: &Talk) -> Result<Exit, Failure> {
     }
     let phase = args.check()?;
     let (work, step) = opened(&args).await?;
-    if args.plan { plan(args, phase, &work, step, talk).await } else { run(args, phase, work, step, talk).await }
+    if args.plan {
+        return plan(args, phase, &work, step, talk).await;
+    }
+    let consent = consent(args.mapped.reads_stdin(), args.live);
+    let finished = run(&args, phase, work, step, consent, talk).await?;
+    show(&finished, &args, talk)
 }
 
 /// The source, where there is one.
-async fn opened(args: &Cutover) -> Result<(Work, Option<OpenPaid>), Failure> {
+pub(super) async fn opened(args: &Cutover) -> Result<(Work, Option<OpenPaid>), Failure> {
     let (steps, identity, arguments, step) = match args.mapped.step("cutover")? {
         Some((spec, arguments)) => {
             let opened = open_paid(&spec, &SystemClock).await.map_err(|error| setup::open_failure(&error))?;
@@ -137,9 +143,17 @@ async fn named(sink: &Arc<dyn Sink>, budgets: &Arc<crate::sink::Budgets>, addres
         .map_err(|error| setup::start_failure(&error, address))
 }
 
-async fn run(args: Cutover, phase: Phase, work: Work, step: Option<OpenPaid>, talk: &Talk) -> Result<Exit, Failure> {
-    let cohort = cohort(&args)?;
-    let providers = providers_of(&args)?;
+/// Runs it and writes its end into the ledger.
+pub(super) async fn run(
+    args: &Cutover,
+    phase: Phase,
+    work: Work,
+    step: Option<OpenPaid>,
+    consent: Consent,
+    talk: &Talk,
+) -> Result<CutoverFinished, Failure> {
+    let cohort = cohort(args)?;
+    let providers = providers_of(args)?;
     let (sink, budgets, address) = setup::stigg(&args.target, &work)?;
     let audit_path = args.audit_path();
     let (lock, ledger) = setup::ledger_to_write(&args.ledger.ledger).await?;
@@ -151,7 +165,6 @@ async fn run(args: Cutover, phase: Phase, work: Work, step: Option<OpenPaid>, ta
     let mut arguments = work.arguments;
     arguments["target"] = json!(address);
     arguments["phase"] = json!(phase);
-    let originals = args.originals_path();
     let finished = cutover(CutoverJob {
         phase,
         step,
@@ -162,6 +175,7 @@ async fn run(args: Cutover, phase: Phase, work: Work, step: Option<OpenPaid>, ta
         budgets,
         providers,
         compare_amounts: !args.without_amounts,
+        settles_within: Duration::from_secs(args.settle_seconds),
         ledger: ledger.clone(),
         audit: Box::new(audit),
         journal: Journal {
@@ -175,8 +189,8 @@ async fn run(args: Cutover, phase: Phase, work: Work, step: Option<OpenPaid>, ta
         stop,
         retry: RetryPolicy::default(),
         max_rejects: work.max_rejects,
-        consent: consent(args.mapped.reads_stdin(), args.live),
-        by_hand: Box::new(List::new(originals.clone(), jiff::Zoned::now().date())),
+        consent,
+        by_hand: Box::new(List::new(args.originals_path(), jiff::Zoned::now().date())),
     })
     .await;
     drop(shown);
@@ -188,7 +202,7 @@ async fn run(args: Cutover, phase: Phase, work: Work, step: Option<OpenPaid>, ta
     drop(lock);
     let finished = finished?;
     closed?;
-    show(&finished, &args, &originals, talk)
+    Ok(finished)
 }
 
 fn audit(path: &Path) -> Result<AuditFile, Failure> {
@@ -229,7 +243,7 @@ async fn settle(mut finished: CutoverFinished, ledger: &SqliteLedger) -> Result<
     }
 }
 
-fn show(finished: &CutoverFinished, args: &Cutover, originals: &Path, talk: &Talk) -> Result<Exit, Failure> {
+fn show(finished: &CutoverFinished, args: &Cutover, talk: &Talk) -> Result<Exit, Failure> {
     let summary = &finished.summary;
     let exit = Exit::of_cutover(summary, finished.stopped.as_ref());
     if talk.json() {
@@ -252,8 +266,8 @@ fn show(finished: &CutoverFinished, args: &Cutover, originals: &Path, talk: &Tal
     if summary.listed > 0 {
         say(&format!(
             "originals to cancel by hand are in {}; fill in cancelled_at, then stigg-import cutover --cancelled {}{}",
-            originals.display(),
-            originals.display(),
+            args.originals_path().display(),
+            args.originals_path().display(),
             setup::ledger_option(&args.ledger.ledger)
         ));
     }

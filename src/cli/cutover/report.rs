@@ -9,7 +9,7 @@ use crate::pipeline::{AtStage, CutoverPlan, CutoverSummary, Sample};
 const SAMPLES_SHOWN: usize = 10;
 
 /// What it did.
-pub(super) fn summary(summary: &CutoverSummary) -> String {
+pub(in crate::cli) fn summary(summary: &CutoverSummary) -> String {
     let mut text = String::new();
     if summary.records > 0 {
         let _ = writeln!(text, "{}", counted(summary.records, "record"));

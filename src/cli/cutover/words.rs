@@ -8,7 +8,7 @@ use crate::cli::args::{LedgerAt, Target};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::source_args::MappedSource;
 use crate::ledger::ParkReason;
-use crate::pipeline::{Phase, RetryParked};
+use crate::pipeline::{Phase, RetryParked, SETTLES_WITHIN};
 
 pub(crate) const LONG_ABOUT: &str = "Moves subscriptions on paid plans, the part of a migration that costs real money.\n\n\
     Each is provisioned in Stigg with the original's start date and isBackdated, so that nothing is billed twice; read back \
@@ -71,6 +71,9 @@ pub struct Cutover {
     /// another account
     #[arg(long)]
     pub without_amounts: bool,
+    /// How long a provision request without an answer may still be carried out; only then is it sent again
+    #[arg(long, value_name = "N", default_value_t = SETTLES_WITHIN.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub settle_seconds: u64,
     /// The audit file, a JSON line for each step [default: cutover-audit.jsonl beside the ledger]
     #[arg(long, value_name = "FILE")]
     pub audit: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! `demo`: the main job in a minute, without an account or a network.
 
+mod cutover;
 mod export;
 
 use std::fmt::Write as _;
@@ -25,12 +26,19 @@ const FILES: &[(&str, &str)] = &[
     ("catalog.json", include_str!("catalog.json")),
 ];
 
+/// Customers of the export, unless it is said.
+const CUSTOMERS: u32 = 1000;
+
 /// How much more generous than the real API the embedded one is, so that the demo takes seconds.
 const RATE_SCALE: f64 = 1000.0;
 
 /// Runs the demo.
 pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure> {
     let folder = folder(args.dir.as_deref())?;
+    if args.cutover {
+        return cutover::main(&args, &folder, talk).await;
+    }
+    let customers = args.customers.unwrap_or(CUSTOMERS);
     let tell = |text: &str| {
         if !talk.quiet && !talk.json() {
             say(text);
@@ -38,10 +46,10 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
     };
     tell(&format!(
         "writing a Stripe-style export of {} into {}",
-        report::counted(u64::from(args.customers), "customer"),
+        report::counted(u64::from(customers), "customer"),
         folder.display()
     ));
-    write(&folder, &args).map_err(|error| {
+    write(&folder, customers, args.seed).map_err(|error| {
         Failure::because(Exit::Config, format!("the demo can't write into {}", folder.display()), &error)
     })?;
 
@@ -74,19 +82,28 @@ fn folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-fn write(folder: &Path, args: &args::Demo) -> std::io::Result<()> {
+fn write(folder: &Path, customers: u32, seed: u64) -> std::io::Result<()> {
+    empty(folder)?;
+    put(folder, FILES)?;
+    export::write(folder, customers, seed)
+}
+
+/// Takes away what an earlier demo left in the folder.
+fn empty(folder: &Path) -> std::io::Result<()> {
     // The embedded API begins empty each time; a ledger of an earlier demo would know better.
     match fs::remove_dir_all(folder.join(".stigg-import")) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
-    for (name, text) in FILES {
+}
+
+fn put(folder: &Path, files: &[(&str, &str)]) -> std::io::Result<()> {
+    for (name, text) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::write(path, text)?;
     }
-    export::write(folder, args.customers, args.seed)
+    Ok(())
 }
 
 fn pipeline_toml(url: &str) -> String {
@@ -105,13 +122,17 @@ type Serving = tokio::task::JoinHandle<std::io::Result<()>>;
 async fn start(rate_scale: f64, seed: u64) -> Result<(String, oneshot::Sender<()>, Serving), Failure> {
     let catalog: Catalog =
         serde_json::from_str(include_str!("catalog.json")).map_err(|error| Failure::of(Exit::Bug, &error))?;
-    let sandbox = Sandbox::new(Settings {
+    serve(Sandbox::new(Settings {
         catalog: Some(catalog),
         usage_needs_subscription: Some(true),
         rate_scale: Some(rate_scale),
         seed,
         ..Settings::default()
-    });
+    }))
+    .await
+}
+
+async fn serve(sandbox: Sandbox) -> Result<(String, oneshot::Sender<()>, Serving), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| Failure::of(Exit::Bug, &error))?;
     let address = listener.local_addr().map_err(|error| Failure::of(Exit::Bug, &error))?;
     let (stop, stopped) = oneshot::channel();

@@ -17,14 +17,18 @@ const CANCELS_MAX: u32 = 5;
 impl Desk {
     /// Reads a provisioned replacement back until it holds.
     pub(super) async fn confirm(&self, replacement: &mut Replacement) -> Way<()> {
-        let (confirmed, proved) = self.prove(replacement, PROVED_WITHIN).await?;
+        let (confirmed, proved, _) = self.prove(replacement, PROVED_WITHIN).await?;
         replacement.billing_id = Some(confirmed.billing_id().to_owned());
         self.step(replacement, Stage::Confirmed, &Note::of(proved)).await
     }
 
     /// Looks at it in Stigg and, where the provider can be asked, there; until it holds or `within` has passed. Parks what
-    /// does not hold.
-    async fn prove(&self, replacement: &mut Replacement, within: Duration) -> Way<(Confirmed, String)> {
+    /// does not hold. With the proof come its words, and the original where it was read for them.
+    async fn prove(
+        &self,
+        replacement: &mut Replacement,
+        within: Duration,
+    ) -> Way<(Confirmed, String, Option<Box<Original>>)> {
         let began = tokio::time::Instant::now();
         let mut tries = 0;
         loop {
@@ -35,9 +39,9 @@ impl Desk {
                 Look::Holds(confirmed) => {
                     let status = read.map(|read| read.status).unwrap_or_default();
                     match self.amounts(replacement, &confirmed).await? {
-                        Ok(said) => {
+                        Ok((said, original)) => {
                             let proved = format!("{status} in Stigg, {} at the provider{said}", confirmed.billing_id());
-                            return Ok((confirmed, proved));
+                            return Ok((confirmed, proved, original));
                         }
                         Err(Some(parked)) => return self.park(replacement, parked, &Note::default()).await,
                         Err(None) => "the billing provider does not know it yet".to_owned(),
@@ -57,8 +61,10 @@ impl Desk {
         &self,
         replacement: &Replacement,
         confirmed: &Confirmed,
-    ) -> Way<Result<&'static str, Option<Parked>>> {
-        let Some(provider) = self.provider(replacement).filter(|_| self.compare_amounts) else { return Ok(Ok("")) };
+    ) -> Way<Result<(&'static str, Option<Box<Original>>), Option<Parked>>> {
+        let Some(provider) = self.provider(replacement).filter(|_| self.compare_amounts) else {
+            return Ok(Ok(("", None)));
+        };
         let Ok(new_id) = OriginalId::parse(confirmed.billing_id()) else {
             let detail = "its id at the billing provider is none that could be read there".to_owned();
             return Ok(Err(Some(Parked { reason: ParkReason::SyncError, detail })));
@@ -70,10 +76,10 @@ impl Desk {
         }
         let old_id = original_id(replacement)?;
         // One that is gone has no amount any more; the next step says so.
-        let Some(old) = self.original(&**provider, &old_id).await? else { return Ok(Ok("")) };
+        let Some(old) = self.original(&**provider, &old_id).await? else { return Ok(Ok(("", None))) };
         match same_amounts(&old, &new) {
-            Ok(true) => Ok(Ok(", the same amount as the original")),
-            Ok(false) => Ok(Ok(", amounts not comparable")),
+            Ok(true) => Ok(Ok((", the same amount as the original", Some(old)))),
+            Ok(false) => Ok(Ok((", amounts not comparable", Some(old)))),
             Err(parked) => Ok(Err(Some(parked))),
         }
     }
@@ -81,7 +87,7 @@ impl Desk {
     /// Ends the original of a confirmed replacement, or asks people to (then it stays `Cancelling`).
     pub(super) async fn cancel(&self, replacement: &mut Replacement) -> Way<()> {
         // Between the confirmation and now anything may have happened.
-        let (confirmed, proved) = self.prove(replacement, Duration::ZERO).await?;
+        let (confirmed, proved, mut just_read) = self.prove(replacement, Duration::ZERO).await?;
         let Some(provider) = self.provider(replacement).cloned() else {
             if replacement.stage == Stage::Confirmed {
                 let asked = Note::of(format!("{proved}; listed for people to cancel"));
@@ -92,7 +98,11 @@ impl Desk {
         let id = original_id(replacement)?;
         let mut tries = 0;
         loop {
-            let Some(original) = self.original(&*provider, &id).await? else {
+            let original = match just_read.take() {
+                Some(original) => Some(original),
+                None => self.original(&*provider, &id).await?,
+            };
+            let Some(original) = original else {
                 let detail = "the billing provider has no such subscription".to_owned();
                 let parked = Parked { reason: ParkReason::OriginalNotFound, detail };
                 return self.park(replacement, parked, &Note::default()).await;

@@ -19,7 +19,7 @@ use crate::sink::{Disposition, Provisioner, ReadCustomer, ReadSubscription, Sink
 /// How long after a request without an answer the API may still carry it out: twice the longest time that an official
 /// client waits for an answer (60 s, TypeScript client, contract 1). Only after that is "not there" believed, and the
 /// request sent again: what the API does with an id that it knows is not documented.
-pub(super) const SETTLES_WITHIN: Duration = Duration::from_secs(120);
+pub const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
 /// Most characters of a parked one's words.
 const DETAIL_CHARS_MAX: usize = 300;
@@ -45,6 +45,7 @@ pub(super) struct Desk {
     pub clock: Arc<dyn Clock>,
     pub target: String,
     pub compare_amounts: bool,
+    pub settles_within: Duration,
     pub tally: Arc<Tally>,
 }
 

@@ -28,12 +28,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use serde::Serialize;
 use tokio::time::Instant;
 
 pub use audit::{AuditFile, AuditOut};
+pub use desk::SETTLES_WITHIN;
 pub use plan::{CutoverPlan, plan_cutover};
 pub use returned::{Returned, ReturnedError, take_returned};
 pub use tally::{AtStage, CutoverSummary, Sample, Tally};
@@ -162,6 +164,8 @@ pub struct CutoverJob {
     pub providers: BTreeMap<ProviderName, Arc<dyn Provider>>,
     /// Whether the provider is asked what it charges for the replacement.
     pub compare_amounts: bool,
+    /// How long after a request without an answer the API may still carry it out; see [`SETTLES_WITHIN`].
+    pub settles_within: Duration,
     /// What was done before.
     pub ledger: Arc<dyn CutoverLedger>,
     /// The audit file.
@@ -236,6 +240,7 @@ pub async fn cutover(job: CutoverJob) -> Result<CutoverFinished, StartError> {
         clock: job.clock,
         target,
         compare_amounts: job.compare_amounts,
+        settles_within: job.settles_within,
         tally: job.tally,
     };
     let mut rejects = None;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::audit::Note;
-use super::desk::{Desk, Left, SETTLES_WITHIN, Way};
+#[cfg(doc)]
+use super::desk::SETTLES_WITHIN;
+use super::desk::{Desk, Left, Way};
 use super::paid::Paid;
 use super::products::Products;
 use super::proof::is_ours;
@@ -63,7 +65,7 @@ impl Desk {
                     let detail = format!(
                         "{} requests were not answered, and {} s after the last one it is not in Stigg",
                         replacement.attempts,
-                        SETTLES_WITHIN.as_secs()
+                        self.settles_within.as_secs()
                     );
                     let parked = Parked { reason: ParkReason::Unresolved, detail };
                     return self.park(replacement, parked, &Note::default()).await;
@@ -110,7 +112,7 @@ impl Desk {
     fn doubt_left(&self, replacement: &Replacement, doubted_at: Instant) -> Duration {
         let since = self.clock.now().duration_since(replacement.changed_at);
         let waited = Duration::try_from(since).unwrap_or_default().max(doubted_at.elapsed());
-        SETTLES_WITHIN.saturating_sub(waited)
+        self.settles_within.saturating_sub(waited)
     }
 
     /// What has to be true before anything is sent: the original is there and alive, it is this customer's, and no other

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod check;
+mod cutover;
 mod demo;
 mod init;
 mod interrupted;

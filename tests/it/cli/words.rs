@@ -706,13 +706,18 @@ fn help_of_demo_and_sandbox() {
     subscriptions and usage into it with the mappings that ship, reads everything back, and says what
     happened.
 
+    With --cutover there is an account at Stripe, too, and the subscriptions on paid plans are moved:
+    provisioned, proved, and then cancelled at Stripe. Some can't be moved, on purpose.
+
     Usage: stigg-import demo [OPTIONS]
 
     Options:
           --customers <N>
-              How many customers the export has
+              How many customers the export has [default: 1000; with --cutover 12]
 
-              [default: 1000]
+          --cutover
+              Show how paid plans are moved instead: provisioned, proved, and their originals at Stripe
+              cancelled
 
           --dir <FOLDER>
               The folder for the export, the ledger and the rejects [default: a new temporary one]
@@ -751,6 +756,7 @@ fn help_of_demo_and_sandbox() {
       stigg-import demo
       stigg-import demo --json
       stigg-import demo --customers 5000 --dir my-demo
+      stigg-import demo --cutover
 
     --- stderr
     "#);

@@ -39,7 +39,7 @@ web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]))
 ";
 
 /// Whether to leave the test out; says so.
-fn left_out() -> bool {
+pub(super) fn left_out() -> bool {
     let out = std::env::var_os("STIGG_IMPORT_TEST_WITHOUT_LOCALSTRIPE").is_some_and(|value| value == "1");
     if out {
         eprintln!("left out, as STIGG_IMPORT_TEST_WITHOUT_LOCALSTRIPE=1: this test needs localstripe");
@@ -48,14 +48,14 @@ fn left_out() -> bool {
 }
 
 /// A running server. It ends with its keeper, when the tests do.
-struct LocalStripe {
-    url: String,
+pub(super) struct LocalStripe {
+    pub(super) url: String,
     http: reqwest::Client,
     _keeper: Child,
 }
 
 impl LocalStripe {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder");
         let python: PathBuf = target.join("localstripe-1.15.10/bin/python");
         assert!(
@@ -83,7 +83,7 @@ impl LocalStripe {
         self.answer(request).await
     }
 
-    async fn get(&self, path: &str) -> serde_json::Value {
+    pub(super) async fn get(&self, path: &str) -> serde_json::Value {
         self.answer(self.http.get(format!("{}/v1/{path}", self.url)).bearer_auth("sk_test_12345")).await
     }
 
@@ -95,8 +95,21 @@ impl LocalStripe {
         serde_json::from_slice(&body).expect("JSON")
     }
 
+    /// The product and the plan `plan_basic`, 15.00 a month.
+    pub(super) async fn basic_plan(&self) {
+        self.post("products", &[("id", "prod_basic"), ("name", "Basic"), ("type", "service")]).await;
+        let plan = [
+            ("id", "plan_basic"),
+            ("product", "prod_basic"),
+            ("amount", "1500"),
+            ("currency", "usd"),
+            ("interval", "month"),
+        ];
+        self.post("plans", &plan).await;
+    }
+
     /// A customer who can pay, and so many subscriptions of 3 seats at 15.00 a month.
-    async fn customer(&self, number: usize, subscriptions: usize) -> Vec<String> {
+    pub(super) async fn customer(&self, number: usize, subscriptions: usize) -> Vec<String> {
         let email = format!("c{number}@example.com");
         let customer = self.post("customers", &[("email", &email), ("name", "Ada, Test")]).await;
         let customer = customer["id"].as_str().expect("an id");
@@ -130,15 +143,7 @@ async fn subscriptions_of_a_foreign_stripe_are_read_and_the_right_ones_end() {
     }
     // Given: 104 subscriptions, more than a page, made through its own API.
     let stripe = LocalStripe::start().await;
-    stripe.post("products", &[("id", "prod_basic"), ("name", "Basic"), ("type", "service")]).await;
-    let plan = [
-        ("id", "plan_basic"),
-        ("product", "prod_basic"),
-        ("amount", "1500"),
-        ("currency", "usd"),
-        ("interval", "month"),
-    ];
-    stripe.post("plans", &plan).await;
+    stripe.basic_plan().await;
     let mut ids = Vec::new();
     for number in 0..4 {
         ids.extend(stripe.customer(number, 26).await);

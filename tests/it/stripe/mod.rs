@@ -1,5 +1,6 @@
 //! Stripe: provider and source against the embedded account, which was written from Stripe's documents and knows nothing of us.
 
+mod cutover;
 mod localstripe;
 mod source;
 

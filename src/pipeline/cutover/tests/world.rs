@@ -291,6 +291,7 @@ impl World {
             budgets: Arc::new(Budgets::published()),
             providers: BTreeMap::from([(ProviderName::Stripe, provider)]),
             compare_amounts: true,
+            settles_within: SETTLES_WITHIN,
             ledger: Arc::new(self.ledger.clone()),
             audit: Box::new(self.audit.clone()),
             journal: Journal {
