@@ -140,10 +140,6 @@ impl Cutover {
                 "there is no mapping of paid subscriptions",
                 "stigg-import cutover --mapping mappings/stripe/paid-subscriptions.toml --stripe subscriptions",
             ),
-            (PhaseWord::Cancel, _, false) if self.retry_parked.is_some() => wrong(
-                "--retry-parked goes with the mapping and its source: a parked one begins anew",
-                "say it with --phase provision or all",
-            ),
             (phase, _, _) => Ok(phase.into()),
         }
     }

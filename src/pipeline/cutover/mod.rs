@@ -244,13 +244,18 @@ pub async fn cutover(job: CutoverJob) -> Result<CutoverFinished, StartError> {
         tally: job.tally,
     };
     let mut rejects = None;
+    let has_source = job.step.is_some();
     if let Some(step) = job.step {
-        let source = Source::new(step, &job.journal, run, job.max_rejects, job.cohort.clone(), job.retry_parked);
+        let retry_parked = job.retry_parked.clone();
+        let source = Source::new(step, &job.journal, run, job.max_rejects, job.cohort.clone(), retry_parked);
         rejects = source.provision_all(&desk, &products).await;
     }
     let (mut to_cancel, mut declined) = (0, false);
     if job.phase.cancels() && !job.stop.is_raised() {
-        let mut cancelling = Cancel { desk: &desk, cohort: &job.cohort, by_hand: Mutex::new(job.by_hand) };
+        // With a source its records say which parked ones begin anew, and are looked at once in a run.
+        let retry_parked = if has_source { RetryParked::No } else { job.retry_parked };
+        let by_hand = Mutex::new(job.by_hand);
+        let mut cancelling = Cancel { desk: &desk, cohort: &job.cohort, retry_parked, by_hand };
         if let Err(error) = cancelling.cancel_all(&job.consent, &mut to_cancel, &mut declined).await {
             desk.ledger_failed(&error);
         }
@@ -269,6 +274,7 @@ pub async fn cutover(job: CutoverJob) -> Result<CutoverFinished, StartError> {
 struct Cancel<'a> {
     desk: &'a Desk,
     cohort: &'a Cohort,
+    retry_parked: RetryParked,
     by_hand: Mutex<Box<dyn ByHand>>,
 }
 
@@ -279,6 +285,17 @@ impl Cancel<'_> {
         to_cancel: &mut u64,
         declined: &mut bool,
     ) -> Result<(), LedgerError> {
+        // What is in Stigg, whatever is written of it, is found: its row may be gone from the source by now.
+        let lost = |stage: &Stage| match stage {
+            Stage::Provisioning => true,
+            Stage::Parked(parked) => self.retry_parked.takes(parked.reason),
+            Stage::Planned | Stage::Provisioned | Stage::Confirmed | Stage::Cancelling | Stage::Cancelled => false,
+        };
+        self.each(lost, None, async |mut replacement: Replacement| {
+            let found = self.desk.find(&mut replacement).await;
+            self.left(&replacement, found, false);
+        })
+        .await?;
         // What an earlier run provisioned and did not prove is proved first.
         self.each(
             |stage| matches!(stage, Stage::Provisioned),

@@ -107,6 +107,26 @@ impl Desk {
         }
     }
 
+    /// Finds one in Stigg without its record, and takes it as provisioned. What is not there stays as it is written: the
+    /// record may come again.
+    pub(super) async fn find(&self, replacement: &mut Replacement) -> Way<()> {
+        let Some(read) = self.subscription(&replacement.subscription_id).await? else {
+            return Err(Left::Open("it is not in Stigg; it goes on when its record comes again".to_owned()));
+        };
+        let found = Note::of(format!("read back: it is in Stigg, {}", read.status));
+        if let Err(parked) = is_ours(&read, replacement) {
+            return match replacement.stage {
+                Stage::Parked(_) => Err(Left::Parked),
+                _ => self.park(replacement, parked, &found).await,
+            };
+        }
+        if replacement.stage.parked().is_some() {
+            self.step(replacement, Stage::Planned, &Note::default()).await?;
+        }
+        replacement.billing_id = read.billing_id;
+        self.step(replacement, Stage::Provisioned, &found).await
+    }
+
     /// How long a request may still be carried out that was sent when the last step was written. Never longer than since
     /// this run began to wait: the clock may have been set back.
     fn doubt_left(&self, replacement: &Replacement, doubted_at: Instant) -> Duration {

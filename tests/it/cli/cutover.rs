@@ -7,7 +7,7 @@ use stigg_import::sandbox::{
     Catalog, Fault, FaultKind, Sandbox, Settings, StripeCustomer, StripeItem, StripeSnapshot, StripeSubscription,
 };
 
-use crate::program::{Api, Folder, Ran, assert_ran};
+use crate::program::{Api, Folder, Ran, assert_ran, repository};
 
 const PAID_TOML: &str = r#"
 entity = "paid_subscription"
@@ -198,7 +198,6 @@ fn words_that_do_not_go_together_are_told_before_anything_is_sent() {
         ("--cancel-originals --mapping paid.toml --csv paid.csv", "the phase is provision, which cancels nothing"),
         ("--phase cancel --cancel-originals --mapping paid.toml --csv paid.csv", "--phase cancel takes no source"),
         ("", "there is no mapping of paid subscriptions"),
-        ("--phase cancel --cancel-originals --retry-parked", "--retry-parked goes with the mapping"),
         ("--mapping paid.toml --csv paid.csv --retry-parked tired", "reasons are all, payment-required, refused"),
     ] {
         let ran = cutover(&folder, &api, words).exits(2);
@@ -417,4 +416,32 @@ fn on_a_terminal_the_number_is_typed_before_anything_is_cancelled() {
         assert_eq!(ran.stdout.contains("nothing was cancelled: the number was not typed"), cancelled == 0, "{ran}");
         assert_eq!(api.sandbox.stripe().snapshot().cancellations.len(), cancelled, "{typed}: {ran}");
     }
+}
+
+/// The page of the cutover tells what to do about each reason, and its commands are commands.
+#[test]
+fn its_page_has_every_reason_and_its_words_are_taken() {
+    let page = std::fs::read_to_string(repository("docs/cutover.md")).unwrap();
+    for reason in stigg_import::ledger::ParkReason::ALL {
+        assert!(page.contains(&format!("| `{}` |", reason.name())), "{}", reason.name());
+    }
+    let (folder, api) = world(Settings::default());
+    let commands: Vec<&str> =
+        page.lines().map(str::trim).filter(|line| line.starts_with("stigg-import cutover ")).collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    for command in commands {
+        let words = command.strip_prefix("stigg-import ").unwrap();
+        let words =
+            words.replace("mappings/stripe/paid-subscriptions.toml --stripe subscriptions", "paid.toml --csv paid.csv");
+        if words.contains("--cancelled") {
+            continue; // There is no list of an account at Stripe; it has a test of its own.
+        }
+        let ran = folder.run_to(&api, &format!("{words} --provider-url {}", stripe_url(&api)));
+        assert_eq!(ran.exit, Some(0), "{command}: {ran}");
+    }
+    assert_eq!(
+        stages(&folder),
+        json!([{ "stage": "cancelled", "count": 5 }]),
+        "in their order they are a whole cutover"
+    );
 }

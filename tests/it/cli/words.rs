@@ -1326,3 +1326,189 @@ fn schemas_are_json_schemas() {
         assert!(schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()), "{schema}");
     }
 }
+
+#[test]
+fn help_of_cutover() {
+    assert_ran!(Folder::new().run("cutover --help"), @r#"
+    exit 0
+    --- stdout
+    Moves subscriptions on paid plans, the part of a migration that costs real money.
+
+    Each is provisioned in Stigg with the original's start date and isBackdated, so that nothing is
+    billed twice; read back until it is active and at the billing provider under an id of its own, at
+    the original's price; and only then is the original cancelled there, at once and without proration
+    or a last invoice. Every step is in the ledger and in an audit file before its effect: stopped at
+    any moment, the same command goes on.
+
+    Without more words it provisions and proves, and cancels nothing. Cancelling needs --phase cancel
+    (or all) and --cancel-originals, and on a terminal the number typed. What can't go on is parked with
+    a reason; docs/cutover.md says what to do about each.
+
+    Originals at Stripe are read and cancelled by this program (key in STRIPE_API_KEY; live keys need
+    --live). Those of other providers are written to a list for people, which comes back with
+    --cancelled.
+
+    Usage: stigg-import cutover [OPTIONS]
+
+    Options:
+      -m, --mapping <FILE>
+              The mapping file
+
+          --csv <FILE>
+              A CSV file, a pattern ('exports/*.csv.gz'), or - for standard input; may be repeated
+
+          --delimiter <CHAR>
+              The CSV's delimiter, where it is not found out by itself: , ; | or tab
+
+          --quote <CHAR>
+              The CSV's quote character, or none
+
+          --encoding <LABEL>
+              The encoding of CSV or JSON, where it is not found out by itself: utf-8, utf-16le,
+              windows-1252, …
+
+          --json [<FILE>]
+              Without FILE: print one JSON object to standard output instead of text. With FILE: read
+              JSON from a file, a pattern, or - for standard input. May be repeated
+
+          --array <NAME>
+              The array that holds the JSON's records, where there are several: customers,
+              data.customers
+
+          --each <NAME>
+              An object or array in each JSON record, to make a row of each of its entries (columns _key
+              and _value)
+
+          --postgres <URL>
+              A Postgres database: 'postgres://me:${PGPASSWORD}@host/db', in single quotes; the program
+              puts variables in
+
+          --mysql <URL>
+              A MySQL or MariaDB database: 'mysql://me:${MYSQL_PWD}@host/db', in single quotes
+
+          --sqlite <FILE>
+              A SQLite database's file
+
+          --stripe <LIST>
+              A list of Stripe's API: subscriptions or customers; the key is read from STRIPE_API_KEY
+
+          --stripe-url <URL>
+              Where Stripe's API is [default: https://api.stripe.com]
+
+          --query <SQL>
+              The query whose rows are read from the database
+
+          --table <NAME>
+              The table whose rows are read from the database
+
+          --key <COLUMN>
+              A unique column of the query or table, so that rows are read in pages by it
+
+          --changed <COLUMN>
+              The column that says when a row has changed, so that later runs read only changes
+
+          --changed-margin <N>
+              How far before the last mark changes are read again: seconds, or the column's own unit
+              [default: 60]
+
+          --target <URL>
+              The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+
+          --rate-scale <N>
+              Multiply the published rate limits, for a key with higher ones (or a sandbox with
+              --rate-scale)
+
+          --burst <N>
+              Let this many requests go at once before pacing starts; only for short jobs
+
+          --ledger <PATH>
+              The ledger's file
+
+              [default: .stigg-import/ledger.db]
+
+          --phase <PHASE>
+              What is done
+
+              Possible values:
+              - provision: Provision in Stigg and prove; cancel nothing
+              - cancel:    Cancel the originals of what was proved; provision nothing
+              - all:       Both, one after the other
+
+              [default: provision]
+
+          --cancel-originals
+              Really cancel originals at the billing provider; with --phase cancel or all
+
+          --plan
+              Say what would be done; sends nothing and writes nothing
+
+          --only-customers <FILE>
+              Only subscriptions of the customers in this file, an id on each line
+
+          --limit <N>
+              At most so many subscriptions, for a first cohort
+
+          --retry-parked [<REASON>]
+              Begin parked ones anew: all, or those of one reason
+
+          --live
+              Take a live Stripe key: real customers are charged and cancelled
+
+          --provider-url <URL>
+              Where the billing provider's API is [default: that of --stripe-url, or
+              https://api.stripe.com]
+
+          --without-amounts
+              Don't compare what the provider charges for the original and its replacement: for
+              replacements that are billed by another account
+
+          --settle-seconds <N>
+              How long a provision request without an answer may still be carried out; only then is it
+              sent again
+
+              [default: 120]
+
+          --audit <FILE>
+              The audit file, a JSON line for each step [default: cutover-audit.jsonl beside the ledger]
+
+          --originals <FILE>
+              The list of originals that people cancel; a new file [default: originals-to-cancel.csv]
+
+          --cancelled <FILE>
+              Take back the list of originals, `cancelled_at` filled in, and close those
+
+          --max-rejects <N|N%>
+              Stop after this many rejects, or this share of the rows (5 %)
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import cutover --mapping paid.toml --stripe subscriptions --plan
+      stigg-import cutover --mapping paid.toml --stripe subscriptions --limit 10
+      stigg-import status --cutover
+      stigg-import cutover --phase cancel --cancel-originals --limit 10
+      stigg-import cutover --mapping paid.toml --stripe subscriptions --phase all --cancel-originals
+      --live
+      stigg-import cutover --mapping paid.toml --csv subscriptions.csv --only-customers first.txt
+      stigg-import cutover --mapping paid.toml --csv subscriptions.csv --retry-parked payment-required
+      stigg-import cutover --cancelled originals-to-cancel.csv
+
+    --- stderr
+    "#);
+}

@@ -381,6 +381,39 @@ async fn a_refused_cancellation_is_parked_and_one_that_somebody_else_did_is_done
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_row_is_gone_is_found_in_stigg_and_goes_on() {
+    let mut world = World::new().await;
+    world.subscription("ada").await;
+    world.subscription("bob").await;
+    world.subscription("cem").await;
+    world.run(Phase::Provision).await;
+    world.provider.inject_cancel(ProviderFault::Refuse);
+    // Somebody cancels by hand what could not be cancelled, and the provider lists it no longer.
+    world.run(Phase::Cancel).await;
+    assert_eq!(world.stage("ada").await, ("parked", Some("cancel-refused")));
+    let mut ended = at_provider("old-ada", "cus_ada", 4900);
+    ended.status = OriginalStatus::Canceled;
+    world.provider.put(ended);
+    // And one was killed with its request on the way.
+    world.subscription("dan").await;
+    world.rows.rotate_right(1);
+    world.sink.inject(Fault::Hold);
+    let killed = tokio::time::timeout(Duration::from_secs(5), cutover(world.job(Asked::of(Phase::Provision)))).await;
+    assert!(killed.is_err());
+    assert_eq!(world.stage("dan").await, ("provisioning", None));
+
+    let untouched = world.run(Phase::Cancel).await;
+    assert_eq!(world.stage("ada").await, ("parked", Some("cancel-refused")), "a person has to say so");
+    assert_eq!((untouched.summary.cancelled, world.stage("dan").await), (1, ("cancelled", None)));
+    let asked = Asked { retry_parked: RetryParked::Only(ParkReason::CancelRefused), ..Asked::of(Phase::Cancel) };
+    let finished = world.run_asked(asked).await;
+
+    assert_eq!(world.stage("ada").await, ("cancelled", None));
+    assert_eq!(finished.summary.cancel_requests, 0);
+    world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_key_stops_and_the_next_run_goes_on() {
     let mut world = World::new().await;
     world.subscription("ada").await;
