@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::audit::{Audit, Note};
 use super::tally::Tally;
 use crate::clock::Clock;
@@ -20,6 +22,10 @@ use crate::sink::{Disposition, Provisioner, ReadCustomer, ReadSubscription, Sink
 /// client waits for an answer (60 s, TypeScript client, contract 1). Only after that is "not there" believed, and the
 /// request sent again: what the API does with an id that it knows is not documented.
 pub const SETTLES_WITHIN: Duration = Duration::from_secs(120);
+
+/// Replacements between the last look before their request and the request. Few, so that none waits long for its permit
+/// after it has looked (four leave in a second); enough for the API's rate where an answer takes two seconds.
+pub(super) const TURNS: usize = 32;
 
 /// Most characters of a parked one's words.
 const DETAIL_CHARS_MAX: usize = 300;
@@ -47,6 +53,8 @@ pub(super) struct Desk {
     pub compare_amounts: bool,
     pub settles_within: Duration,
     pub tally: Arc<Tally>,
+    /// Turns between the last look before a request and the request.
+    pub turns: Semaphore,
 }
 
 impl Desk {

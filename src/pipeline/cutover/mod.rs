@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use audit::{AuditFile, AuditOut};
@@ -41,7 +42,7 @@ pub use returned::{Returned, ReturnedError, take_returned};
 pub use tally::{AtStage, CutoverSummary, Sample, Tally};
 
 use self::audit::Audit;
-use self::desk::{Desk, Left};
+use self::desk::{Desk, Left, TURNS};
 use self::products::Products;
 use self::source::Source;
 use super::max_rejects::MaxRejects;
@@ -242,6 +243,7 @@ pub async fn cutover(job: CutoverJob) -> Result<CutoverFinished, StartError> {
         compare_amounts: job.compare_amounts,
         settles_within: job.settles_within,
         tally: job.tally,
+        turns: Semaphore::new(TURNS),
     };
     let mut rejects = None;
     let has_source = job.step.is_some();

@@ -40,6 +40,7 @@ impl Desk {
         let (mut faults, mut throttles) = (0, 0);
         let mut to_park: Option<Parked> = None;
         loop {
+            let turn = self.turns.acquire().await.expect("it is never closed");
             if let Some(read) = self.subscription(&replacement.subscription_id).await? {
                 let found = Note::of(format!("read back: it is in Stigg, {}", read.status));
                 if let Err(parked) = is_ours(&read, replacement) {
@@ -54,6 +55,7 @@ impl Desk {
             if in_doubt {
                 let left = self.doubt_left(replacement, doubted_at);
                 if !left.is_zero() {
+                    drop(turn);
                     // Looked for now and then: it may be there long before.
                     let wait = left.min(Duration::from_secs(15));
                     if !self.reading.stop.wait(wait).await {
@@ -79,7 +81,9 @@ impl Desk {
             }
             self.step(replacement, Stage::Provisioning, &Note::default()).await?;
             in_doubt = false;
-            match self.send(replacement, paid, permit).await? {
+            let sent = self.send(replacement, paid, permit).await?;
+            drop(turn);
+            match sent {
                 Sent::Done(billing_id) => {
                     replacement.billing_id = billing_id;
                     return self.step(replacement, Stage::Provisioned, &Note::default()).await;
