@@ -3,8 +3,9 @@
 mod fault;
 mod provisioning;
 mod records;
+mod state;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
@@ -14,60 +15,19 @@ use super::budget::Permit;
 use super::code::ErrorCode;
 use super::error::{Named, SinkError, UnknownCause};
 use super::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, READ_IDS_MAX, ReadCustomer,
-    ReadSubscription, ReadUsage, Sink, Submission, TaskState, TaskStatus, answer, check_ids, check_permit,
+    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ReadCustomer, ReadSubscription,
+    ReadUsage, Sink, Submission, TaskState, answer, check_ids, check_permit,
 };
 use crate::batch::Batch;
 use crate::entity::Entity;
 pub use fault::{Fault, Tasks};
-use provisioning::Provisions;
 use records::{customer, subscription, text};
+use state::{State, Task};
 
 /// Keeps everything in maps. Upserts by key, as the API does.
 #[derive(Debug, Default)]
 pub struct MemorySink {
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    tasks: Tasks,
-    records: BTreeMap<(Entity, String), Value>,
-    applied: BTreeMap<(Entity, String), u64>,
-    refused: BTreeMap<(Entity, String), ErrorCode>,
-    write_faults: VecDeque<Fault>,
-    read_faults: VecDeque<Fault>,
-    started: BTreeMap<String, Task>,
-    plans: Vec<CatalogPlan>,
-    features: Vec<CatalogFeature>,
-    requests: u64,
-    provisions: Provisions,
-}
-
-#[derive(Debug)]
-struct Task {
-    looks_left: u32,
-    looks: u32,
-    rows: Vec<(String, Value)>,
-    errors: Vec<(String, String)>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            tasks: Tasks::Listed { looks: 1 },
-            records: BTreeMap::new(),
-            applied: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            write_faults: VecDeque::new(),
-            read_faults: VecDeque::new(),
-            started: BTreeMap::new(),
-            plans: Vec::new(),
-            features: Vec::new(),
-            requests: 0,
-            provisions: Provisions::default(),
-        }
-    }
 }
 
 impl MemorySink {
@@ -213,88 +173,6 @@ fn refusal(code: ErrorCode) -> SinkError {
 
 fn parse(json: &[u8]) -> Result<Value, SinkError> {
     serde_json::from_slice(json).map_err(|error| SinkError::malformed(error.to_string()))
-}
-
-impl State {
-    fn apply(&mut self, entity: Entity, key: String, json: Value) {
-        *self.applied.entry((entity, key.clone())).or_default() += 1;
-        self.records.insert((entity, key), json);
-    }
-
-    fn start(&mut self, mut task: Task) -> Submission {
-        let looks = match self.tasks {
-            Tasks::None => {
-                task.rows.into_iter().for_each(|(key, json)| self.apply(Entity::Subscription, key, json));
-                return Submission::applied();
-            }
-            Tasks::Listed { looks } | Tasks::NotListed { looks } | Tasks::Unreadable { looks } => looks,
-        };
-        (task.looks_left, task.looks) = (looks, looks);
-        let id = uuid::Uuid::from_u128(self.started.len() as u128 + 1).to_string();
-        self.started.insert(id.clone(), task);
-        self.finish_tasks();
-        Submission::Started { task: Some(id) }
-    }
-
-    /// Every look brings every task on.
-    fn look(&mut self) {
-        self.started.values_mut().for_each(|task| task.looks_left = task.looks_left.saturating_sub(1));
-        self.finish_tasks();
-    }
-
-    fn finish_tasks(&mut self) {
-        let done = self.started.values_mut().filter(|task| task.looks_left == 0);
-        let rows: Vec<_> = done.flat_map(|task| std::mem::take(&mut task.rows)).collect();
-        rows.into_iter().for_each(|(key, json)| self.apply(Entity::Subscription, key, json));
-    }
-
-    fn task(&mut self, id: &str) -> TaskState {
-        self.look();
-        match self.tasks {
-            Tasks::Unreadable { .. } => return TaskState::Unreadable { reason: "no right to read tasks".to_owned() },
-            Tasks::NotListed { .. } => return TaskState::NotListed,
-            Tasks::None | Tasks::Listed { .. } => {}
-        }
-        let Some(task) = self.started.get(id) else { return TaskState::NotListed };
-        if task.looks_left > 0 {
-            let done = 100 * (task.looks - task.looks_left) / task.looks.max(1);
-            return TaskState::Running { progress: u8::try_from(done).unwrap_or(100) };
-        }
-        let status = if task.errors.is_empty() { TaskStatus::Completed } else { TaskStatus::PartiallyFailed };
-        TaskState::Finished { status, errors: task.errors.clone() }
-    }
-
-    fn running(&self) -> Option<Vec<String>> {
-        match self.tasks {
-            Tasks::Unreadable { .. } => None,
-            Tasks::NotListed { .. } => Some(Vec::new()),
-            Tasks::None | Tasks::Listed { .. } => {
-                let running = self.started.iter().rev().filter(|(_, task)| task.looks_left > 0);
-                Some(running.map(|(id, _)| id.clone()).take(10).collect())
-            }
-        }
-    }
-
-    /// A page of an entity's ids, in their own order.
-    fn ids(&self, entity: Entity, after: Option<&str>) -> Page<String> {
-        let mut ids: Vec<&String> = self
-            .records
-            .keys()
-            .filter(|(of, id)| *of == entity && after.is_none_or(|after| id.as_str() > after))
-            .map(|(_, id)| id)
-            .collect();
-        ids.sort();
-        let next = ids.get(READ_IDS_MAX - 1).filter(|_| ids.len() > READ_IDS_MAX).map(|last| (*last).clone());
-        Page { items: ids.into_iter().take(READ_IDS_MAX).cloned().collect(), next }
-    }
-
-    fn find<T>(&self, entity: Entity, ids: &[&str], convert: fn(&str, &Value) -> T) -> Page<T> {
-        let found = ids.iter().filter_map(|id| {
-            let json = self.records.get(&(entity, (*id).to_owned()))?;
-            Some(convert(id, json))
-        });
-        Page::only(found.collect())
-    }
 }
 
 impl Sink for MemorySink {

@@ -9,7 +9,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::input::Measurement;
-use super::{plain, wire, wire_catalog};
+use super::{plain, wire, wire_catalog, wire_provision, wire_usage};
 use crate::batch::Batch;
 use crate::entity::{Entity, KEY_SEPARATOR};
 use crate::sink::answer;
@@ -55,10 +55,10 @@ impl Calls {
             Entity::Subscription => Ok(Submission::Started { task: decode(&answer, operation)? }),
             Entity::Usage => {
                 // An answer for every record is an answer to each, whatever ids it uses.
-                if decode::<wire::MeasurementCount>(&answer, operation)?.0 == batch.items.len() {
+                if decode::<wire_usage::MeasurementCount>(&answer, operation)?.0 == batch.items.len() {
                     return Ok(Submission::applied());
                 }
-                let taken: Vec<wire::UsageKey<'_>> = decode(&answer, operation)?;
+                let taken: Vec<wire_usage::UsageKey<'_>> = decode(&answer, operation)?;
                 Ok(match_usage(batch, &taken))
             }
             Entity::Event => {
@@ -92,7 +92,7 @@ impl Calls {
         body.extend_from_slice(request.input_json.as_bytes());
         body.extend_from_slice(b"}}");
         let answer = self.post(operation, body, permit.operation).await?;
-        decode::<wire::ProvisionResult>(&answer, operation)?.into()
+        decode::<wire_provision::ProvisionResult>(&answer, operation)?.into()
     }
 
     pub(super) async fn task(&self, id: &str, permit: Permit) -> Result<TaskState, SinkError> {
@@ -156,7 +156,7 @@ impl Calls {
         if let Some(resource_id) = resource_id {
             query["resourceId"] = resource_id.into();
         }
-        let state: wire::EntitlementsState =
+        let state: wire_usage::EntitlementsState =
             self.ask(Operation::EntitlementsState, &json!({ "query": query }), permit).await?;
         Ok(state.usage())
     }
@@ -282,13 +282,13 @@ fn decode_with_care<'a, T: Deserialize<'a>>(reply: &'a HttpAnswer, operation: Op
 
 /// The measurements of the typed client, in the answer's order.
 pub(super) fn measurements(answer: &HttpAnswer) -> Result<Vec<Measurement>, SinkError> {
-    let measured: Vec<wire::Measured<'_>> = decode(answer, Operation::ReportUsage)?;
+    let measured: Vec<wire_usage::Measured<'_>> = decode(answer, Operation::ReportUsage)?;
     Ok(measured.into_iter().map(Into::into).collect())
 }
 
 /// Joins what the answer names with the batch's items, by key: that the order is kept is not documented.
-fn match_usage(batch: &Batch, taken: &[wire::UsageKey<'_>]) -> Submission {
-    let taken: HashSet<(&str, &str, &str)> = taken.iter().map(wire::UsageKey::parts).collect();
+fn match_usage(batch: &Batch, taken: &[wire_usage::UsageKey<'_>]) -> Submission {
+    let taken: HashSet<(&str, &str, &str)> = taken.iter().map(wire_usage::UsageKey::parts).collect();
     let is_left_out = |index: &usize| !taken.contains(&parts(batch.key_of(&batch.items[*index])));
     Submission::Applied { unanswered: (0..batch.items.len()).filter(is_left_out).collect() }
 }
@@ -339,11 +339,11 @@ mod tests {
         fn a_plain_answer_is_read_as_the_careful_reading_reads_it(body in body(), status in prop_oneof![4 => Just(200), 1 => Just(500)]) {
             let answer = HttpAnswer { status, retry_after: None, body: body.clone().into_bytes() };
             let operation = Operation::ReportUsage;
-            let names = |keys: Vec<wire::UsageKey<'_>>| -> Vec<String> {
+            let names = |keys: Vec<wire_usage::UsageKey<'_>>| -> Vec<String> {
                 keys.iter().map(|key| format!("{:?}", key.parts())).collect()
             };
-            let quick = plain::read::<Vec<wire::UsageKey<'_>>>(&answer, operation.root_field()).map(names);
-            let careful = decode_with_care::<Vec<wire::UsageKey<'_>>>(&answer, operation).map(names);
+            let quick = plain::read::<Vec<wire_usage::UsageKey<'_>>>(&answer, operation.root_field()).map(names);
+            let careful = decode_with_care::<Vec<wire_usage::UsageKey<'_>>>(&answer, operation).map(names);
             match (quick, careful) {
                 (Some(quick), Ok(careful)) => prop_assert_eq!(quick, careful),
                 (Some(_), Err(error)) => prop_assert!(false, "{} is no success: {:?}", body, error),
@@ -357,7 +357,7 @@ mod tests {
         let data = r#""data":{"reportUsageBulk":[]}"#;
         for body in [format!("{{{data},{data}}}"), format!(r#"{{{data},"errors":[],"errors":[]}}"#)] {
             let answer = HttpAnswer { status: 200, retry_after: None, body: body.into_bytes() };
-            assert!(plain::read::<Vec<wire::UsageKey<'_>>>(&answer, "reportUsageBulk").is_none());
+            assert!(plain::read::<Vec<wire_usage::UsageKey<'_>>>(&answer, "reportUsageBulk").is_none());
         }
     }
 
@@ -365,7 +365,7 @@ mod tests {
     fn what_the_api_answers_day_by_day_is_plain() {
         let body = r#"{"data":{"reportUsageBulk":[{"customerId":"a","featureId":"f","resourceId":null}]}}"#;
         let answer = HttpAnswer { status: 200, retry_after: None, body: body.into() };
-        let keys = plain::read::<Vec<wire::UsageKey<'_>>>(&answer, "reportUsageBulk").expect("plain");
+        let keys = plain::read::<Vec<wire_usage::UsageKey<'_>>>(&answer, "reportUsageBulk").expect("plain");
         assert_eq!(keys[0].parts(), ("a", "f", ""));
         let nothing =
             HttpAnswer { status: 200, retry_after: None, body: br#"{"data":{"importCustomersBulk":null}}"#.to_vec() };

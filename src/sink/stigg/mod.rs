@@ -7,6 +7,8 @@ mod input;
 mod plain;
 mod wire;
 mod wire_catalog;
+mod wire_provision;
+mod wire_usage;
 
 use std::sync::Arc;
 

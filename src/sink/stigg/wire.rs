@@ -1,20 +1,17 @@
 //! The shapes of the API's answers, and their way into our words.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::input::Measurement;
 use super::wire_catalog::Currency;
 use crate::sink::error::{MESSAGE_CHARS_MAX, bounded};
 use crate::sink::{
-    Page, ProvisionedSubscription, Provisioning, ReadAddon, ReadCustomer, ReadEntitlement, ReadSubscription, ReadUsage,
-    SinkError, SyncState, TaskState, TaskStatus,
+    Page, ReadAddon, ReadCustomer, ReadEntitlement, ReadSubscription, SinkError, SyncState, TaskState, TaskStatus,
 };
 
 /// A value that is there and means nothing to us.
@@ -32,7 +29,7 @@ impl<'de> Deserialize<'de> for Exact {
 }
 
 /// A time, as ISO 8601.
-struct Time(Timestamp);
+pub(super) struct Time(Timestamp);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -41,11 +38,11 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-fn at(time: Option<Time>) -> Option<Timestamp> {
+pub(super) fn at(time: Option<Time>) -> Option<Timestamp> {
     time.map(|time| time.0)
 }
 
-fn number(number: Option<Exact>) -> Option<f64> {
+pub(super) fn number(number: Option<Exact>) -> Option<f64> {
     number.map(|number| number.0)
 }
 
@@ -134,110 +131,6 @@ impl Task {
     }
 }
 
-/// A text that is borrowed where it has no escapes, also inside of an `Option`.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// How many measurements an answer lists: all that an import asks of one that leaves nothing out.
-pub(super) struct MeasurementCount(pub usize);
-
-impl<'de> Deserialize<'de> for MeasurementCount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = MeasurementCount;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of measurements")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<MeasurementCount, A::Error> {
-                let mut count = 0;
-                while let Some(OfCustomer) = list.next_element()? {
-                    count += 1;
-                }
-                Ok(MeasurementCount(count))
-            }
-        }
-        deserializer.deserialize_seq(List)
-    }
-}
-
-/// A measurement, of which only is looked at that it names a customer.
-struct OfCustomer;
-
-impl<'de> Deserialize<'de> for OfCustomer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = OfCustomer;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a measurement")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<OfCustomer, A::Error> {
-                let mut named = false;
-                while let Some(Text(name)) = fields.next_key()? {
-                    if name == "customerId" {
-                        fields.next_value::<Text<'de>>()?;
-                        named = true;
-                    } else {
-                        fields.next_value::<IgnoredAny>()?;
-                    }
-                }
-                if named { Ok(OfCustomer) } else { Err(A::Error::missing_field("customerId")) }
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// What an import needs of a measurement: which record it answers.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct UsageKey<'a> {
-    #[serde(borrow)]
-    customer_id: Text<'a>,
-    #[serde(borrow)]
-    feature_id: Text<'a>,
-    #[serde(borrow)]
-    resource_id: Option<Text<'a>>,
-}
-
-impl UsageKey<'_> {
-    /// Customer, feature and resource; no resource is an empty one.
-    pub(super) fn parts(&self) -> (&str, &str, &str) {
-        (&self.customer_id.0, &self.feature_id.0, self.resource_id.as_ref().map_or("", |resource| &resource.0))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Measured<'a> {
-    #[serde(borrow)]
-    customer_id: Cow<'a, str>,
-    #[serde(borrow)]
-    feature_id: Cow<'a, str>,
-    #[serde(borrow)]
-    resource_id: Option<Cow<'a, str>>,
-    value: Exact,
-    current_usage: Option<Exact>,
-}
-
-impl From<Measured<'_>> for Measurement {
-    fn from(wire: Measured<'_>) -> Self {
-        Self {
-            customer_id: wire.customer_id.into_owned(),
-            feature_id: wire.feature_id.into_owned(),
-            resource_id: wire.resource_id.map(Cow::into_owned),
-            value: wire.value.0,
-            current_usage: number(wire.current_usage),
-        }
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Customer {
@@ -319,52 +212,6 @@ impl From<Sync> for SyncState {
     }
 }
 
-/// The answer to a provisioning.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ProvisionResult {
-    id: Option<String>,
-    status: String,
-    is_scheduled: Option<bool>,
-    checkout_url: Option<String>,
-    subscription: Option<ProvisionedOne>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ProvisionedOne {
-    subscription_id: String,
-    status: String,
-    start_date: Option<Time>,
-    billing_id: Option<String>,
-    billing_sync_error: Option<String>,
-}
-
-impl From<ProvisionResult> for Result<Provisioning, SinkError> {
-    /// A word that is neither may mean anything: it is read back, and never taken for a success.
-    fn from(wire: ProvisionResult) -> Self {
-        match wire.status.as_str() {
-            "SUCCESS" => Ok(Provisioning::Provisioned {
-                subscription: wire.subscription.map(|one| {
-                    Box::new(ProvisionedSubscription {
-                        subscription_id: one.subscription_id,
-                        status: one.status,
-                        start_date: at(one.start_date),
-                        billing_id: one.billing_id,
-                        billing_sync_error: one.billing_sync_error.map(|error| bounded(&error, MESSAGE_CHARS_MAX)),
-                    })
-                }),
-                is_scheduled: wire.is_scheduled.unwrap_or(false),
-                request_id: wire.id,
-            }),
-            "PAYMENT_REQUIRED" => {
-                Ok(Provisioning::PaymentRequired { checkout_url: wire.checkout_url, request_id: wire.id })
-            }
-            other => Err(SinkError::unreadable(format!("the status {}", bounded(other, 100)))),
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct SubscriptionAddon {
     addon: RefId,
@@ -431,37 +278,5 @@ impl From<Subscription> for ReadSubscription {
                 .collect(),
             created_at: at(wire.created_at),
         }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct EntitlementsState {
-    entitlements_v2: Vec<UsageEntitlement>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UsageEntitlement {
-    feature: Option<RefId>,
-    current_usage: Option<Exact>,
-    usage_limit: Option<Exact>,
-    usage_period_start: Option<Time>,
-    usage_period_end: Option<Time>,
-}
-
-impl EntitlementsState {
-    /// Credit entitlements have no feature, and no usage that was reported.
-    pub(super) fn usage(self) -> Vec<ReadUsage> {
-        let of_feature = |wire: UsageEntitlement| {
-            Some(ReadUsage {
-                feature_id: wire.feature?.ref_id,
-                current_usage: number(wire.current_usage),
-                usage_limit: number(wire.usage_limit),
-                period_start: at(wire.usage_period_start),
-                period_end: at(wire.usage_period_end),
-            })
-        };
-        self.entitlements_v2.into_iter().filter_map(of_feature).collect()
     }
 }
