@@ -9,6 +9,7 @@ use super::bulk;
 use super::cutover;
 use super::init::Init;
 use super::source_args::{Json, MappedSource};
+use super::why;
 
 /// Moves customers, subscriptions and usage into Stigg.
 #[derive(Debug, Parser)]
@@ -219,6 +220,10 @@ pub enum Command {
     /// List, export or retry the rows that were rejected or refused
     #[command(subcommand)]
     Rejects(Rejects),
+
+    /// Tell one record's story: when it was sent, what was answered, where it was rejected
+    #[command(long_about = why::LONG_ABOUT, after_help = why::EXAMPLES)]
+    Why(why::Why),
 
     /// Run the embedded Stigg API on a port, with rate limits, latency and faults
     #[command(after_help = "Examples:\n  stigg-import sandbox --port 8080\n  \

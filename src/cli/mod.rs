@@ -21,6 +21,7 @@ mod source_args;
 mod status;
 mod to_files;
 mod verify;
+mod why;
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -86,6 +87,7 @@ fn threads(command: &Command) -> Builder {
         | Command::Status(_)
         | Command::Settle(_)
         | Command::Rejects(_)
+        | Command::Why(_)
         | Command::Schema(_)
         | Command::Completions { .. }
         | Command::Man => Builder::new_current_thread(),
@@ -105,6 +107,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Cutover(args) => cutover::main(*args, &talk).await,
         Command::Status(args) => status::main(args, &talk).await,
         Command::Settle(args) => settle::main(args, &talk).await,
+        Command::Why(args) => why::main(args, &talk).await,
         Command::Rejects(args) => rejects::main(args, &talk).await,
         Command::Sandbox(args) => sandbox::main(*args, &talk).await,
         Command::Schema(args) => Ok(schema::main(&args)),

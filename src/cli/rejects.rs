@@ -13,6 +13,7 @@ use super::report::{counted, grouped, quoted};
 use super::setup::{self, Work};
 use super::{bulk, import, out, out_json, say};
 use crate::config;
+use crate::entity::Schema;
 use crate::ledger::RunId;
 use crate::ledger::rejects::{self, Exported, Listing, RejectsError};
 use crate::pipeline::{Known, SourceSpec, StepSpec};
@@ -200,6 +201,10 @@ fn private_file(path: &Path) -> Result<File, Failure> {
 async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
     let (path, listing) = one(&args.of)?;
     let ledger = &args.of.ledger.ledger;
+    if listing.header.entity == Schema::PaidSubscription {
+        return Err(Failure::new(Exit::Arguments, "these rows are of a cutover, which goes one step at a time")
+            .hint("correct them in the source and run the same cutover again; what is done is left alone"));
+    }
     let arguments = arguments_of(ledger, listing.header.run).await?;
     if let Some(folder) = arguments["to_files"].as_str() {
         // Sending now would be the first request of somebody who asked for none.

@@ -15,6 +15,7 @@ mod settle;
 mod sources;
 mod to_files;
 mod trouble;
+mod why;
 mod words;
 
 use crate::program::{Api, Folder};

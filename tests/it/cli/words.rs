@@ -28,6 +28,7 @@ fn help_of_the_program() {
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
+      why          Tell one record's story: when it was sent, what was answered, where it was rejected
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
       completions  Print a completion script for a shell
@@ -100,6 +101,7 @@ fn help_of_the_program() {
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
+      why          Tell one record's story: when it was sent, what was answered, where it was rejected
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
       completions  Print a completion script for a shell
@@ -158,6 +160,7 @@ fn help_of_the_program() {
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
       rejects      List, export or retry the rows that were rejected or refused
+      why          Tell one record's story: when it was sent, what was answered, where it was rejected
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
       completions  Print a completion script for a shell
@@ -1325,6 +1328,60 @@ fn schemas_are_json_schemas() {
         assert_eq!(schema["type"], "object", "{schema}");
         assert!(schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()), "{schema}");
     }
+}
+
+#[test]
+fn help_of_why() {
+    assert_ran!(Folder::new().run("why --help"), @r#"
+    exit 0
+    --- stdout
+    Tells what became of one record: each time it was sent, when, by which run, and what was answered;
+    where it was rejected, and why; and how far the move of a paid subscription is.
+
+    A customer or subscription is named by its id, usage by customer, feature and, where there is one,
+    resource. The ledger keeps of each record the delivery of its present content, and refusals of the
+    latest run; rows are found in the rejects files, by any of their cells.
+
+    Usage: stigg-import why [OPTIONS] <KEY>...
+
+    Arguments:
+      <KEY>...
+              The record's key: a customer's or subscription's id; of usage: customer, feature, resource
+
+    Options:
+          --ledger <PATH>
+              The ledger's file
+
+              [default: .stigg-import/ledger.db]
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import why cus_123
+      stigg-import why cus_123 feature-seats
+      stigg-import why sub_123 --json
+
+    --- stderr
+    "#);
 }
 
 #[test]
