@@ -4,6 +4,7 @@
 //!
 //! `STIGG_IMPORT_CUTOVER_CASES=N` runs more cases, `STIGG_IMPORT_CUTOVER_SEED=S` one of them again.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -91,7 +92,8 @@ fn disturb(world: &World, rng: &mut Rng) {
     }
 }
 
-async fn case(seed: u64) {
+/// Runs one case; adds the steps at which it was killed to `killed_at`.
+async fn case(seed: u64, killed_at: &mut BTreeSet<String>) {
     let mut rng = Rng::with_seed(seed);
     let world = world(&mut rng).await;
     for _ in 0..rng.usize(0..=DISTURBED_MAX) {
@@ -106,8 +108,10 @@ async fn case(seed: u64) {
             Ok(Ok(Ok(finished))) => assert!(finished.summary.balances(), "{:?}", finished.summary),
             // Killed at a moment, or before it began.
             Ok(Err(_) | Ok(Err(_))) => {}
-            Err(panic) if panic.is::<Killed>() => {}
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(panic) => match panic.downcast::<Killed>() {
+                Ok(killed) => drop(killed_at.insert(killed.step)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
         }
         world.check_crimes();
         tokio::time::advance(Duration::from_millis(rng.u64(0..200_000))).await;
@@ -148,10 +152,15 @@ fn whatever_happens_nothing_is_doubled_lost_or_cancelled_unproved() {
             (0..number("STIGG_IMPORT_CUTOVER_CASES").unwrap_or(CASES)).map(|n| first.wrapping_add(n)).collect()
         }
     };
+    let (mut killed_at, cases) = (BTreeSet::new(), seeds.len());
     for seed in seeds {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(case(seed))));
+        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(case(seed, &mut killed_at))));
         // The case's own message was printed by the hook.
         assert!(ended.is_ok(), "this case again: STIGG_IMPORT_CUTOVER_SEED={seed}");
+    }
+    if cases as u64 >= CASES {
+        let steps: BTreeSet<String> = Stage::NAMES.into_iter().chain(["answer"]).map(str::to_owned).collect();
+        assert_eq!(killed_at, steps, "each step was killed while it was written");
     }
 }

@@ -78,7 +78,10 @@ pub(super) struct Kill {
 
 /// What a killed process dies of.
 #[derive(Debug)]
-pub(super) struct Killed;
+pub(super) struct Killed {
+    /// The step that was being written down.
+    pub step: String,
+}
 
 impl AuditOut for AuditLines {
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
@@ -89,7 +92,8 @@ impl AuditOut for AuditLines {
                 text.extend_from_slice(if *torn { &line[..line.len() / 2] } else { line });
                 *kill = None;
                 drop(guard);
-                std::panic::panic_any(Killed);
+                let line: Value = serde_json::from_slice(line).unwrap();
+                std::panic::panic_any(Killed { step: line["step"].as_str().unwrap().to_owned() });
             }
             Some(kill) => kill.after_lines -= 1,
             None => {}
