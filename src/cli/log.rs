@@ -14,6 +14,8 @@ pub(super) fn start(talk: &Talk) {
         (false, 2) => "stigg_import=debug,info",
         (false, _) => "stigg_import=trace,debug",
     };
+    // What a Postgres server remarks on its own may quote a row; and when it stops, the error says so.
+    let level = format!("{level},sqlx::postgres::notice=off");
     let filter = EnvFilter::try_from_env("STIGG_IMPORT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_timer(SystemTime);
     match talk.log_format {

@@ -39,7 +39,11 @@ const WAITING_FOR_SLOT: usize = 16;
 
 /// Most bytes of batches that are written and not yet settled. This bounds memory, whatever the concurrency and however
 /// small the records: a batch also holds the rows it came from, which are about twice its JSON, and while it is sent its body.
-const UNSETTLED_BYTES_MAX: usize = 6 << 20;
+/// It is this small so that a short run reaches it, too, and memory then grows only with what is known.
+const UNSETTLED_BYTES_MAX: usize = 3 << 20;
+
+/// Batches that may be unsettled however large they are (1 MB each at most): as many as a slow API takes at the published rates.
+const UNSETTLED_LARGE_BATCHES: usize = 6;
 
 /// What delivery needs; shared by all batches of a step.
 pub(super) struct Delivery {
@@ -62,7 +66,8 @@ impl Delivery {
         let (mut unsettled_bytes, mut more) = (0, true);
         while more || !unsettled.is_empty() {
             let batches_max = UNSETTLED_BATCHES.max(self.concurrency.limit() + WAITING_FOR_SLOT);
-            let room = unsettled.len() < batches_max && unsettled_bytes < UNSETTLED_BYTES_MAX;
+            let room = unsettled.len() < batches_max
+                && (unsettled_bytes < UNSETTLED_BYTES_MAX || unsettled.len() < UNSETTLED_LARGE_BATCHES);
             tokio::select! {
                 biased;
                 Some(bytes) = unsettled.next(), if !unsettled.is_empty() => unsettled_bytes -= bytes,

@@ -164,44 +164,6 @@ fn a_pipeline_with_changed_reads_changes_and_full_reads_all_and_counts_what_is_m
 }
 
 #[test]
-fn what_is_wrong_with_a_database_is_one_clear_error_before_anything_is_sent() {
-    if left_out() {
-        return;
-    }
-    for (engine, kind) in [(Engine::Postgres, "postgres"), (Engine::MariaDb, "mysql")] {
-        let server = shared(engine);
-        let (api, folder) = (Api::open(), Folder::new());
-        folder.write("customers.toml", CUSTOMERS);
-        let good = server.url("test");
-        let bytes = if kind == "postgres" { "'x'::bytea" } else { "cast('x' as binary)" };
-        let select = |columns: &str| format!("query = \"select {columns}\"");
-        for (what, url, source, told) in [
-            (
-                "no server",
-                good.replace(&format!(":{}/", server.port()), ":1/"),
-                select("1 as id"),
-                "the database can't be reached",
-            ),
-            ("wrong password", good.replace("s3cret", "other"), select("1 as id"), "refuses the login"),
-            ("an error in the query", good.clone(), select("nothing from nowhere"), "the query can't be run"),
-            ("a missing column", good.clone(), select("1 as id"), "`name`"),
-            ("a type that can't be read", good.clone(), select(&format!("1 as id, {bytes} as name")), "`name`"),
-            ("no such key", good.clone(), select("1 as id, 'a' as name") + ", key = \"idd\"", "did you mean `id`?"),
-            ("no such changed", good.clone(), select("1 as id, 'a' as name") + ", changed = \"nam\"", "`name`?"),
-        ] {
-            folder.write("pipeline.toml", pipeline(kind, &source));
-            let line = format!("run pipeline.toml --target {}", api.url);
-            let ran = folder.finish(folder.command(&line).env("DB", &url)).exits(5);
-            eprintln!("{kind}, {what}:\n{}", ran.stderr);
-            assert_eq!(ran.stderr.matches("error: ").count(), 1, "{kind}, {what}: {ran}");
-            assert!(ran.stderr.contains(told), "{kind}, {what}: {ran}");
-            assert!(!ran.stderr.contains("s3cret") && !ran.stderr.contains("other%2F"), "{kind}, {what}: {ran}");
-        }
-        assert_eq!(api.customers(), 0);
-    }
-}
-
-#[test]
 fn what_psql_copies_out_is_piped_straight_in() {
     if left_out() {
         return;

@@ -21,6 +21,10 @@ const MIGRATIONS: [&str; 3] =
 /// times since is copied once, and the disk is waited for less often.
 const AUTOCHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 4000";
 
+/// Page cache of each connection, 512 KB instead of 2 MB: batches are appended, read once and in their order. The larger one filled up
+/// with the number of records, for nothing.
+const PAGE_CACHE: &str = "-512";
+
 /// How long a statement waits for another process, such as a backup or a person's `sqlite3` shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -90,6 +94,7 @@ impl Database {
             .filename(&self.path)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(false)
+            .pragma("cache_size", PAGE_CACHE)
             .disable_statement_logging()
             .connect()
             .await

@@ -3,7 +3,9 @@
 mod bulk;
 mod check;
 mod cutover;
+mod database_trouble;
 mod demo;
+mod documented;
 mod init;
 mod interrupted;
 mod paid;

@@ -187,7 +187,7 @@ fn what_is_wrong_with_a_sqlite_database_is_one_clear_error_before_anything_is_se
 
     --- stderr
     error: step `customers` has no source
-      because sqlite query: the query can't be run: file is not a database (26)
+      because sqlite query: the database can't be reached: file is not a database (26)
     hint: nothing was sent; mend the source and run the same command again
     ");
     assert_ran!(fails("billing.db", "select nothing from nowhere"), @r#"
