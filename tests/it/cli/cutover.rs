@@ -425,9 +425,10 @@ fn its_page_has_every_reason_and_its_words_are_taken() {
     for reason in stigg_import::ledger::ParkReason::ALL {
         assert!(page.contains(&format!("| `{}` |", reason.name())), "{}", reason.name());
     }
+    // Those of the rehearsal go over several lines, and are about the demo's files.
+    let is_whole = |line: &&str| line.starts_with("stigg-import cutover ") && !line.ends_with('\\');
     let (folder, api) = world(Settings::default());
-    let commands: Vec<&str> =
-        page.lines().map(str::trim).filter(|line| line.starts_with("stigg-import cutover ")).collect();
+    let commands: Vec<&str> = page.lines().map(str::trim).filter(|line| is_whole(line)).collect();
     assert!(commands.len() >= 5, "{commands:?}");
     for command in commands {
         let words = command.strip_prefix("stigg-import ").unwrap();
