@@ -76,3 +76,29 @@ fn a_folder_that_can_not_be_made_is_said() {
       because Not a directory (os error 20)
     "#);
 }
+
+#[test]
+fn a_demo_of_a_cutover_moves_what_can_be_moved_and_cancels_only_that() {
+    let folder = Folder::new();
+    let ran = folder.run("demo --cutover --dir demo --json").exits(3);
+    assert_eq!(ran.stderr, "", "{ran}");
+    let (provision, cancel) = (&ran.json()["provision"], &ran.json()["cancel"]);
+    assert_eq!(
+        (&provision["records"], &provision["confirmed"], &provision["rejected"]),
+        (&json!(12), &json!(9), &json!(1))
+    );
+    let at = |stage: &str, count: u64| json!({ "stage": stage, "count": count });
+    let parked = |reason: &str| json!({ "stage": "parked", "reason": reason, "count": 1 });
+    let stages = json!([at("cancelled", 9), parked("payment-required"), parked("amounts-differ")]);
+    assert_eq!(
+        (&cancel["cancelled"], &cancel["with_pending_items"], &cancel["stages"]),
+        (&json!(9), &json!(1), &stages)
+    );
+    for name in ["stripe.json", "mappings/stripe/paid-subscriptions.toml", ".stigg-import/cutover-audit.jsonl"] {
+        assert!(folder.path("demo").join(name).exists(), "{name}");
+    }
+    // For a person it is told in words, and what to do next.
+    let told = folder.run("demo --cutover --customers 2 --dir demo").exits(0);
+    assert!(told.stdout.contains("2 originals to cancel\n  cancelled  2\n"), "{told}");
+    assert!(told.stdout.contains("stigg-import status --cutover --ledger demo/.stigg-import/ledger.db"), "{told}");
+}
