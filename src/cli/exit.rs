@@ -64,9 +64,9 @@ impl Exit {
         if let Some(stopped) = stopped {
             return Self::of_stopped(stopped);
         }
-        if summary.open + summary.cancel_open > 0 {
+        if summary.open + summary.cancel_open + summary.unproved_open > 0 {
             Self::Open
-        } else if summary.rejected + summary.parked + summary.parked_before + summary.cancel_parked > 0 {
+        } else if summary.rejected + summary.parked_in_all() > 0 {
             Self::Rejects
         } else {
             Self::Settled

@@ -11,7 +11,7 @@ use super::setup::{self, Connection, Work};
 use super::{out, out_json, say, to_files};
 use crate::clock::SystemClock;
 use crate::entity::Entity;
-use crate::ledger::{Ledger, RunFinish, RunId};
+use crate::ledger::Ledger;
 use crate::pipeline::{
     Finished, Job, Journal, Known, MaxRejects, OpenStep, PrepareThread, RetryPolicy, StepSpec, Stop, run,
 };
@@ -148,14 +148,8 @@ async fn settle(mut finished: Finished, ledger: &dyn Ledger) -> Result<Finished,
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
     finished.summary.exit = exit as i32;
     finished.summary.ok = exit == Exit::Settled;
-    let summary_json = serde_json::to_string(&finished.summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
-    let finish = RunFinish { finished_at: jiff::Timestamp::now(), exit: exit as i32, summary_json };
-    match ledger.finish_run(RunId(finished.summary.run), finish).await {
-        Ok(()) => Ok(finished),
-        // A full disk is told once, as the reason why the run stopped.
-        Err(_) if exit == Exit::Ledger => Ok(finished),
-        Err(error) => Err(setup::ledger_failure(&error)),
-    }
+    setup::finish(ledger, finished.summary.run, exit, &finished.summary).await?;
+    Ok(finished)
 }
 
 /// Prints what happened; returns the exit code.

@@ -12,7 +12,7 @@ use super::say;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigError};
 use crate::entity::{Entity, Schema};
-use crate::ledger::{Access, Durability, Ledger, LedgerError, RunLock, SqliteLedger};
+use crate::ledger::{Access, Durability, Ledger, LedgerError, RunFinish, RunId, RunLock, SqliteLedger};
 use crate::mapping::LoadError;
 use crate::pipeline::{MaxRejects, NoBound, OpenStep, OpenStepError, StartError, StepSpec, Stop, Stopped, open_steps};
 use crate::sink::stigg::StiggSink;
@@ -189,6 +189,23 @@ pub(super) async fn ledger_to_write(path: &Path) -> Result<(RunLock, Arc<SqliteL
         .await
         .map_err(|error| ledger_failure(&error))?;
     Ok((lock, Arc::new(ledger)))
+}
+
+/// Writes the end of a run down.
+pub(super) async fn finish<S: serde::Serialize + Sync>(
+    ledger: &dyn Ledger,
+    run: u64,
+    exit: Exit,
+    summary: &S,
+) -> Result<(), Failure> {
+    let summary_json = serde_json::to_string(summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
+    let finish = RunFinish { finished_at: jiff::Timestamp::now(), exit: exit as i32, summary_json };
+    match ledger.finish_run(RunId(run), finish).await {
+        Ok(()) => Ok(()),
+        // A full disk is told once, as the reason why the run stopped.
+        Err(_) if exit == Exit::Ledger => Ok(()),
+        Err(error) => Err(ledger_failure(&error)),
+    }
 }
 
 /// The ledger for reading; none where there is none yet.

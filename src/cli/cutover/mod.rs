@@ -23,7 +23,7 @@ use super::report::counted;
 use super::setup::{self, Work};
 use super::{out, out_json, say};
 use crate::clock::SystemClock;
-use crate::ledger::{Ledger as _, Replacements as _, RunFinish, RunId, RunStart, SqliteLedger};
+use crate::ledger::{Ledger as _, Replacements as _, RunStart, SqliteLedger};
 use crate::pipeline::{
     AtStage, AuditFile, Cohort, Consent, CutoverFinished, CutoverJob, Journal, OpenPaid, Phase, RetryParked,
     RetryPolicy, Stop, Tally, cutover, open_paid, plan_cutover, take_returned, target_name,
@@ -234,13 +234,8 @@ async fn settle(mut finished: CutoverFinished, ledger: &SqliteLedger) -> Result<
     let exit = Exit::of_cutover(&finished.summary, finished.stopped.as_ref());
     finished.summary.exit = exit as i32;
     finished.summary.ok = exit == Exit::Settled;
-    let summary_json = serde_json::to_string(&finished.summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
-    let finish = RunFinish { finished_at: jiff::Timestamp::now(), exit: exit as i32, summary_json };
-    match ledger.finish_run(RunId(finished.summary.run), finish).await {
-        Ok(()) => Ok(finished),
-        Err(_) if exit == Exit::Ledger => Ok(finished),
-        Err(error) => Err(setup::ledger_failure(&error)),
-    }
+    setup::finish(ledger, finished.summary.run, exit, &finished.summary).await?;
+    Ok(finished)
 }
 
 fn show(finished: &CutoverFinished, args: &Cutover, talk: &Talk) -> Result<Exit, Failure> {
@@ -290,7 +285,7 @@ fn hint(exit: Exit, finished: &CutoverFinished, args: &Cutover) -> Option<String
         Exit::Ledger => Some("make room or mend the rights, then run the same command again".to_owned()),
         Exit::Source => Some("mend the source and run the same command again; it goes on from here".to_owned()),
         Exit::Open => Some("run the same command again; it goes on where this one stopped".to_owned()),
-        Exit::Rejects if summary.parked + summary.parked_before + summary.cancel_parked > 0 => Some(
+        Exit::Rejects if summary.parked_in_all() > 0 => Some(
             "docs/cutover.md says what to do about each reason; then run the same command with --retry-parked"
                 .to_owned(),
         ),

@@ -35,6 +35,14 @@ pub(in crate::cli) fn summary(summary: &CutoverSummary) -> String {
             ("open", summary.cancel_open),
         ]));
     }
+    for (words, count) in [
+        ("of an earlier run parked now", summary.unproved_parked),
+        ("of an earlier run not proved yet", summary.unproved_open),
+    ] {
+        if count > 0 {
+            let _ = writeln!(text, "{} {words}", counted(count, "replacement"));
+        }
+    }
     if summary.with_schedule > 0 {
         let _ = writeln!(text, "{} had a schedule at the provider", counted(summary.with_schedule, "original"));
     }

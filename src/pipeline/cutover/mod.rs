@@ -346,15 +346,13 @@ impl Cancel<'_> {
             }
             Err(Left::Parked) => {
                 tally.sample(replacement, None);
-                if is_cancel {
-                    tally.cancel_parked.add(1);
-                }
+                let parked = if is_cancel { &tally.cancel_parked } else { &tally.unproved_parked };
+                parked.add(1);
             }
             Err(Left::Open(why)) => {
                 tally.sample(replacement, Some(&why));
-                if is_cancel {
-                    tally.cancel_open.add(1);
-                }
+                let open = if is_cancel { &tally.cancel_open } else { &tally.unproved_open };
+                open.add(1);
             }
         }
     }

@@ -49,6 +49,10 @@ pub struct Tally {
     pub cancel_parked: Count,
     /// Originals that could not be ended yet.
     pub cancel_open: Count,
+    /// Replacements of earlier runs that were parked before anybody could be asked about their originals.
+    pub unproved_parked: Count,
+    /// Replacements of earlier runs that could not be proved, or found in Stigg, yet.
+    pub unproved_open: Count,
     /// Requests that provision, repeats included.
     pub requests: Count,
     /// Requests that cancel, repeats included.
@@ -175,6 +179,10 @@ pub struct CutoverSummary {
     /// See [`Tally`].
     pub cancel_open: u64,
     /// See [`Tally`].
+    pub unproved_parked: u64,
+    /// See [`Tally`].
+    pub unproved_open: u64,
+    /// See [`Tally`].
     pub provision_requests: u64,
     /// See [`Tally`].
     pub cancel_requests: u64,
@@ -218,6 +226,8 @@ impl CutoverSummary {
             listed: tally.listed.get(),
             cancel_parked: tally.cancel_parked.get(),
             cancel_open: tally.cancel_open.get(),
+            unproved_parked: tally.unproved_parked.get(),
+            unproved_open: tally.unproved_open.get(),
             provision_requests: tally.requests.get(),
             cancel_requests: tally.cancellations.get(),
             with_schedule: tally.with_schedule.get(),
@@ -227,6 +237,11 @@ impl CutoverSummary {
             stages: Vec::new(),
             samples: tally.samples(),
         }
+    }
+
+    /// How many were found or left parked, whenever it was.
+    pub fn parked_in_all(&self) -> u64 {
+        self.parked + self.parked_before + self.cancel_parked + self.unproved_parked
     }
 
     /// Whether every record is in exactly one place.

@@ -336,6 +336,8 @@ async fn one_that_takes_its_time_to_the_provider_is_waited_for_and_then_left_to_
     let finished = world.run(Phase::All).await;
     assert_eq!((finished.summary.open, finished.summary.to_cancel), (1, 0));
     assert_eq!(world.stage("ada").await, ("provisioned", None));
+    let unproved = world.run(Phase::Cancel).await.summary;
+    assert_eq!((unproved.unproved_open, unproved.to_cancel), (1, 0), "nothing is said to be done that is not");
     assert!(finished.summary.samples[0].detail.contains("no id at the billing provider yet"));
     world.sink.change(Entity::Subscription, "ada", |record| record["billingId"] = json!("new-ada"));
     assert_eq!(world.run(Phase::Cancel).await.summary.cancelled, 1, "it is proved first");
@@ -410,6 +412,21 @@ async fn one_whose_row_is_gone_is_found_in_stigg_and_goes_on() {
 
     assert_eq!(world.stage("ada").await, ("cancelled", None));
     assert_eq!(finished.summary.cancel_requests, 0);
+    world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_parked_before_its_original_is_cancelled_is_counted() {
+    let mut world = World::new().await;
+    world.subscription("ada").await;
+    world.sink.set_sync_looks(1_000);
+    world.run(Phase::Provision).await;
+    world.sink.change(Entity::Subscription, "ada", |record| record["billingSyncError"] = json!("No such price"));
+
+    let finished = world.run(Phase::Cancel).await.summary;
+
+    assert_eq!(world.stage("ada").await, ("parked", Some("sync-error")));
+    assert_eq!((finished.unproved_parked, finished.parked_in_all(), finished.to_cancel), (1, 1, 0));
     world.check().await;
 }
 
