@@ -6,7 +6,7 @@
 //! into its own sandbox, twice; it fails past [`IMPORT_PEAK_MIB_MAX`] and [`GROWTH_BYTES_MAX`].
 #![allow(clippy::print_stdout, reason = "a report is what it's for")]
 
-#[allow(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, reason = "the tests use more of it; the build says so if they no longer do")]
 #[path = "../tests/it/databases.rs"]
 mod databases;
 
