@@ -18,6 +18,7 @@ mod plan;
 mod products;
 mod proof;
 mod provision;
+mod records;
 mod returned;
 mod sorting;
 mod source;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::records::Records;
 use super::sorting::{Next, Sorting};
 use super::tally::{AtStage, CutoverSummary, Tally};
 use super::{Cohort, PAGE, Phase, RetryParked};
 use crate::ledger::{LedgerError, MemoryLedger, Replacements, Stage};
-use crate::mapping::{Mapper, SpillSettings};
 use crate::pipeline::step::OpenPaid;
 use crate::pipeline::stop::{Stop, Stopped};
-use crate::pipeline::with_causes;
 use crate::record::{RecordBatch, Reject};
 use crate::sink::{Budgets, Operation};
 
@@ -56,14 +55,23 @@ pub async fn plan_cutover(
     let tally = Tally::default();
     let mut rejects = Vec::new();
     if let Some(step) = step {
-        let mut reading = Reading {
-            step,
-            sorting: Sorting::new(cohort.clone(), retry_parked),
-            tally: &tally,
-            rejects: &mut rejects,
-            stop: &stop,
-        };
-        reading.count(ledger, target, &spill_dir).await?;
+        let mut records = Records::new(step, &spill_dir);
+        let mut sorting = Sorting::new(cohort.clone(), retry_parked);
+        let mut out = RecordBatch::default();
+        while records.next(&mut out, &stop).await {
+            tally.took(&out);
+            let mut rejected = std::mem::take(&mut out.rejects);
+            for record in &out.records {
+                match sorting.next(ledger, target, &tally, &out, record).await? {
+                    Next::Counted => {}
+                    Next::Rejected(reject) => rejected.push(*reject),
+                    Next::Begin(_) | Next::GoOn(..) => tally.open.add(1),
+                }
+            }
+            tally.rejected.add(rejected.len() as u64);
+            let room = REJECTS_MAX.saturating_sub(rejects.len());
+            rejects.extend(rejected.into_iter().take(room));
+        }
     }
     let mut to_cancel = 0;
     let mut after: Option<String> = None;
@@ -87,66 +95,4 @@ pub async fn plan_cutover(
         rejects,
         stopped,
     })
-}
-
-struct Reading<'a> {
-    step: OpenPaid,
-    sorting: Sorting,
-    tally: &'a Tally,
-    rejects: &'a mut Vec<Reject>,
-    stop: &'a Stop,
-}
-
-impl Reading<'_> {
-    async fn count(
-        &mut self,
-        ledger: &dyn Replacements,
-        target: &str,
-        spill_dir: &std::path::Path,
-    ) -> Result<(), LedgerError> {
-        let mut mapper = Mapper::new(self.step.plan.clone(), SpillSettings::in_dir(spill_dir));
-        let mut out = RecordBatch::default();
-        let (mut rows_left, mut more) = (true, true);
-        while more && !self.stop.is_raised() {
-            out.clear();
-            let mapped = if rows_left {
-                match self.step.rows.next().await {
-                    Ok(Some(rows)) => mapper.apply(&rows, &mut out),
-                    Ok(None) => {
-                        rows_left = false;
-                        continue;
-                    }
-                    Err(error) => {
-                        self.stop.raise(Stopped::SourceBroke(with_causes(&error)));
-                        return Ok(());
-                    }
-                }
-            } else {
-                mapper.finish(&mut out).map(|again| more = again)
-            };
-            if let Err(error) = mapped {
-                self.stop.raise(Stopped::SpillFailed(with_causes(&error)));
-                return Ok(());
-            }
-            self.tally.took(&out);
-            for reject in out.rejects.drain(..) {
-                self.reject(reject);
-            }
-            for record in &out.records {
-                match self.sorting.next(ledger, target, self.tally, &out, record).await? {
-                    Next::Counted => {}
-                    Next::Rejected(reject) => self.reject(*reject),
-                    Next::Begin(_) | Next::GoOn(..) => self.tally.open.add(1),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn reject(&mut self, reject: Reject) {
-        self.tally.rejected.add(1);
-        if self.rejects.len() < REJECTS_MAX {
-            self.rejects.push(reject);
-        }
-    }
 }

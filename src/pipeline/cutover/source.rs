@@ -10,23 +10,21 @@ use super::audit::Note;
 use super::desk::{Desk, Left, Way};
 use super::paid::Paid;
 use super::products::Products;
+use super::records::Records;
 use super::sorting::{Next, Sorting};
 use super::{Cohort, RetryParked, UNDER_WAY_MAX};
 use crate::entity::Schema;
 use crate::ledger::{Replacement, RunId, Stage, rejects};
-use crate::mapping::{Mapper, SpillSettings};
 use crate::pipeline::max_rejects::MaxRejects;
 use crate::pipeline::run::Journal;
 use crate::pipeline::step::OpenPaid;
 use crate::pipeline::stop::Stopped;
 use crate::pipeline::with_causes;
 use crate::record::{Record, RecordBatch, Reject};
-use crate::source::Rows;
 
 /// Records of a source, and which of them are meant.
 pub(super) struct Source {
-    rows: Rows,
-    mapper: Mapper,
+    records: Records,
     rejects: rejects::Writer,
     max_rejects: Option<MaxRejects>,
     sorting: Sorting,
@@ -43,11 +41,10 @@ impl Source {
         cohort: Cohort,
         retry_parked: RetryParked,
     ) -> Self {
-        let OpenPaid { name, mapping_name, rows, plan } = step;
+        let (schema, ledger_path) = (Schema::PaidSubscription, &journal.ledger_path);
         Self {
-            rows,
-            mapper: Mapper::new(plan, SpillSettings::in_dir(&journal.spill_dir)),
-            rejects: rejects::Writer::new(&journal.ledger_path, run, &name, Schema::PaidSubscription, &mapping_name),
+            rejects: rejects::Writer::new(ledger_path, run, &step.name, schema, &step.mapping_name),
+            records: Records::new(step, &journal.spill_dir),
             max_rejects,
             sorting: Sorting::new(cohort, retry_parked),
             turns: HashMap::new(),
@@ -59,36 +56,16 @@ impl Source {
         let stop = desk.reading.stop.clone();
         let mut out = RecordBatch::default();
         let mut under_way = FuturesUnordered::new();
-        let mut rows_left = true;
-        let mut more = true;
-        while more && !stop.is_raised() {
-            out.clear();
-            let mapped = if rows_left {
-                let next = loop {
-                    tokio::select! {
-                        biased;
-                        () = stop.raised() => break Ok(None),
-                        // What is under way goes on while the source lets wait.
-                        Some(()) = under_way.next(), if !under_way.is_empty() => {}
-                        next = self.rows.next() => break next,
-                    }
-                };
-                match next {
-                    Ok(Some(rows)) => self.mapper.apply(&rows, &mut out),
-                    Ok(None) => {
-                        rows_left = false;
-                        continue;
-                    }
-                    Err(error) => {
-                        stop.raise(Stopped::SourceBroke(with_causes(&error)));
-                        break;
-                    }
+        loop {
+            let more = loop {
+                tokio::select! {
+                    biased;
+                    // What is under way goes on while the source lets wait.
+                    Some(()) = under_way.next(), if !under_way.is_empty() => {}
+                    more = self.records.next(&mut out, &stop) => break more,
                 }
-            } else {
-                self.mapper.finish(&mut out).map(|again| more = again)
             };
-            if let Err(error) = mapped {
-                stop.raise(Stopped::SpillFailed(with_causes(&error)));
+            if !more {
                 break;
             }
             self.count(desk, &out);

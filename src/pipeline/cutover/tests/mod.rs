@@ -431,6 +431,45 @@ async fn one_that_is_parked_before_its_original_is_cancelled_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_breaks_settles_what_came_and_cancels_nothing() {
+    let mut world = World::new().await;
+    world.subscription("ada").await;
+    world.breaks = true;
+
+    let finished = world.run(Phase::All).await;
+
+    assert!(matches!(finished.stopped, Some(Stopped::SourceBroke(_))), "{:?}", finished.stopped);
+    assert_eq!((finished.summary.confirmed, finished.summary.to_cancel), (1, 0));
+    assert!(world.provider.cancelled().is_empty());
+    world.breaks = false;
+    assert_eq!(world.run(Phase::All).await.summary.cancelled, 1);
+    world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_cutover_settles_what_is_under_way_and_goes_on_later() {
+    let mut world = World::new().await;
+    for number in 0..20 {
+        world.subscription(&format!("c{number}")).await;
+    }
+    let asked = Asked::of(Phase::All);
+    let stop = asked.stop.clone();
+    let interrupt = async {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        stop.raise(Stopped::Interrupted);
+    };
+
+    let (finished, ()) = tokio::join!(world.run_asked(asked), interrupt);
+
+    let summary = finished.summary;
+    assert_eq!(finished.stopped, Some(Stopped::Interrupted));
+    assert!(summary.confirmed > 0 && summary.open > 0 && summary.confirmed + summary.open == 20, "{summary:?}");
+    assert_eq!(summary.to_cancel, 0);
+    assert_eq!(world.run(Phase::All).await.summary.cancelled, 20);
+    world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_key_stops_and_the_next_run_goes_on() {
     let mut world = World::new().await;
     world.subscription("ada").await;

@@ -22,7 +22,7 @@ use crate::provider::{
 };
 use crate::record::{Fingerprint, KeyHash, Origin, Place, RowBatch};
 use crate::sink::{MemorySink, Operation, Sink as _};
-use crate::source::Rows;
+use crate::source::{BrokeProblem, Rows, SourceError};
 
 pub(super) const TARGET: &str = "https://api.example/graphql memory";
 
@@ -163,6 +163,8 @@ pub(super) struct World {
     pub crimes: Arc<Mutex<Vec<String>>>,
     pub listed: Arc<Mutex<Vec<String>>>,
     pub rows: Vec<Row>,
+    /// Whether the source breaks after its rows.
+    pub breaks: bool,
     clock: Arc<TestClock>,
 }
 
@@ -222,6 +224,7 @@ impl World {
             crimes: Arc::default(),
             listed: Arc::default(),
             rows: Vec::new(),
+            breaks: false,
             clock: Arc::new(TestClock(Instant::now())),
         }
     }
@@ -271,8 +274,12 @@ impl World {
             ];
             batch.push(number, number + 1, cells.map(Some));
         }
+        let broke = self.breaks.then(|| SourceError::Broke {
+            place: Place { source: "subscriptions.csv".into(), record: 1, line: 2 },
+            problem: BrokeProblem::Io(io::Error::other("the server was killed")),
+        });
         let mapping = mapping::parse("paid.toml", MAPPING, Path::new("")).unwrap_or_else(|error| panic!("{error}"));
-        let rows = Rows::in_memory(columns, vec![Arc::new(batch)], None);
+        let rows = Rows::in_memory(columns, vec![Arc::new(batch)], broke);
         OpenPaid::new("paid", &mapping, rows, &*self.clock).unwrap_or_else(|error| panic!("{error}"))
     }
 
