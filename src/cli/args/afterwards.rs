@@ -1,0 +1,104 @@
+//! The words of the commands that look at what happened: runs, what is open, rejects.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::import::{LedgerAt, Target};
+
+/// `status`
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// How many runs
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub runs: u32,
+    /// Instead of runs: how far the paid subscriptions of a cutover are
+    #[arg(long, conflicts_with = "runs")]
+    pub cutover: bool,
+}
+
+/// `settle`
+#[derive(Debug, Clone, Args)]
+pub struct Settle {
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// What became of them; without it they are listed
+    #[arg(long = "as", value_enum, value_name = "WORD")]
+    pub became: Option<BecameOf>,
+}
+
+/// What became of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BecameOf {
+    /// Stigg has them
+    Delivered,
+    /// Stigg does not have them
+    Lost,
+}
+
+impl BecameOf {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// `rejects`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Rejects {
+    /// What was rejected, by reason, with samples
+    List(RejectsOf),
+    /// Write the rejected rows as a CSV that can be corrected and run again
+    Export(RejectsExport),
+    /// Run a corrected CSV (or the rejected rows as they are) through the same mapping again
+    Retry(RejectsRetry),
+}
+
+/// Which rejects.
+#[derive(Debug, Clone, Args)]
+pub struct RejectsOf {
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// The run [default: the last that rejected something]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<u64>,
+    /// Only this step
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+}
+
+/// `rejects export`
+#[derive(Debug, Clone, Args)]
+pub struct RejectsExport {
+    /// Which.
+    #[command(flatten)]
+    pub of: RejectsOf,
+    /// Where to write [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `rejects retry`
+#[derive(Debug, Clone, Args)]
+pub struct RejectsRetry {
+    /// Which.
+    #[command(flatten)]
+    pub of: RejectsOf,
+    /// Send rows also where a record of their key was delivered meanwhile with other content
+    #[arg(long)]
+    pub replace: bool,
+    /// The corrected CSV [default: the rejected rows as they were]
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+}

@@ -1,0 +1,149 @@
+//! The words of the commands that read a source: which data, through which mapping, to which target.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::super::bulk;
+use super::super::source_args::MappedSource;
+use super::positive;
+
+/// Which data goes through which mapping.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Input {
+    /// A pipeline file (several steps), instead of --mapping and a source
+    #[arg(value_name = "PIPELINE.toml", conflicts_with = "mapping")]
+    pub pipeline: Option<PathBuf>,
+    /// Mapping and source.
+    #[command(flatten)]
+    pub mapped: MappedSource,
+}
+
+/// Where it goes, and how fast.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+
+    /// Multiply the published rate limits, for a key with higher ones (or a sandbox with --rate-scale)
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub rate_scale: Option<f64>,
+
+    /// Let this many requests go at once before pacing starts; only for short jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub burst: Option<u32>,
+}
+
+/// Where the ledger is, if nothing is said.
+pub const LEDGER: &str = ".stigg-import/ledger.db";
+
+/// Where the ledger is.
+#[derive(Debug, Clone, Args)]
+pub struct LedgerAt {
+    /// The ledger's file
+    #[arg(long, value_name = "PATH", default_value = LEDGER)]
+    pub ledger: PathBuf,
+}
+
+/// `run`
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// Data and mapping.
+    #[command(flatten)]
+    pub input: Input,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// Stop after this many rejects, or this share of the rows (5 %)
+    #[arg(long, value_name = "N|N%")]
+    pub max_rejects: Option<String>,
+    /// Read all rows, also where `changed` would leave some out
+    #[arg(long)]
+    pub full: bool,
+    /// Send every record again, also those that were delivered: repairs what was changed in Stigg itself; not events,
+    /// which may count twice
+    #[arg(long)]
+    pub resend: bool,
+    /// Send nothing: write the files of the vendor's bulk-import tool into this folder, for `bulk` or the tool itself
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        conflicts_with_all = ["target", "rate_scale", "burst", "ledger", "full", "resend"]
+    )]
+    pub to_files: Option<PathBuf>,
+}
+
+/// `bulk`
+#[derive(Debug, Clone, Args)]
+#[command(mut_arg("target", |target| target.help("The GraphQL address [default: https://api.stigg.io/graphql]")))]
+pub struct Bulk {
+    /// Data.
+    #[command(flatten)]
+    pub files: bulk::Files,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// Stop after this many rejects, or this share of the rows (5 %)
+    #[arg(long, value_name = "N|N%")]
+    pub max_rejects: Option<String>,
+    /// Send every record again, also those that were delivered: repairs what was changed in Stigg itself
+    #[arg(long)]
+    pub resend: bool,
+}
+
+/// `plan`
+#[derive(Debug, Clone, Args)]
+pub struct Plan {
+    /// Data and mapping.
+    #[command(flatten)]
+    pub input: Input,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+    /// Ledger.
+    #[command(flatten)]
+    pub ledger: LedgerAt,
+    /// Read all rows, also where `changed` would leave some out
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `verify`
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// Data and mapping.
+    #[command(flatten)]
+    pub input: Input,
+    /// Target and rate.
+    #[command(flatten)]
+    pub target: Target,
+    /// List the records that are in Stigg and that the ledger knows, but that no row of the database makes any more
+    #[arg(long)]
+    pub gone: bool,
+    /// The ledger's file, for --gone
+    #[arg(long, value_name = "PATH", default_value = LEDGER, requires = "gone")]
+    pub ledger: PathBuf,
+}
+
+/// `check`
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// Mapping or pipeline files
+    #[arg(value_name = "FILE", conflicts_with = "mapping")]
+    pub files: Vec<PathBuf>,
+
+    /// Mapping and source.
+    #[command(flatten)]
+    pub mapped: MappedSource,
+
+    /// How many rows are tried
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub rows: u64,
+}
