@@ -4,6 +4,7 @@
 //! what happens to a batch, `follow.rs` and `refused.rs` the two cases where the answer to a
 //! request is not yet the answer for a record.
 
+mod catalog;
 mod changes;
 mod compare;
 mod cutover;
@@ -28,6 +29,7 @@ mod summary;
 mod thread;
 mod verify;
 
+pub use catalog::Catalog;
 pub use changes::{ChangesSource, WholeBecause};
 pub use compare::Difference;
 pub use cutover::{

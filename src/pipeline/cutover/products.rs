@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use crate::ledger::Replacement;
+use crate::pipeline::catalog;
 use crate::pipeline::reading::Reading;
-use crate::sink::{Operation, SinkError};
+use crate::sink::SinkError;
 
 /// Products by plan, as far as the API tells.
 #[derive(Debug, Default)]
@@ -14,21 +15,8 @@ pub(super) struct Products(HashMap<String, String>);
 impl Products {
     /// Reads the plans. A key that may not read them leaves them unknown.
     pub(super) async fn read(reading: &Reading) -> Result<Self, SinkError> {
-        let mut products = HashMap::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = reading.again(Operation::Plans, |permit| reading.sink.plans(after.as_deref(), permit)).await;
-            let page = match page {
-                Ok(page) => page,
-                Err(SinkError::Forbidden { .. }) => return Ok(Self::default()),
-                Err(error) => return Err(error),
-            };
-            products.extend(page.items.into_iter().filter_map(|plan| Some((plan.plan_id, plan.product_id?))));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(Self(products)),
-            }
-        }
+        let plans = catalog::plans(reading).await?.unwrap_or_default();
+        Ok(Self(plans.into_iter().filter_map(|(id, plan)| Some((id, plan.product_id?))).collect()))
     }
 
     /// Whether provisioning one would end the other. Plans whose product is not known are taken for the same product.
