@@ -327,7 +327,7 @@ fn restore(from: &Path, to: &Path) -> Result<Dialect, Failure> {
 /// Cells as they were before an export made them safe for a spreadsheet.
 fn restored(cells: Vec<Vec<u8>>) -> impl Iterator<Item = Vec<u8>> {
     cells.into_iter().map(|cell| match std::str::from_utf8(&cell) {
-        Ok(text) => rejects::restore(text).as_bytes().to_vec(),
+        Ok(text) => rejects::restore(text).into_owned().into_bytes(),
         Err(_) => cell,
     })
 }

@@ -86,7 +86,12 @@ pub struct Client {
     client: reqwest::Client,
     endpoint: Endpoint,
     answer_bytes_max: usize,
+    /// What the sensitive headers hold.
+    keys: Vec<Vec<u8>>,
 }
+
+/// Bytes below which a key is no key, but a word that an answer may well have.
+const KEY_BYTES_MIN: usize = 8;
 
 /// How long an unused connection is kept. Shorter than the minute after which common gateways close theirs, so that
 /// few requests run into a connection that is being closed.
@@ -103,6 +108,7 @@ impl Client {
     /// [`HttpSetupError`].
     pub fn new(settings: ClientSettings) -> Result<Self, HttpSetupError> {
         let ClientSettings { endpoint, mut headers, timeout, connect_timeout, answer_bytes_max } = settings;
+        let keys = keys(&headers);
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("stigg-import/", env!("CARGO_PKG_VERSION"))));
         let mut builder = reqwest::Client::builder()
             .default_headers(headers)
@@ -122,7 +128,7 @@ impl Client {
             builder = builder.no_proxy().resolve_to_addrs("localhost", &here.map(|ip| SocketAddr::new(ip, 0)));
         }
         let client = builder.build().map_err(|error| HttpSetupError::Client(error.without_url()))?;
-        Ok(Self { client, endpoint, answer_bytes_max })
+        Ok(Self { client, endpoint, answer_bytes_max, keys })
     }
 
     /// The address, which prints without secrets.
@@ -135,7 +141,8 @@ impl Client {
         self.client.request(method, url)
     }
 
-    /// Sends a request once, and reads its answer to the end.
+    /// Sends a request once, and reads its answer to the end. A key of ours that the server says back, as in an error or in a
+    /// page that shows the request, is `***` in it: whatever is kept or shown of an answer can't hold one.
     ///
     /// # Errors
     ///
@@ -154,6 +161,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
+        let body = self.keys.iter().fold(body, |body, key| without(body, key));
         Ok(Answer { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body })
     }
 }
@@ -175,6 +183,30 @@ fn of_reqwest(error: reqwest::Error) -> TransportError {
     // the timeout of the whole request included, may have reached the API.
     let sent = if error.is_connect() || error.is_builder() { Sent::No } else { Sent::Maybe };
     TransportError { sent, source: Box::new(error.without_url()) }
+}
+
+/// The keys in headers that are sensitive, without what stands before them.
+fn keys(headers: &HeaderMap) -> Vec<Vec<u8>> {
+    let sensitive = headers.values().filter(|value| value.is_sensitive()).map(HeaderValue::as_bytes);
+    let keys = sensitive.filter_map(|value| value.rsplit(|byte| *byte == b' ').next());
+    keys.filter(|key| key.len() >= KEY_BYTES_MIN).map(<[u8]>::to_vec).collect()
+}
+
+/// `body` with `***` for each `key` in it.
+fn without(body: Vec<u8>, key: &[u8]) -> Vec<u8> {
+    let mut found = memchr::memmem::find_iter(&body, key).peekable();
+    if found.peek().is_none() {
+        drop(found);
+        return body;
+    }
+    let (mut kept, mut copied) = (Vec::with_capacity(body.len()), 0);
+    for at in found {
+        kept.extend_from_slice(&body[copied..at]);
+        kept.extend_from_slice(b"***");
+        copied = at + key.len();
+    }
+    kept.extend_from_slice(&body[copied..]);
+    kept
 }
 
 /// A header that holds a key, after `prefix`; it prints nowhere.

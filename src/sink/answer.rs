@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::code::{Class, ErrorCode};
 use super::error::{MESSAGE_CHARS_MAX, Named, SinkError, UnknownCause, bounded};
+use super::message::without_values;
 use super::transport::{HttpAnswer, Sent, TransportError};
 
 /// The `data` of an answer without errors.
@@ -80,7 +81,7 @@ impl ApiError {
     }
 
     fn message(&self) -> String {
-        let message = self.message.as_str().unwrap_or("no message");
+        let message = &without_values(self.message.as_str().unwrap_or("no message"));
         match self.extensions.get("traceId").and_then(Value::as_str) {
             // The vendor's support asks for it; it must survive the cut.
             Some(trace) => {
@@ -146,7 +147,10 @@ fn rest_error(body: &[u8]) -> Option<(ErrorCode, String)> {
     if code.is_none() && text("message").is_none() {
         return None;
     }
-    Some((code.map_or(ErrorCode::Absent, ErrorCode::parse), bounded(text("message").unwrap_or(""), MESSAGE_CHARS_MAX)))
+    Some((
+        code.map_or(ErrorCode::Absent, ErrorCode::parse),
+        bounded(&without_values(text("message").unwrap_or("")), MESSAGE_CHARS_MAX),
+    ))
 }
 
 fn first_message(body: &[u8], otherwise: &str) -> String {

@@ -23,6 +23,7 @@ mod error;
 #[cfg(test)]
 pub mod graphql_check;
 mod memory;
+mod message;
 mod operation;
 mod provision;
 mod read;

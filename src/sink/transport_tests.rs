@@ -97,6 +97,15 @@ async fn a_silent_server_times_out_and_may_have_received() {
 }
 
 #[tokio::test]
+async fn a_key_that_a_server_says_back_is_not_kept() {
+    let (port, _seen) =
+        server(b"HTTP/1.1 401 No\r\nconnection: close\r\n\r\n{\"message\":\"no key server-hunter2, server-hunter2!\"}")
+            .await;
+    let answer = transport(port, |_| {}).post("X", b"BODY".to_vec()).await.unwrap();
+    assert_eq!(String::from_utf8(answer.body).unwrap(), r#"{"message":"no key ***, ***!"}"#);
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed_with_the_key() {
     let (port, _seen) =
         server(b"HTTP/1.1 307 Moved\r\nlocation: http://example.com/\r\ncontent-length: 0\r\n\r\n").await;

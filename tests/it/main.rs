@@ -12,6 +12,7 @@ mod layering;
 mod pipeline;
 mod program;
 mod provisioning;
+mod relay;
 mod samples;
 mod shipped;
 mod sql;

@@ -194,7 +194,7 @@ proptest! {
     #[test]
     fn a_neutralised_cell_is_restored_and_runs_nothing(cell in "['=+@\t\r\n＝a-]{0,4}.{0,3}") {
         let safe = neutralise(&cell);
-        prop_assert_eq!(restore(&safe), &*cell);
+        prop_assert_eq!(&*restore(&safe), &*cell);
         prop_assert!(!safe.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝']));
     }
 

@@ -97,8 +97,9 @@ pub fn read_cancelled(input: impl Read, now: Timestamp) -> Result<CancelledList,
             }
         };
         let line = record.position().map_or(0, csv::Position::line);
-        let cell = |at: usize| restore(record.get(at).unwrap_or_default()).trim();
-        let read = read_row(cell(provider), cell(id), cell(at), now).and_then(|(provider, id, at)| {
+        let cell = |at: usize| restore(record.get(at).unwrap_or_default());
+        let (provider, id, at) = (cell(provider), cell(id), cell(at));
+        let read = read_row(provider.trim(), id.trim(), at.trim(), now).and_then(|(provider, id, at)| {
             match lines.insert((provider, id.clone()), line) {
                 Some(first) => Err(CancelledFault::Twice(first)),
                 None => Ok((provider, id, at)),

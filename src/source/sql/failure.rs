@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::source::error::{BrokeProblem, OpenProblem};
 
-/// Most characters of a database's own words: they may quote a cell.
+/// Most characters of a database's own words.
 const WORDS_CHARS_MAX: usize = 300;
 
 /// Why a statement gave no (more) rows.
@@ -80,8 +80,13 @@ impl Words {
     fn of(&self, error: &sqlx::Error) -> String {
         match error {
             sqlx::Error::Database(database) => {
-                let code = database.code().map(|code| format!(" ({code})")).unwrap_or_default();
-                self.clean(&format!("{}{code}", database.message()))
+                let code = database.code();
+                let shown = code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+                let message = match code.as_deref() {
+                    Some(code) if is_about_data(code) => without_quoted(database.message()),
+                    Some(_) | None => database.message().to_owned(),
+                };
+                self.clean(&format!("{message}{shown}"))
             }
             sqlx::Error::Io(error) => self.clean(&error.to_string()),
             other => self.clean(&other.to_string()),
@@ -132,9 +137,39 @@ impl Words {
     }
 }
 
+/// Whether a message with this SQLSTATE quotes a cell: classes 22 (data exception) and 23 (constraint).
+fn is_about_data(code: &str) -> bool {
+    code.len() == 5 && (code.starts_with("22") || code.starts_with("23"))
+}
+
+/// What stands in quotes, from the first to the last of a kind (a cell may hold some itself), as `…`.
+fn without_quoted(message: &str) -> String {
+    let mut message = message.to_owned();
+    for quote in ['"', '\''] {
+        if let (Some(begin), Some(end)) = (message.find(quote), message.rfind(quote))
+            && begin < end
+        {
+            message.replace_range(begin + 1..end, "…");
+        }
+    }
+    message
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_that_a_database_quotes_are_not_told() {
+        let told = |message| without_quoted(message);
+        assert_eq!(
+            told(r#"invalid input syntax for type integer: "a "b" c""#),
+            r#"invalid input syntax for type integer: "…""#
+        );
+        assert_eq!(told("Truncated incorrect INTEGER value: 'ada'"), "Truncated incorrect INTEGER value: '…'");
+        assert_eq!(told("division by zero"), "division by zero");
+        assert!(is_about_data("22P02") && !is_about_data("42703"));
+    }
 
     #[test]
     fn secrets_are_taken_out_of_words_and_words_are_short() {

@@ -22,7 +22,7 @@ original = { provider = "provider", id = "original" }
 "#;
 
 /// An API with an account at Stripe: customers `a` to `e`, each with `old-a` to `old-e` at 49.00 a month for each of two.
-fn world(settings: Settings) -> (Folder, Api) {
+pub(super) fn world(settings: Settings) -> (Folder, Api) {
     let catalog: Catalog = serde_json::from_value(json!({ "plans": [{ "id": "plan-team", "kind": "paid", "prices": [
         { "billing_period": "MONTHLY", "unit_amount": 4900 },
     ] }] }))

@@ -1,6 +1,7 @@
 //! What the program says and how it ends: each command, and each bad situation.
 
 mod bulk;
+mod canaries;
 mod check;
 mod cutover;
 mod database_trouble;

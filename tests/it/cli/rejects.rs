@@ -272,3 +272,45 @@ fn another_ledger_is_named_in_the_hints() {
     let listed = folder.run("rejects list --ledger books/here.db").exits(0);
     assert!(listed.stderr.contains("--ledger books/here.db"), "{listed}");
 }
+
+#[test]
+fn cells_that_a_spreadsheet_or_a_browser_would_run_are_text_in_the_export_and_come_back_unchanged() {
+    let names = [
+        "=cmd|' /C calc'!A0",
+        "'=1",
+        "+1",
+        "-1",
+        "@SUM(1)",
+        "＝1",
+        "a;=1",
+        "a\n=1",
+        "a;\"=1\"",
+        "<script>alert(1)</script>",
+        "a, -1",
+    ];
+    let api = Api::open();
+    let folder = customers();
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(["id", "email", "name"]).unwrap();
+    for (number, name) in names.iter().enumerate() {
+        csv.write_record([&*format!("cus_{number}"), "bad", name]).unwrap();
+    }
+    folder.write("customers.csv", csv.into_inner().unwrap());
+    folder.run_to(&api, RUN).exits(3);
+    folder.run("rejects export --out fix.csv").exits(0);
+    let exported = folder.read("fix.csv");
+    for delimiter in [b',', b';', b'\t', b'|'] {
+        let mut reader = csv::ReaderBuilder::new();
+        let reader = reader.flexible(true).delimiter(delimiter).from_reader(exported.as_bytes());
+        for record in reader.into_records().map(Result::unwrap) {
+            let runs = |cell: &&str| cell.starts_with(['=', '+', '-', '@', '＝']);
+            assert_eq!(record.iter().find(runs), None, "{exported}");
+        }
+    }
+    folder.write("fix.csv", exported.replace(",bad,", ",good@example.com,"));
+    folder.run_to(&api, "rejects retry --csv fix.csv").exits(0);
+    let found = api.sandbox.snapshot().customers;
+    for (number, name) in names.iter().enumerate() {
+        assert_eq!(found[&format!("cus_{number}")].name.as_deref(), Some(*name));
+    }
+}
