@@ -85,7 +85,7 @@ if wanted no_change || wanted scaling || wanted memory; then
     expect again unchanged "$rows"
     rm -rf "$work/ledger_none"
     measured plan "$product" plan --mapping "$here/end_to_end/usage.toml" --csv "$usage" \
-      --target "http://127.0.0.1:$port/graphql" --ledger "$work/ledger_none/ledger.db" --json
+      --offline --ledger "$work/ledger_none/ledger.db" --json
   done
   stop_server again
   [[ -z $(number admitted "$work/again.server") ]] || die "a run without a change sent something"

@@ -39,7 +39,7 @@ while IFS='|' read -r form before between after; do
   written "$before" "$between" "$after"
   bytes=$(stat -c %s "$work/data.json")
   /usr/bin/time -f '%M %e' -o "$work/time" "$product" plan --mapping "$work/m.toml" --json "$work/data.json" \
-    --target http://127.0.0.1:9/graphql --ledger "$work/none/ledger.db" --json >"$work/out" || die "$form: $(cat "$work/out")"
+    --offline --ledger "$work/none/ledger.db" --json >"$work/out" || (($? == 4)) || die "$form: $(cat "$work/out")"
   [[ $(number records "$work/out") == "$records" || $(tr -d '\n ' <"$work/out") == *"\"records\":$records"* ]] || die "$form: not every record was read"
   read -r peak_kib seconds <"$work/time"
   allowed_kib=$((64 * 1024 + 32 * records / 1024))

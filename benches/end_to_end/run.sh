@@ -66,7 +66,8 @@ measured() {
   shift
   { time /usr/bin/time -o "$work/$name.peak" -f %M "$@" >"$work/$name.out" 2>"$work/$name.err"; } \
     2>"$work/$name.times" || status=$?
-  ((status == 0)) || die "exit $status from: $*
+  # A plan that has something to send ends with 4.
+  ((status == 0)) || [[ $name == plan && $status == 4 ]] || die "exit $status from: $*
 $(tail -n 5 "$work/$name.err")"
   awk -v peak="$(tail -n 1 "$work/$name.peak")" '{ print $1, $2 + $3, peak }' "$work/$name.times" >>"$work/$name.runs"
 }

@@ -41,13 +41,13 @@ impl From<Exit> for ExitCode {
 
 impl Exit {
     /// The exit code of what ended early.
-    fn of_stopped(stopped: &Stopped) -> Self {
+    pub fn of_stopped(stopped: &Stopped) -> Self {
         match stopped {
             Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_) => Self::Ledger,
             Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_) => Self::Credentials,
             Stopped::FilesCannotWrite(_) => Self::Config,
             Stopped::RequestMalformed(_) => Self::Bug,
-            Stopped::SourceBroke(_) => Self::Source,
+            Stopped::SourceBroke(_) | Stopped::Moved(_) => Self::Source,
             Stopped::Interrupted | Stopped::NotTheApi(_) | Stopped::Outage(_) | Stopped::NotTheProvider(_) => {
                 Self::Open
             }

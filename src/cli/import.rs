@@ -5,19 +5,23 @@ use std::sync::Arc;
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
+use super::plan::{Planning, Target};
 use super::progress::Teller;
 use super::report::{self, Tense};
 use super::setup::{self, Connection, Work};
-use super::{out, out_json, say, to_files};
+use super::{out, out_json, plan_file, say, to_files};
 use crate::clock::SystemClock;
 use crate::entity::Entity;
 use crate::ledger::Ledger;
 use crate::pipeline::{
-    Finished, Job, Journal, Known, MaxRejects, OpenStep, PrepareThread, RetryPolicy, StepSpec, Stop, run,
+    Finished, Job, Journal, Known, MaxRejects, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec, Stop, run,
 };
 
 /// Runs and reports.
 pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
+    if let Some(file) = &args.plan {
+        return as_planned(file, args.max_rejects.as_deref(), talk).await;
+    }
     let work = setup::work(&args.input, "run")?;
     if let Some(folder) = &args.to_files {
         return to_files::main(work, args.max_rejects.as_deref(), folder, talk).await;
@@ -41,21 +45,70 @@ pub(super) async fn deliver(
         true => (Known::SendAll, true),
         false => (Known::SendChanged, full),
     };
-    let finished = import(work, known, target, ledger, full, talk).await?;
+    let finished = import(work, How { known, full, ..How::default() }, target, ledger, talk).await?;
     show(&finished, ledger, talk)
+}
+
+/// Imports just what a plan says, and nothing where it would be another plan now.
+async fn as_planned(file: &Path, max_rejects: Option<&str>, talk: &Talk) -> Result<Exit, Failure> {
+    let (kept, plan) = plan_file::read(file)?;
+    let mut work = setup::work(&plan.input, "run")?;
+    work.bound_rejects(max_rejects)?;
+    let ledger = &plan.ledger.ledger;
+    let stop = Arc::new(Stop::default());
+    setup::watch_signals(stop.clone(), talk.quiet);
+    let selections = {
+        let steps = open_until(&stop, &work.steps).await?;
+        let known = setup::ledger_to_read(ledger).await?;
+        let target = Target::found(&plan, &work, known.as_deref()).await?;
+        let planning = Planning { args: &plan, target: &target, choose: true };
+        let planned = planning.plan(steps, known.as_deref(), stop.clone()).await?;
+        if let Some(stopped) = &planned.stopped {
+            let message = format!("the plan could not be made again: {stopped}");
+            return Err(
+                Failure::new(Exit::of_stopped(stopped), message).hint("run the same command again; nothing was sent")
+            );
+        }
+        kept.still_holds(target.name.as_deref().unwrap_or_default(), &planned)?;
+        planned.steps.into_iter().map(|step| step.chosen.map_or(Selection::All, Selection::Just)).collect()
+    };
+    let how = How { full: plan.full, selections, stop: Some(stop), ..How::default() };
+    let finished = import(work, how, &plan.target, ledger, talk).await?;
+    show(&finished, ledger, talk)
+}
+
+/// How a run goes about it.
+#[derive(Default)]
+pub(super) struct How {
+    /// What becomes of records that were delivered before.
+    pub known: Known,
+    /// Reads everything.
+    pub full: bool,
+    /// Of the steps only this is sent, in their order; steps without one are sent whole.
+    pub selections: Vec<Selection>,
+    /// The flag that ends it early, where somebody listens for an interrupt already.
+    pub stop: Option<Arc<Stop>>,
 }
 
 /// Runs `work` and writes its end into the ledger.
 pub(super) async fn import(
     work: Work,
-    known: Known,
+    how: How,
     target: &args::Target,
     ledger: &Path,
-    full: bool,
     talk: &Talk,
 ) -> Result<Finished, Failure> {
+    let How { known, full, selections, stop } = how;
     let connection = setup::connect(target, &work)?;
-    let (stop, steps) = open(&work.steps, talk).await?;
+    let (stop, steps) = match stop {
+        Some(stop) => {
+            let steps = open_until(&stop, &work.steps).await?;
+            (stop, steps)
+        }
+        None => open(&work.steps, talk).await?,
+    };
+    let mut selections = selections.into_iter();
+    let steps = steps.into_iter().map(|step| step.choosing(selections.next().unwrap_or_default())).collect();
     let mut arguments = work.arguments;
     arguments["target"] = serde_json::json!(connection.address);
     let limits = work.limits.iter().map(|(operation, per_minute)| (operation.name().to_owned(), (*per_minute).into()));
@@ -79,13 +132,17 @@ pub(super) async fn import(
 pub(super) async fn open(steps: &[StepSpec], talk: &Talk) -> Result<(Arc<Stop>, Vec<OpenStep>), Failure> {
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
-    let steps = tokio::select! {
+    let steps = open_until(&stop, steps).await?;
+    Ok((stop, steps))
+}
+
+async fn open_until(stop: &Stop, steps: &[StepSpec]) -> Result<Vec<OpenStep>, Failure> {
+    tokio::select! {
         biased;
         // A source may let wait for its header: a pipe, a database.
-        () = stop.raised() => return Err(setup::interrupted_before_reading()),
-        steps = setup::open(steps) => steps?,
-    };
-    Ok((stop, steps))
+        () = stop.raised() => Err(setup::interrupted_before_reading()),
+        steps = setup::open(steps) => steps,
+    }
 }
 
 /// A run whose sources are open.

@@ -10,6 +10,8 @@ mod import;
 mod init;
 mod log;
 mod plan;
+mod plan_file;
+mod plan_report;
 mod progress;
 mod rejects;
 mod report;

@@ -1,118 +1,172 @@
 //! `plan`: what a run would do.
 
-use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
-use super::report::{self, Tense};
-use super::{out, out_json, setup};
+use super::setup::{self, Connection, Work};
+use super::{out, out_json, plan_file, plan_report, say};
 use crate::clock::SystemClock;
-use crate::pipeline::{Planned, RetryPolicy, StepSummary, Stop, Summary, plan, target_name};
+use crate::ledger::Ledger;
+use crate::pipeline::{OpenStep, PlanError, PlanJob, Planned, RetryPolicy, Stop, Stopped, plan, target_name};
+use crate::sink::Budgets;
 
 /// Plans and reports.
 pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure> {
     let work = setup::work(&args.input, "plan")?;
+    if args.out.is_some() {
+        plan_file::can_be_kept(&args, &work)?;
+    }
+    let stop = Arc::new(Stop::default());
     let steps = setup::open(&work.steps).await?;
     let ledger = setup::ledger_to_read(&args.ledger.ledger).await?;
-    let (target, budgets) = match &ledger {
-        // Only a ledger needs the target's name; without one everything is new, and nobody is asked.
-        Some(_) => {
-            let connection = setup::connect(&args.target, &work)?;
-            let target =
-                target_name(&connection.sink, &connection.budgets, RetryPolicy::default(), &connection.address)
-                    .await
-                    .map_err(|error| setup::start_failure(&error, &connection.address))?;
-            (target, connection.budgets)
-        }
-        None => (String::new(), Arc::new(setup::budgets(&args.target, &work))),
-    };
-    let stop = Arc::new(Stop::default());
+    let target = Target::found(&args, &work, ledger.as_deref()).await?;
     setup::watch_signals(stop.clone(), talk.quiet);
-    let known = ledger.as_deref().map(|ledger| (ledger, target.as_str()));
-    let planned = plan(steps, known, &budgets, setup::spill_dir(&args.ledger.ledger), args.full, &SystemClock, stop)
-        .await
-        .map_err(|error| setup::ledger_failure(&error))?;
-    show(&planned, talk)
-}
-
-/// Shorter than a second is not worth a number.
-fn time_to_send(seconds: f64) -> String {
-    if seconds < 1.0 { "a second".to_owned() } else { report::duration(seconds) }
-}
-
-fn show(planned: &Planned, talk: &Talk) -> Result<Exit, Failure> {
-    let steps: Vec<StepSummary> = planned.steps.iter().map(|step| step.summary.clone()).collect();
-    let duration_s = steps.iter().map(|step| step.duration_s).sum();
-    let stopped = planned.stopped.as_ref().map(ToString::to_string);
-    let summary = Summary { run: 0, ok: true, exit: 0, duration_s, stopped, steps };
-    let exit = match Exit::of(&summary, planned.stopped.as_ref()) {
-        // What would be sent is no fault of a plan, nor is a row that would be rejected.
-        Exit::Open if planned.stopped.is_none() => Exit::Settled,
-        Exit::Rejects => Exit::Settled,
-        exit => exit,
-    };
+    let planned = Planning { args: &args, target: &target, choose: false }.plan(steps, ledger.as_deref(), stop).await?;
+    let exit = exit_of(&planned);
     if talk.json() {
-        let steps: Vec<serde_json::Value> = planned
-            .steps
-            .iter()
-            .map(|step| {
-                serde_json::json!({
-                    "name": step.summary.name,
-                    "entity": step.summary.entity,
-                    "rows": step.summary.rows,
-                    "records": step.summary.records,
-                    "create": step.summary.created,
-                    "change": step.summary.changed,
-                    "unchanged": step.summary.unchanged,
-                    "rejected": step.summary.rejected,
-                    "filtered": step.summary.filtered,
-                    "since": step.summary.since,
-                    "requests": step.requests,
-                    "seconds": step.seconds,
-                    "rejects": step.samples.iter().map(|reject| serde_json::json!({
-                        "place": reject.place.to_string(),
-                        "field": reject.field,
-                        "value": reject.value,
-                        "reason": reject.reason,
-                    })).collect::<Vec<_>>(),
-                })
-            })
-            .collect();
-        out_json(
-            &serde_json::json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "stopped": summary.stopped, "steps": steps }),
-        )?;
+        out_json(&plan_report::json(&planned, exit))?;
+    } else {
+        out(&plan_report::text(&planned));
+    }
+    if let Some(stopped) = &planned.stopped {
+        say(&format!("error: planning stopped early: {stopped}"));
         return Ok(exit);
     }
-    let mut text = report::summary(&summary, Tense::Planned);
-    text.push('\n');
-    for step in &planned.steps {
-        let records = step.summary.created + step.summary.changed;
-        let _ = match (records, step.seconds) {
-            (0, _) => writeln!(text, "{}: nothing to send", step.summary.name),
-            (_, Some(seconds)) => writeln!(
-                text,
-                "{}: {}, {}, about {} at the rate limit",
-                step.summary.name,
-                report::counted(records, "record"),
-                report::counted(step.requests, "request"),
-                time_to_send(seconds)
-            ),
-            (_, None) => writeln!(
-                text,
-                "{}: {}, {}",
-                step.summary.name,
-                report::counted(records, "record"),
-                report::counted(step.requests, "request")
-            ),
-        };
-        for reject in step.samples.iter().take(5) {
-            let _ = writeln!(text, "  would reject {}: {}", reject.place, report::what_is_wrong(reject));
-        }
-        if step.summary.rejected > 5 {
-            let _ = writeln!(text, "  … and {} more", report::grouped(step.summary.rejected - 5));
+    if let (Some(why), false) = (target.unasked, talk.quiet) {
+        say(&format!("the catalog of the target, and what records refer to, was not checked: {why}"));
+    }
+    if let Some(file) = &args.out {
+        let name = target.name.as_deref().unwrap_or_default();
+        plan_file::write(file, &args, name, &planned)?;
+        if !talk.quiet {
+            say(&format!("wrote {}", file.display()));
+            say(&format!("hint: stigg-import run --plan {} sends just that", file.display()));
         }
     }
-    out(&text);
     Ok(exit)
+}
+
+/// What is to be done decides how a plan ends, so that a script can tell.
+pub(super) fn exit_of(planned: &Planned) -> Exit {
+    let count = |of: fn(&crate::pipeline::StepSummary) -> u64| -> u64 {
+        planned.steps.iter().map(|step| of(&step.summary)).sum()
+    };
+    if let Some(stopped) = &planned.stopped {
+        return Exit::of_stopped(stopped);
+    }
+    if planned.steps.iter().any(|step| !step.summary.balances()) {
+        Exit::Bug
+    } else if count(|step| step.created + step.changed) > 0 {
+        Exit::Open
+    } else if count(|step| step.rejected) > 0 {
+        Exit::Rejects
+    } else {
+        Exit::Settled
+    }
+}
+
+/// A target as far as a plan needs it.
+pub(super) struct Target {
+    /// How it is reached; none where nobody is asked.
+    pub connection: Option<Connection>,
+    /// Its name in the ledger.
+    pub name: Option<String>,
+    budgets: Arc<Budgets>,
+    /// Why nobody is asked.
+    unasked: Option<&'static str>,
+}
+
+impl Target {
+    /// Finds out what names the target. Without a ledger a key is not needed, and without one nobody is asked.
+    pub(super) async fn found(args: &args::Plan, work: &Work, ledger: Option<&dyn Ledger>) -> Result<Self, Failure> {
+        let budgets = || Arc::new(setup::budgets(&args.target, work));
+        if args.offline {
+            let name = match ledger {
+                Some(ledger) => Some(known_name(ledger, &setup::address(&args.target, work)?).await?),
+                None => None,
+            };
+            return Ok(Self { connection: None, name, budgets: budgets(), unasked: Some("--offline") });
+        }
+        let needed = ledger.is_some() || args.live || args.out.is_some();
+        let connection = match setup::connect(&args.target, work) {
+            Ok(connection) => connection,
+            Err(failure) if failure.exit == Exit::Credentials && !needed => {
+                let unasked = Some("there is no key in STIGG_API_KEY");
+                return Ok(Self { connection: None, name: None, budgets: budgets(), unasked });
+            }
+            Err(failure) => return Err(failure),
+        };
+        let name = target_name(&connection.sink, &connection.budgets, RetryPolicy::default(), &connection.address)
+            .await
+            .map_err(|error| {
+                let failure = setup::start_failure(&error, &connection.address);
+                match ledger {
+                    None if failure.exit == Exit::Config => {
+                        failure.hint("check --target and the network, or plan with --offline; nothing was sent")
+                    }
+                    Some(_) | None => failure,
+                }
+            })?;
+        Ok(Self { budgets: connection.budgets.clone(), connection: Some(connection), name: Some(name), unasked: None })
+    }
+}
+
+/// The one name under which the ledger knows an address.
+async fn known_name(ledger: &dyn Ledger, address: &str) -> Result<String, Failure> {
+    let scopes = ledger.scopes().await.map_err(|error| setup::ledger_failure(&error))?;
+    let mut names: Vec<String> = scopes
+        .into_iter()
+        .map(|scope| scope.target)
+        .filter(|name| name == address || name.strip_prefix(address).is_some_and(|rest| rest.starts_with(' ')))
+        .collect();
+    names.dedup();
+    match names.len() {
+        0 => Ok(address.to_owned()),
+        1 => Ok(names.remove(0)),
+        _ => Err(Failure::new(Exit::Config, format!("the ledger knows several environments at {address}"))
+            .hint("plan without --offline: the key says which one is meant")),
+    }
+}
+
+/// Plans once, for `plan` and for `run --plan`.
+pub(super) struct Planning<'a> {
+    pub args: &'a args::Plan,
+    pub target: &'a Target,
+    /// Whether to keep which records would be sent.
+    pub choose: bool,
+}
+
+impl Planning<'_> {
+    pub(super) async fn plan(
+        &self,
+        steps: Vec<OpenStep>,
+        ledger: Option<&dyn Ledger>,
+        stop: Arc<Stop>,
+    ) -> Result<Planned, Failure> {
+        let address = self.target.connection.as_ref().map(|connection| connection.address.clone()).unwrap_or_default();
+        let job = PlanJob {
+            steps,
+            ledger: ledger.zip(self.target.name.as_deref()),
+            asks: self.target.connection.as_ref().map(|one| (one.sink.clone(), RetryPolicy::default())),
+            live: self.args.live,
+            choose: self.choose,
+            budgets: &self.target.budgets,
+            spill_dir: setup::spill_dir(Path::new(&self.args.ledger.ledger)),
+            full: self.args.full,
+            clock: &SystemClock,
+            stop: stop.clone(),
+        };
+        match plan(job).await {
+            Ok(planned) => Ok(planned),
+            Err(PlanError::Ledger(error)) => Err(setup::ledger_failure(&error)),
+            // A read that was given up since somebody interrupted it says nothing of the target.
+            Err(PlanError::Target(_)) if matches!(stop.why(), Some(Stopped::Interrupted)) => {
+                Err(Failure::new(Exit::Open, "interrupted before the plan was made; nothing was sent")
+                    .hint("run the same command again"))
+            }
+            Err(PlanError::Target(cause)) => Err(setup::target_failure(&cause, &address)),
+        }
+    }
 }

@@ -253,7 +253,7 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
         ..args.target.clone()
     };
     let known = if args.replace { Known::SendChanged } else { Known::KeepSince(listing.header.run) };
-    let finished = import::import(work, known, &target, ledger, false, talk).await?;
+    let finished = import::import(work, import::How { known, ..Default::default() }, &target, ledger, talk).await?;
     drop(removed);
     import::show(&finished, ledger, talk)
 }

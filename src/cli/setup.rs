@@ -17,7 +17,7 @@ use crate::mapping::LoadError;
 use crate::pipeline::{MaxRejects, NoBound, OpenStep, OpenStepError, StartError, StepSpec, Stop, Stopped, open_steps};
 use crate::sink::stigg::StiggSink;
 use crate::sink::transport::{HttpSettings, HttpTransport};
-use crate::sink::{BudgetSettings, Budgets, Endpoint, Operation, Rate, Sink, SinkError};
+use crate::sink::{BudgetSettings, Budgets, Disposition, Endpoint, Operation, Rate, Sink, SinkError};
 
 /// Environment variables that may hold the key, in this order.
 pub(super) const KEY_VARIABLES: [&str; 2] = ["STIGG_API_KEY", "STIGG_SERVER_API_KEY"];
@@ -142,16 +142,25 @@ pub(super) fn connect(args: &args::Target, work: &Work) -> Result<Connection, Fa
 
 /// As [`connect`], for what does more than import.
 pub(super) fn stigg(args: &args::Target, work: &Work) -> Result<(Arc<StiggSink>, Arc<Budgets>, String), Failure> {
-    let address = args.target.as_deref().or(work.target.as_deref()).unwrap_or(Endpoint::STIGG);
-    let endpoint = Endpoint::parse(address).map_err(|error| {
-        Failure::new(Exit::Config, format!("the target {error}"))
-            .hint("give --target an address like https://api.stigg.io/graphql; nothing was sent")
-    })?;
+    let endpoint = endpoint(args, work)?;
     let key = key(&endpoint)?;
     let address = endpoint.to_string();
     let transport = HttpTransport::new(HttpSettings::new(endpoint, key))
         .map_err(|error| Failure::of(Exit::Config, &error).hint("nothing was sent"))?;
     Ok((Arc::new(StiggSink::new(Arc::new(transport))), Arc::new(budgets(args, work)), address))
+}
+
+fn endpoint(args: &args::Target, work: &Work) -> Result<Endpoint, Failure> {
+    let address = args.target.as_deref().or(work.target.as_deref()).unwrap_or(Endpoint::STIGG);
+    Endpoint::parse(address).map_err(|error| {
+        Failure::new(Exit::Config, format!("the target {error}"))
+            .hint("give --target an address like https://api.stigg.io/graphql; nothing was sent")
+    })
+}
+
+/// The target's address, as the ledger names it.
+pub(super) fn address(args: &args::Target, work: &Work) -> Result<String, Failure> {
+    Ok(endpoint(args, work)?.to_string())
 }
 
 /// The rate budgets: published, replaced by `[limits]`, scaled.
@@ -260,19 +269,24 @@ pub(super) fn start_failure(error: &StartError, address: &str) -> Failure {
     match error {
         StartError::Interrupted => interrupted_before_reading(),
         StartError::Ledger(error) => ledger_failure(error),
-        StartError::Target(cause) if error.is_credentials() => {
-            Failure::new(Exit::Credentials, format!("{address}: {cause}"))
-                .hint("put the full access key of the target environment into STIGG_API_KEY; nothing was sent")
-        }
-        StartError::Target(cause @ SinkError::NotTheApi { .. }) => {
-            Failure::because(Exit::Config, format!("can't use the target {address}"), cause).hint(
-                "check --target: the API is at https://api.stigg.io/graphql, and a proxy or a sign-in page may stand \
-                 before it; nothing was sent",
-            )
-        }
-        StartError::Target(cause) => Failure::because(Exit::Config, format!("can't use the target {address}"), cause)
-            .hint("check --target and the network, then run the same command again; nothing was sent"),
+        StartError::Target(cause) => target_failure(cause, address),
     }
+}
+
+/// A target that can't be used. Nothing was sent.
+pub(super) fn target_failure(cause: &SinkError, address: &str) -> Failure {
+    if matches!(cause.disposition(), Disposition::Stop(crate::sink::Stop::Credentials)) {
+        return Failure::new(Exit::Credentials, format!("{address}: {cause}"))
+            .hint("put the full access key of the target environment into STIGG_API_KEY; nothing was sent");
+    }
+    let failure = Failure::because(Exit::Config, format!("can't use the target {address}"), cause);
+    failure.hint(match cause {
+        SinkError::NotTheApi { .. } => {
+            "check --target: the API is at https://api.stigg.io/graphql, and a proxy or a sign-in page may stand before it; \
+             nothing was sent"
+        }
+        _ => "check --target and the network, then run the same command again; nothing was sent",
+    })
 }
 
 pub(super) fn config_failure(error: &ConfigError) -> Failure {

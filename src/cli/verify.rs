@@ -67,7 +67,7 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
     let unread: u64 = verified.steps.iter().filter(|step| step.unreadable.is_none()).map(|step| step.unread).sum();
     let exit = match &verified.stopped {
         Some(Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_)) => Exit::Credentials,
-        Some(Stopped::SourceBroke(_)) => Exit::Source,
+        Some(Stopped::SourceBroke(_) | Stopped::Moved(_)) => Exit::Source,
         Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => Exit::Ledger,
         Some(Stopped::RequestMalformed(_)) => Exit::Bug,
         Some(Stopped::FilesCannotWrite(_)) => Exit::Config,

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::selection::Selection;
 use super::summary::Progress;
 use crate::batch::{Batch, Builder};
 use crate::entity::Entity;
 use crate::ledger::{Index, RunId, Seen};
-use crate::record::{KeyHash, Origin, Record, RecordBatch, Reject};
+use crate::record::{KeyHash, Origin, Place, Record, RecordBatch, Reject};
 
 /// Compares records with what was delivered, and collects the others into batches.
 pub(super) struct Diff {
@@ -17,6 +18,7 @@ pub(super) struct Diff {
     held: HashSet<KeyHash>,
     ordinals: Ordinals,
     kept: Option<Kept>,
+    selection: Selection,
 }
 
 /// Content that is not replaced.
@@ -40,11 +42,20 @@ pub(super) struct Sorted {
     pub batches: Vec<Batch>,
     /// Records that can't go out.
     pub rejects: Vec<Reject>,
+    /// A record that would have to be sent, and that the plan does not have.
+    pub moved: Option<Place>,
 }
 
 impl Diff {
     pub(super) fn new(index: Index, builder: Builder) -> Self {
-        Self { index, builder, held: HashSet::new(), ordinals: Ordinals::default(), kept: None }
+        Self {
+            index,
+            builder,
+            held: HashSet::new(),
+            ordinals: Ordinals::default(),
+            kept: None,
+            selection: Selection::All,
+        }
     }
 
     /// The same, but rejects what would replace `kept`.
@@ -58,6 +69,17 @@ impl Diff {
     pub(super) fn holding(mut self, held: HashSet<KeyHash>) -> Self {
         self.held = held;
         self
+    }
+
+    /// The same, where only these may be sent.
+    #[must_use]
+    pub(super) fn choosing(self, selection: Selection) -> Self {
+        Self { selection, ..self }
+    }
+
+    /// Whether most of what comes is left out.
+    pub(super) fn is_canary(&self) -> bool {
+        self.selection.is_canary()
     }
 
     /// Sorts the records of `mapped`, and takes them out of it; counts what goes no further.
@@ -77,6 +99,9 @@ impl Diff {
     }
 
     fn sort_one(&mut self, mapped: &RecordBatch, record: Record, progress: &Progress, sorted: &mut Sorted) {
+        if self.selection.leaves_out(record.hash) {
+            return progress.filtered.add(1);
+        }
         let ordinal = self.ordinals.of(&record.origin);
         if self.held.contains(&record.hash) {
             return progress.open.add(1);
@@ -107,6 +132,11 @@ impl Diff {
     }
 
     fn send(&mut self, mapped: &RecordBatch, record: Record, seen: Seen, progress: &Progress, sorted: &mut Sorted) {
+        if self.selection.forbids(record.hash, record.fingerprint) {
+            progress.open.add(1);
+            sorted.moved.get_or_insert_with(|| record.origin.place());
+            return;
+        }
         let (json, key) = (mapped.json_of(&record), mapped.key_of(&record));
         match self.builder.push(json, key, record.hash, record.fingerprint, record.origin) {
             Ok(closed) => {

@@ -23,6 +23,7 @@ mod refused;
 mod resume;
 mod retry;
 mod run;
+mod selection;
 mod step;
 mod stop;
 mod summary;
@@ -39,14 +40,15 @@ pub use cutover::{
 pub use events::{Event, Observer, Unwatched};
 pub use held::RESEND_EVENTS_WITHIN;
 pub use max_rejects::{MaxRejects, NoBound};
-pub use plan::{Planned, PlannedStep, plan};
+pub use plan::{Finding, FindingKind, FindingSample, Live, PlanError, PlanJob, Planned, PlannedStep, Promise, plan};
 pub use retry::RetryPolicy;
 pub use run::{Finished, Job, Journal, Known, StartError, run, target_name};
+pub use selection::Selection;
 pub use step::{OpenPaid, OpenStep, OpenStepError, SourceSpec, StepSpec, open_paid, open_rows, open_steps};
 pub use stop::{Stop, Stopped};
 pub use summary::{Count, Progress, StepSummary, Summary};
 pub use thread::PrepareThread;
-pub use verify::{Verified, VerifiedStep, verify};
+pub use verify::{Unequal, Verified, VerifiedStep, verify};
 
 /// Message and causes of an error in one line.
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -8,7 +8,7 @@ use super::max_rejects::MaxRejects;
 use super::stop::{Stop, Stopped};
 use super::summary::Progress;
 use crate::ledger::Index;
-use crate::ledger::rejects::Writer as RejectsWriter;
+use crate::ledger::rejects::{Group, Groups, Writer as RejectsWriter};
 use crate::mapping::Mapper;
 use crate::record::{RecordBatch, Reject};
 use crate::source::Rows;
@@ -23,11 +23,16 @@ pub(super) struct Preparation {
     pub rejects: Option<Arc<Mutex<RejectsWriter>>>,
     pub max_rejects: Option<MaxRejects>,
     pub stop: Arc<Stop>,
-    /// The first few rejects, for whoever shows samples.
-    pub samples: Vec<Reject>,
+    /// Rejects by reason, for whoever shows them.
+    pub reasons: Option<Groups>,
     /// How far the source has come; none at the start.
     pub mark: Option<String>,
+    /// Is shown what the mapping made, before any of it is left out.
+    pub watch: Option<Watch>,
 }
+
+/// Looks at what the mapping made of some rows.
+pub(super) type Watch = Box<dyn FnMut(&RecordBatch) + Send>;
 
 /// What was prepared.
 pub(super) struct Prepared {
@@ -35,8 +40,8 @@ pub(super) struct Prepared {
     pub records: u64,
     /// Whether the source was read to its end.
     pub complete: bool,
-    /// The first few rejects.
-    pub samples: Vec<Reject>,
+    /// Rejects by reason, the most frequent first; where it was asked for.
+    pub reasons: Vec<Group>,
     /// The last mark that the source gave.
     pub mark: Option<String>,
     /// Records that the ledger knows and that did not come.
@@ -44,9 +49,6 @@ pub(super) struct Prepared {
     /// The index that the records were compared with.
     pub index: Index,
 }
-
-/// Most rejects kept as samples.
-const SAMPLES_MAX: usize = 20;
 
 impl Preparation {
     /// Runs to the source's end, or until the run stops. Closing `batches` is the sign of the end.
@@ -69,7 +71,7 @@ impl Preparation {
         Prepared {
             records,
             complete: complete && !self.stop.is_raised(),
-            samples: self.samples,
+            reasons: self.reasons.map(|groups| groups.into_sorted().0).unwrap_or_default(),
             mark: self.mark,
             unseen: self.diff.unseen(),
             index: self.diff.into_index(),
@@ -125,12 +127,23 @@ impl Preparation {
         self.progress.rows.add(out.rows);
         self.progress.filtered.add(out.filtered);
         self.progress.unchanged.add(out.unchanged);
+        if self.diff.is_canary() {
+            // The run that goes on from here writes them down.
+            self.progress.filtered.add(out.rejects.len() as u64);
+            out.rejects.clear();
+        }
         self.progress.rejected.add(out.rejects.len() as u64);
+        if let Some(watch) = &mut self.watch {
+            watch(out);
+        }
         let mut sorted = Sorted::default();
         self.diff.sort(out, &self.progress, &mut sorted);
         self.reject(out.rejects.iter().chain(&sorted.rejects));
         if !sorted.batches.is_empty() {
             let _ = batches.send(sorted.batches).await;
+        }
+        if let Some(place) = sorted.moved {
+            self.stop.raise(Stopped::Moved(place.to_string()));
         }
         if let Some(max) = &self.max_rejects
             && let Some(why) =
@@ -144,8 +157,8 @@ impl Preparation {
         let mut writer =
             self.rejects.as_ref().map(|rejects| rejects.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         for reject in rejects {
-            if self.samples.len() < SAMPLES_MAX {
-                self.samples.push(reject.clone());
+            if let Some(reasons) = &mut self.reasons {
+                reasons.add_reject(reject);
             }
             if let Some(writer) = &mut writer
                 && let Err(error) = writer.rejected(reject)

@@ -61,6 +61,24 @@ impl Reading {
         Ok(all)
     }
 
+    /// The subscriptions of these customers, whatever their status.
+    pub(super) async fn subscriptions_of(&self, customer_ids: &[&str]) -> Result<Vec<ReadSubscription>, SinkError> {
+        let mut all = Vec::new();
+        for ids in customer_ids.chunks(READ_IDS_MAX) {
+            let mut after: Option<String> = None;
+            loop {
+                let ask = |permit| self.sink.read_subscriptions_of(ids, after.as_deref(), permit);
+                let Page { items, next } = self.again(Operation::Subscriptions, ask).await?;
+                all.extend(items);
+                match next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// A page of the ids of all customers.
     pub(super) async fn customer_ids(&self, after: Option<&str>) -> Result<Page<String>, SinkError> {
         self.again(Operation::Customers, |permit| self.sink.customer_ids(after, permit)).await

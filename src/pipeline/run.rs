@@ -281,13 +281,17 @@ impl StepRun {
         let preparation = Preparation {
             rows: self.step.rows,
             mapper: Mapper::new(self.step.plan.clone(), self.spill.clone()),
-            diff: Diff::new(index, Builder::new(entity, limits)).keeping(kept).holding(held),
+            diff: Diff::new(index, Builder::new(entity, limits))
+                .keeping(kept)
+                .holding(held)
+                .choosing(self.step.selection.clone()),
             progress: self.progress.clone(),
             rejects: Some(self.writer.clone()),
             max_rejects: self.max_rejects,
             stop: self.stop.clone(),
-            samples: Vec::new(),
+            reasons: None,
             mark: None,
+            watch: None,
         };
         let delivery = Delivery {
             reading: Reading {
@@ -321,6 +325,9 @@ impl StepRun {
         if settled {
             let closed = match since {
                 Some(_) => delivery.close_superseded().await,
+                None if self.step.selection.is_canary() => {
+                    self.ledger.close_superseded(&self.scope).await.map(|_| false)
+                }
                 None => delivery.close_open().await.map(|()| true),
             };
             let moved = match (closed, &self.step.changes) {
@@ -342,7 +349,12 @@ impl StepRun {
         let duration_s = began.elapsed().as_secs_f64();
         let mut summary = StepSummary::new(&name, entity, prepared.records, &self.progress, duration_s);
         // A rejected row has no key that we know: its record may be one of those that did not come.
-        let all_came = settled && since.is_none() && self.alone && self.step.is_whole && summary.rejected == 0;
+        let all_came = settled
+            && since.is_none()
+            && !self.step.selection.is_canary()
+            && self.alone
+            && self.step.is_whole
+            && summary.rejected == 0;
         summary.missing = all_came.then_some(prepared.unseen);
         summary.since = since;
         summary.budget_share = self

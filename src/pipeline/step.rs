@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::changes::{self, ChangesSource, SqlChanges};
+use super::selection::Selection;
 use crate::clock::Clock;
 use crate::entity::{Entity, Schema};
 use crate::mapping::{self, MappingFile, Plan};
@@ -81,6 +82,8 @@ pub struct OpenStep {
     pub(super) is_whole: bool,
     /// How it reads changes only, and the identity of its mark.
     pub(super) changes: Option<(Arc<dyn ChangesSource>, String)>,
+    /// Which of its records may be sent.
+    pub(super) selection: Selection,
 }
 
 impl OpenStep {
@@ -100,6 +103,7 @@ impl OpenStep {
             plan,
             is_whole: false,
             changes: None,
+            selection: Selection::All,
         })
     }
 
@@ -111,6 +115,16 @@ impl OpenStep {
         let identity = changes::identity(&*source, mapping);
         self.is_whole = true;
         self.changes = (!mapping.joins_rows()).then_some((source, identity));
+        self
+    }
+
+    /// The same step, of which only these records may be sent. A canary reads all of the source: it moves no mark.
+    #[must_use]
+    pub fn choosing(mut self, selection: Selection) -> Self {
+        if selection.is_canary() {
+            self.changes = None;
+        }
+        self.selection = selection;
         self
     }
 

@@ -31,6 +31,8 @@ pub enum Stopped {
     ProviderRefused(String),
     /// What answers at the billing provider's address is not the provider.
     NotTheProvider(String),
+    /// A record would have to be sent that the plan does not have; it was not.
+    Moved(String),
 }
 
 impl std::fmt::Display for Stopped {
@@ -46,6 +48,9 @@ impl std::fmt::Display for Stopped {
             Self::TooManyRejects(why) => write!(f, "too many rejects: {why}"),
             Self::SpillFailed(why) => write!(f, "temporary files can't be written: {why}"),
             Self::Outage(why) => write!(f, "the API does not answer: {why}"),
+            Self::Moved(place) => {
+                write!(f, "the source moved since the plan was made: {place} has a record that the plan does not send")
+            }
             Self::FilesCannotWrite(why) | Self::ProviderRefused(why) | Self::NotTheProvider(why) => f.write_str(why),
         }
     }
@@ -55,7 +60,8 @@ impl Stopped {
     /// Whether what was read before is still sent: only a source's end is no reason not to.
     fn sends_on(&self) -> bool {
         match self {
-            Self::SourceBroke(_) => true,
+            // What was read before is of the plan.
+            Self::SourceBroke(_) | Self::Moved(_) => true,
             Self::Interrupted
             | Self::CredentialsRefused(_)
             | Self::LedgerCannotWrite(_)

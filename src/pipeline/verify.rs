@@ -25,7 +25,7 @@ use crate::record::KeyHash;
 use crate::sink::{Budgets, Disposition, READ_IDS_MAX, Sink, SinkError};
 
 /// Most pages that are read at once.
-const PAGES_IN_FLIGHT_MAX: usize = 8;
+pub(super) const PAGES_IN_FLIGHT_MAX: usize = 8;
 /// Most differences that are kept with their values.
 const SAMPLES_MAX: usize = 100;
 
@@ -138,8 +138,9 @@ pub async fn verify(
             rejects: None,
             max_rejects: None,
             stop: stop.clone(),
-            samples: Vec::new(),
+            reasons: None,
             mark: None,
+            watch: None,
         };
         let (sender, mut receiver) = handover();
         let preparing = tokio::spawn(preparation.prepare(sender));
@@ -217,12 +218,14 @@ fn untold(entity: Entity, is_whole: bool, is_alone: bool, is_complete: bool, rej
 }
 
 /// What the API has of each record of a page: nothing, or what differs.
-type Read = Result<Vec<Option<Vec<Difference>>>, String>;
+pub(super) type Read = Result<Vec<Option<Vec<Difference>>>, String>;
 
-struct Reader<'a>(&'a Reading);
+/// Reads back what the API has of a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a>(pub(super) &'a Reading);
 
 impl Reader<'_> {
-    async fn read(&self, batch: Batch) -> (Batch, Read) {
+    pub(super) async fn read(self, batch: Batch) -> (Batch, Read) {
         let read = match batch.entity {
             Entity::Customer => self.customers(&batch).await,
             Entity::Subscription => self.subscriptions(&batch).await,

@@ -56,6 +56,8 @@ async fn permits_and_ids_are_checked(sink: &dyn Sink, budgets: &Budgets) {
         assert!(matches!(refused, Err(SinkError::Malformed { .. })), "{} ids", ids.len());
         let refused = sink.read_subscriptions(ids, None, budgets.acquire(Operation::Subscriptions).await).await;
         assert!(matches!(refused, Err(SinkError::Malformed { .. })), "{} ids", ids.len());
+        let refused = sink.read_subscriptions_of(ids, None, budgets.acquire(Operation::Subscriptions).await).await;
+        assert!(matches!(refused, Err(SinkError::Malformed { .. })), "{} customers", ids.len());
     }
     let task = "00000000-0000-4000-8000-000000000000";
     let state = sink.task(task, budgets.acquire(Operation::ImportTasks).await).await.expect("a state");
@@ -155,6 +157,11 @@ async fn subscriptions_are_upserted(sink: &dyn Sink, budgets: &Budgets, fixture:
         assert_eq!(found[0].customer_id, ada, "our id of the customer, not an internal one");
         assert_eq!(found[0].plan_id, fixture.plan_id);
     }
+    let permit = budgets.acquire(Operation::Subscriptions).await;
+    let of_ada = sink.read_subscriptions_of(&[&ada, "nobody"], None, permit).await.expect("they are read").items;
+    assert_eq!(of_ada.iter().map(|one| &*one.subscription_id).collect::<Vec<_>>(), [&*id]);
+    let permit = budgets.acquire(Operation::Subscriptions).await;
+    assert_eq!(sink.read_subscriptions_of(&["nobody"], None, permit).await.expect("they are read").items, []);
 }
 
 async fn wait_for(sink: &dyn Sink, budgets: &Budgets, task: &str) {

@@ -93,6 +93,19 @@ impl Sink for DryRunSink {
         }
     }
 
+    fn read_subscriptions_of<'a>(
+        &'a self,
+        customer_ids: &'a [&'a str],
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<ReadSubscription>, SinkError>> {
+        match (&self.reads, check_ids(customer_ids)) {
+            (Some(sink), _) => sink.read_subscriptions_of(customer_ids, after, permit),
+            (None, Ok(())) => Self::nothing(&permit, Operation::Subscriptions, Page::only(Vec::new())),
+            (None, Err(error)) => Box::pin(ready(Err(error))),
+        }
+    }
+
     fn customer_ids<'a>(
         &'a self,
         after: Option<&'a str>,

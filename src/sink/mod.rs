@@ -91,6 +91,15 @@ pub trait Sink: Send + Sync {
         permit: Permit,
     ) -> BoxFuture<'a, Result<Page<ReadSubscription>, SinkError>>;
 
+    /// A page of the subscriptions of these customers, whatever their status ([`Operation::Subscriptions`]). As
+    /// [`Sink::read_customers`].
+    fn read_subscriptions_of<'a>(
+        &'a self,
+        customer_ids: &'a [&'a str],
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<ReadSubscription>, SinkError>>;
+
     /// A page of the ids of all customers ([`Operation::Customers`]).
     fn customer_ids<'a>(
         &'a self,

@@ -58,6 +58,13 @@ pub struct Run {
     /// Ledger.
     #[command(flatten)]
     pub ledger: LedgerAt,
+    /// Send just what this file of `plan --out` says, and nothing if source or target have moved since
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["pipeline", "mapping", "target", "rate_scale", "burst", "ledger", "full", "resend", "to_files"]
+    )]
+    pub plan: Option<PathBuf>,
     /// Stop after this many rejects, or this share of the rows (5 %)
     #[arg(long, value_name = "N|N%")]
     pub max_rejects: Option<String>,
@@ -113,6 +120,15 @@ pub struct Plan {
     /// Read all rows, also where `changed` would leave some out
     #[arg(long)]
     pub full: bool,
+    /// Read from Stigg what it has of each record that would be sent, and say which fields differ
+    #[arg(long)]
+    pub live: bool,
+    /// Ask the target nothing: its catalog, and what records refer to, is not checked
+    #[arg(long, conflicts_with = "live")]
+    pub offline: bool,
+    /// Write the plan into this file: `run --plan FILE` sends just that, and refuses if source or target have moved
+    #[arg(long, value_name = "FILE", conflicts_with = "offline")]
+    pub out: Option<PathBuf>,
 }
 
 /// `verify`

@@ -14,7 +14,7 @@ use crate::cli::cutover::{self as command, Cutover, report};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::counted;
 use crate::cli::{import, out, out_json, say, setup};
-use crate::pipeline::{CutoverFinished, Known, Phase};
+use crate::pipeline::{CutoverFinished, Phase};
 use crate::sandbox::{
     Catalog, Sandbox, Settings, StripeCustomer, StripeInvoiceItem, StripeItem, StripeSnapshot, StripeSubscription,
 };
@@ -133,7 +133,7 @@ impl Demo<'_> {
         let input = args::Input { pipeline: Some(pipeline), ..args::Input::default() };
         let target = args::Target { target: Some(self.url.to_owned()), rate_scale: Some(self.scale), burst: None };
         let work = setup::work(&input, "run")?;
-        import::import(work, Known::SendChanged, &target, &self.ledger(), false, self.talk).await.map(drop)
+        import::import(work, import::How::default(), &target, &self.ledger(), self.talk).await.map(drop)
     }
 
     /// A cutover by the words that a person would write.

@@ -14,7 +14,7 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{self, Tense};
 use super::{import, out, out_json, say, setup, verify};
-use crate::pipeline::{Finished, Known, Verified, VerifiedStep};
+use crate::pipeline::{Finished, Verified, VerifiedStep};
 use crate::sandbox::{Catalog, Sandbox, Settings};
 
 /// The mappings that ship, and where the demo puts them.
@@ -62,8 +62,7 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
     let input = args::Input { pipeline: Some(pipeline.clone()), ..args::Input::default() };
     tell("importing customers, subscriptions and usage\n");
     let ledger = folder.join(".stigg-import/ledger.db");
-    let finished =
-        import::import(setup::work(&input, "run")?, Known::SendChanged, &target, &ledger, false, talk).await?;
+    let finished = import::import(setup::work(&input, "run")?, import::How::default(), &target, &ledger, talk).await?;
     let verified =
         verify::verified(&setup::work(&input, "run")?, &target, None, &setup::spill_dir(&ledger), talk).await?;
     let _ = stop.send(());

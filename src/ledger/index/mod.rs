@@ -161,6 +161,11 @@ impl Index {
         (entry[PLACE] == KNOWN).then(|| fingerprint_of(entry))
     }
 
+    /// Whether a record was delivered, for certain or not, or seen by this run.
+    pub fn holds(&self, key: KeyHash) -> bool {
+        self.tables[table_of(key)].locate(key).is_some()
+    }
+
     /// Number of records, delivered or seen.
     pub fn len(&self) -> usize {
         self.len

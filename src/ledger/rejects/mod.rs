@@ -7,6 +7,7 @@
 
 mod error;
 mod export;
+mod groups;
 mod list;
 mod reader;
 mod writer;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 
 pub use error::RejectsError;
 pub use export::{Exported, OUR_COLUMNS, export, is_our_column, neutralise, restore};
-pub use list::{Group, Listing, Sample, list};
+pub use groups::{Group, Groups, Sample};
+pub use list::{Listing, list};
 pub use reader::Reader;
 pub use writer::Writer;
 

@@ -113,6 +113,7 @@ pub(crate) struct Addon {
     pub environment_id: Uuid,
     pub id: Uuid,
     pub is_latest: Option<bool>,
+    pub product: Option<Product>,
     pub product_id: Option<String>,
     pub ref_id: String,
     pub status: PackageStatus,

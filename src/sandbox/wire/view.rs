@@ -101,6 +101,7 @@ impl View<'_> {
             environment_id: self.environment.clone(),
             id: Uuid::of("addon", id),
             is_latest: Some(true),
+            product: None,
             product_id: None,
             ref_id: id.to_owned(),
             status: PackageStatus::Published,

@@ -222,6 +222,24 @@ impl Sink for MemorySink {
         })
     }
 
+    fn read_subscriptions_of<'a>(
+        &'a self,
+        customer_ids: &'a [&'a str],
+        _after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<ReadSubscription>, SinkError>> {
+        Box::pin(async move {
+            check_ids(customer_ids)?;
+            self.read(&permit, Operation::Subscriptions, |state| {
+                state.look();
+                state.bring_on_provisioned();
+                let all = state.records.iter().filter(|((entity, _), _)| *entity == Entity::Subscription);
+                let all = all.map(|((_, id), json)| subscription(id, json));
+                Page::only(all.filter(|one| customer_ids.contains(&one.customer_id.as_str())).collect())
+            })
+        })
+    }
+
     fn customer_ids<'a>(
         &'a self,
         after: Option<&'a str>,

@@ -98,6 +98,18 @@ impl Sink for StiggSink {
         })
     }
 
+    fn read_subscriptions_of<'a>(
+        &'a self,
+        customer_ids: &'a [&'a str],
+        after: Option<&'a str>,
+        permit: Permit,
+    ) -> BoxFuture<'a, Result<Page<ReadSubscription>, SinkError>> {
+        Box::pin(async move {
+            check_ids(customer_ids)?;
+            self.calls.subscriptions(SubscriptionSelect::OfCustomers(customer_ids), after, permit).await
+        })
+    }
+
     fn customer_ids<'a>(
         &'a self,
         after: Option<&'a str>,

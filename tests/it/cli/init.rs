@@ -68,7 +68,7 @@ source = { csv = \"contracts.csv\" }
 "
     );
     folder.run("check pipeline.toml").exits(0);
-    folder.run_to(&api, "plan pipeline.toml").exits(0);
+    folder.run_to(&api, "plan pipeline.toml").exits(4);
     let ran = folder.run_to(&api, "run pipeline.toml --json").exits(0);
     assert_eq!(ran.total("accepted"), 4, "{ran}");
     folder.run_to(&api, "verify pipeline.toml").exits(0);

@@ -10,6 +10,7 @@ mod documented;
 mod init;
 mod interrupted;
 mod paid;
+mod plan;
 mod rejects;
 mod run;
 mod sandbox;

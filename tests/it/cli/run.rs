@@ -166,43 +166,6 @@ fn the_same_file_twice_is_noticed() {
 }
 
 #[test]
-fn plan_says_what_run_would_do_and_sends_nothing() {
-    let (api, folder) = (Api::open(), customers());
-    assert_ran!(folder.run_to(&api, "plan --mapping customers.toml --csv customers.csv"), @r#"
-    exit 0
-    --- stdout
-    step       rows  records  create  change  unchanged  rejected time
-    customers     5        5       4       0          0         1 [DURATION]
-
-    customers: 4 records, 1 request, about a second at the rate limit
-      would reject customers.csv:4, record 3: email "not-an-email": is not an e-mail address
-
-    --- stderr
-    "#);
-    assert_eq!(api.sandbox.stats().requests, 0);
-    assert!(!folder.path(".stigg-import").exists(), "a plan writes nothing");
-
-    folder.run_to(&api, RUN).exits(3);
-    folder.write("customers.csv", CUSTOMERS_CSV.replace("Bob", "Robert") + "cus_6,,Fay\n");
-    let requests = api.requests("importCustomersBulk");
-    assert_ran!(folder.run_to(&api, "plan --mapping customers.toml --csv customers.csv"), @r#"
-    exit 0
-    --- stdout
-    step       rows  records  create  change  unchanged  rejected time
-    customers     6        6       1       1          3         1 [DURATION]
-
-    customers: 2 records, 1 request, about a second at the rate limit
-      would reject customers.csv:4, record 3: email "not-an-email": is not an e-mail address
-
-    --- stderr
-    "#);
-    let plan = folder.run_to(&api, "plan --mapping customers.toml --csv customers.csv --json").exits(0).json();
-    let step = &plan["steps"][0];
-    assert_eq!([&step["create"], &step["change"], &step["unchanged"], &step["rejected"]], [1, 1, 3, 1], "{plan}");
-    assert_eq!(api.requests("importCustomersBulk"), requests);
-}
-
-#[test]
 fn verify_tells_what_is_there_and_what_differs() {
     let (api, folder) = (Api::open(), clean());
     let verify = "verify --mapping customers.toml --csv customers.csv";

@@ -295,6 +295,10 @@ fn help_of_run() {
 
               [default: .stigg-import/ledger.db]
 
+          --plan <FILE>
+              Send just what this file of `plan --out` says, and nothing if source or target have moved
+              since
+
           --max-rejects <N|N%>
               Stop after this many rejects, or this share of the rows (5 %)
 
@@ -346,7 +350,7 @@ fn help_of_run() {
 
 #[test]
 fn help_of_plan_and_verify() {
-    assert_ran!(Folder::new().run("plan --help"), @r"
+    assert_ran!(Folder::new().run("plan --help"), @r#"
     exit 0
     --- stdout
     Says what `run` with the same words would do, in records; sends nothing and writes nothing.
@@ -439,6 +443,16 @@ fn help_of_plan_and_verify() {
           --full
               Read all rows, also where `changed` would leave some out
 
+          --live
+              Read from Stigg what it has of each record that would be sent, and say which fields differ
+
+          --offline
+              Ask the target nothing: its catalog, and what records refer to, is not checked
+
+          --out <FILE>
+              Write the plan into this file: `run --plan FILE` sends just that, and refuses if source or
+              target have moved
+
       -q, --quiet
               Say nothing but errors and the result
 
@@ -463,7 +477,7 @@ fn help_of_plan_and_verify() {
       stigg-import plan --mapping customers.toml --sqlite billing.db --table customers --key id
 
     --- stderr
-    ");
+    "#);
     assert_ran!(Folder::new().run("verify --help"), @r"
     exit 0
     --- stdout

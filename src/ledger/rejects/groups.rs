@@ -1,0 +1,102 @@
+//! Rejects by what is wrong, in memory bounded by the number of kinds.
+
+use std::collections::HashMap;
+
+use crate::record::{Place, Reject};
+
+/// Most groups that are told apart; further kinds are counted together.
+const GROUPS_MAX: usize = 1000;
+
+/// Most samples of a group.
+const SAMPLES_MAX: usize = 3;
+
+/// Entries with the same kind of reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Whether the API refused them (or they did not fit).
+    pub failed: bool,
+    /// The target field.
+    pub field: Option<String>,
+    /// The reason with numbers and quoted texts replaced by `…`; the API's code where it refused.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// The first few.
+    pub samples: Vec<Sample>,
+}
+
+/// One entry of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Where it is.
+    pub place: Place,
+    /// The offending value, or the refused record's key.
+    pub value: Option<String>,
+    /// The reason as it was written.
+    pub reason: String,
+}
+
+/// Groups entries as they come.
+#[derive(Debug, Default)]
+pub struct Groups {
+    groups: HashMap<(bool, Option<String>, String), Group>,
+    others: u64,
+}
+
+impl Groups {
+    /// Adds a record or row that does not fit.
+    pub fn add_reject(&mut self, reject: &Reject) {
+        let sample = Sample { place: reject.place.clone(), value: reject.value.clone(), reason: reject.reason.clone() };
+        self.add(false, reject.field.clone(), kind_of(&reject.reason), sample);
+    }
+
+    /// Adds an entry of a kind.
+    pub(super) fn add(&mut self, failed: bool, field: Option<String>, kind: String, sample: Sample) {
+        let kind = (failed, field, kind);
+        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&kind) {
+            self.others += 1;
+            return;
+        }
+        let group = self.groups.entry(kind).or_insert_with_key(|(failed, field, reason)| Group {
+            failed: *failed,
+            field: field.clone(),
+            reason: reason.clone(),
+            count: 0,
+            samples: Vec::new(),
+        });
+        group.count += 1;
+        if group.samples.len() < SAMPLES_MAX {
+            group.samples.push(sample);
+        }
+    }
+
+    /// The groups, the largest first, and how many entries were of further kinds.
+    pub fn into_sorted(self) -> (Vec<Group>, u64) {
+        let mut groups: Vec<Group> = self.groups.into_values().collect();
+        groups.sort_by(|a, b| {
+            b.count.cmp(&a.count).then_with(|| (a.failed, &a.field, &a.reason).cmp(&(b.failed, &b.field, &b.reason)))
+        });
+        (groups, self.others)
+    }
+}
+
+/// A reason without what differs from row to row: numbers, and texts in backticks or quotes.
+pub(super) fn kind_of(reason: &str) -> String {
+    let mut kind = String::with_capacity(reason.len());
+    let mut rest = reason;
+    while let Some(first) = rest.chars().next() {
+        if matches!(first, '`' | '"')
+            && let Some(end) = rest[1..].find(first)
+        {
+            kind.extend([first, '…', first]);
+            rest = &rest[end + 2..];
+        } else if first.is_ascii_digit() {
+            kind.push('…');
+            rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        } else {
+            kind.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    kind
+}
