@@ -2,14 +2,17 @@
 //!
 //! Each case is made from one seed: data with defects, an API with random behaviour and faults, and runs that are
 //! killed or interrupted at random moments and started again until they are done. `STIGG_IMPORT_FAULT_CASES=N` runs
-//! more cases, `STIGG_IMPORT_FAULT_SEED=S` one of them again.
+//! more cases (with `-- --nocapture` they are counted meanwhile), `STIGG_IMPORT_FAULT_FIRST=S` those from seed S on,
+//! `STIGG_IMPORT_FAULT_THREADS=N` on so many threads, `STIGG_IMPORT_FAULT_SEED=S` one of them again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use stigg_import::ledger::{Access, Durability, Ledger, SqliteLedger};
@@ -22,7 +25,10 @@ use super::unknowns::SWITCHES;
 use super::world::{World, clock, rejects_text, settings};
 
 /// Cases of a normal run of the tests: some ten seconds.
-const CASES: u64 = 40;
+const CASES: u64 = 60;
+
+/// Longest real time of a case; the longest that was seen took 5 s.
+const CASE_MAX: Duration = Duration::from_secs(180);
 
 /// Runs that are killed or interrupted, at most; after them only the API's faults go on.
 const DISTURBED_RUNS_MAX: usize = 6;
@@ -370,14 +376,67 @@ fn run_case(seed: u64) {
     );
 }
 
+/// The cases that threads take one after the other.
+struct Cases {
+    first: u64,
+    count: u64,
+    next: AtomicU64,
+    done: AtomicU64,
+    /// Which case each thread is at, and since when.
+    at: Mutex<BTreeMap<u64, Instant>>,
+}
+
+impl Cases {
+    fn work(&self) {
+        loop {
+            let seed = self.first + self.next.fetch_add(1, Ordering::Relaxed);
+            if seed >= self.first + self.count {
+                return;
+            }
+            self.at.lock().expect("no panic holds it").insert(seed, Instant::now());
+            run_case(seed);
+            self.at.lock().expect("no panic holds it").remove(&seed);
+            self.done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A case that takes so long in real time hangs: virtual time passes at once.
+    fn hanging(&self) -> Option<u64> {
+        let at = self.at.lock().expect("no panic holds it");
+        at.iter().find(|(_, since)| since.elapsed() > CASE_MAX).map(|(seed, _)| *seed)
+    }
+}
+
 #[test]
 fn random_trouble_ends_where_an_undisturbed_run_ends() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     if let Some(seed) = number("STIGG_IMPORT_FAULT_SEED") {
         return run_case(seed);
     }
-    let first = fastrand::u64(..1 << 40);
-    for case in 0..number("STIGG_IMPORT_FAULT_CASES").unwrap_or(CASES) {
-        run_case(first + case);
+    let count = number("STIGG_IMPORT_FAULT_CASES").unwrap_or(CASES);
+    let first = number("STIGG_IMPORT_FAULT_FIRST").unwrap_or_else(|| fastrand::u64(..1 << 40));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let cases = Arc::new(Cases { first, count, next: 0.into(), done: 0.into(), at: Mutex::default() });
+    let threads = (0..number("STIGG_IMPORT_FAULT_THREADS").unwrap_or(cores)).map(|_| {
+        let cases = cases.clone();
+        std::thread::spawn(move || cases.work())
+    });
+    let mut threads: Vec<_> = threads.collect();
+    let (began, mut told) = (Instant::now(), 0);
+    while !threads.is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(cases.hanging(), None, "this case hangs; replay it with STIGG_IMPORT_FAULT_SEED");
+        let (over, going) = threads.into_iter().partition(|thread: &JoinHandle<()>| thread.is_finished());
+        threads = going;
+        for thread in over {
+            assert!(thread.join().is_ok(), "a case failed, see above");
+        }
+        let done = cases.done.load(Ordering::Relaxed);
+        // Of a long run something is seen meanwhile.
+        if done / 500 > told {
+            told = done / 500;
+            eprintln!("{done} of {count} cases from seed {first}, {} s", began.elapsed().as_secs());
+        }
     }
+    assert_eq!(cases.done.load(Ordering::Relaxed), count, "every case ran");
 }
