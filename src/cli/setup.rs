@@ -48,7 +48,7 @@ impl Work {
 /// Reads the pipeline file, or makes a pipeline of one step, all of whose records an import takes; `command` is for
 /// hints.
 pub(super) fn work(input: &args::Input, command: &str) -> Result<Work, Failure> {
-    let work = named_work(input, command)?;
+    let work = any_work(input, command)?;
     // Before the key is looked for: whoever lacks one shall not get it for nothing.
     for step in &work.steps {
         step.entity().map_err(|error| open_failure(&error))?;
@@ -56,7 +56,8 @@ pub(super) fn work(input: &args::Input, command: &str) -> Result<Work, Failure> 
     Ok(work)
 }
 
-fn named_work(input: &args::Input, command: &str) -> Result<Work, Failure> {
+/// The same, of which some steps may be of paid subscriptions.
+pub(super) fn any_work(input: &args::Input, command: &str) -> Result<Work, Failure> {
     let mapped = input.mapped.step(command)?;
     if let Some(path) = &input.pipeline {
         let file = config::load(path).map_err(|error| config_failure(&error))?;

@@ -6,15 +6,20 @@ use std::sync::Arc;
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
-use super::report::{aligned, grouped};
+use super::report::{aligned, counted, grouped};
 use super::setup::{self, Work};
 use super::{out, out_json, say};
+use crate::clock::{Clock as _, SystemClock};
+use crate::entity::Schema;
 use crate::ledger::Ledger;
-use crate::pipeline::{RetryPolicy, Stop, Stopped, Verified, target_name, verify};
+use crate::pipeline::{
+    Extra, RetryPolicy, SampleSize, Stop, Stopped, ToVerify, Verified, VerifiedStep, VerifyJob, open_paid, target_name,
+    verify,
+};
 
 /// Verifies and reports.
 pub(super) async fn main(args: args::Verify, talk: &Talk) -> Result<Exit, Failure> {
-    let work = setup::work(&args.input, "verify")?;
+    let work = setup::any_work(&args.input, "verify")?;
     let ledger = match args.gone {
         true => match setup::ledger_to_read(&args.ledger).await? {
             Some(ledger) => Some(ledger),
@@ -26,30 +31,71 @@ pub(super) async fn main(args: args::Verify, talk: &Talk) -> Result<Exit, Failur
         },
         false => None,
     };
-    let verified = verified(&work, &args.target, ledger.as_deref(), Path::new("."), talk).await?;
+    let wanted = Wanted {
+        ledger: ledger.as_deref(),
+        sample: args.sample.map(|records| SampleSize { records: records as usize, seed: fastrand::u64(..) }),
+        extra: args.extra,
+    };
+    let verified = verified(&work, &args.target, wanted, Path::new("."), talk).await?;
     show(&verified, talk)
+}
+
+/// What is to be found out.
+#[derive(Default)]
+pub(super) struct Wanted<'a> {
+    /// What is gone from the source and known to this ledger.
+    pub ledger: Option<&'a dyn Ledger>,
+    /// Only a sample of each step.
+    pub sample: Option<SampleSize>,
+    /// What Stigg has and no step.
+    pub extra: bool,
+}
+
+/// Opens each step for what it is.
+async fn open(work: &Work) -> Result<Vec<ToVerify>, Failure> {
+    let mut steps = Vec::with_capacity(work.steps.len());
+    for step in &work.steps {
+        steps.push(match step.mapping.schema() {
+            Schema::PaidSubscription => {
+                ToVerify::Paid(open_paid(step, &SystemClock).await.map_err(|error| setup::open_failure(&error))?)
+            }
+            Schema::Import(_) => {
+                ToVerify::Imported(setup::open(std::slice::from_ref(step)).await?.pop().expect("a step for a step"))
+            }
+        });
+    }
+    Ok(steps)
 }
 
 /// Reads everything back.
 pub(super) async fn verified(
     work: &Work,
     target: &args::Target,
-    ledger: Option<&dyn Ledger>,
+    wanted: Wanted<'_>,
     spill: &Path,
     talk: &Talk,
 ) -> Result<Verified, Failure> {
     let connection = setup::connect(target, work)?;
-    let steps = setup::open(&work.steps).await?;
+    let steps = open(work).await?;
     let retry = RetryPolicy::default();
     let name = target_name(&connection.sink, &connection.budgets, retry, &connection.address)
         .await
         .map_err(|error| setup::start_failure(&error, &connection.address))?;
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
-    let known = ledger.map(|ledger| (ledger, name.as_str()));
-    verify(steps, connection.sink, connection.budgets, retry, spill.to_owned(), stop, known)
-        .await
-        .map_err(|error| setup::ledger_failure(&error))
+    let job = VerifyJob {
+        steps,
+        sink: connection.sink,
+        budgets: connection.budgets,
+        retry,
+        spill_dir: spill.to_owned(),
+        stop,
+        now: SystemClock.now(),
+        known: wanted.ledger.map(|ledger| (ledger, name.as_str())),
+        sample: wanted.sample,
+        extra: wanted.extra,
+    };
+    verify(job).await.map_err(|error| setup::ledger_failure(&error))
 }
 
 /// A table of the steps.
@@ -62,8 +108,35 @@ pub(super) fn table(verified: &Verified) -> String {
     aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
 }
 
+/// What a sample says of the rest: where none of n differs, fewer than 3 of n do, with a confidence of 95 %.
+fn sampled(step: &VerifiedStep, of: u64) -> String {
+    let read = step.expected.saturating_sub(step.unread);
+    let taken = format!("a sample of {} of {}", grouped(step.expected), counted(of, "record"));
+    if step.equal != read || read == 0 || of <= step.expected {
+        return taken;
+    }
+    let percent = (300.0 / read as f64).min(100.0);
+    format!("{taken}, all equal: of all, with a confidence of 95 %, fewer than {percent:.2} % differ or are missing")
+}
+
+/// What Stigg has and no step.
+fn others(text: &mut String, extra: &Extra) {
+    let what = format!("{}s", extra.entity);
+    let _ = match extra.records {
+        None => writeln!(text, "{what} that no step has can't be told: {}", extra.note.as_deref().unwrap_or_default()),
+        Some(0) => writeln!(text, "{what}: Stigg has none that no step has"),
+        Some(records) => {
+            let note = extra.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
+            let first: Vec<&str> = extra.ids.iter().take(5).map(String::as_str).collect();
+            let more = if records > first.len() as u64 { ", …" } else { "" };
+            let count = grouped(records);
+            writeln!(text, "{what}: Stigg has {count} that no step has{note}: {}{more}", first.join(", "))
+        }
+    };
+}
+
 fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
-    let holds = verified.steps.iter().all(crate::pipeline::VerifiedStep::holds);
+    let holds = verified.steps.iter().all(VerifiedStep::holds);
     let unread: u64 = verified.steps.iter().filter(|step| step.unreadable.is_none()).map(|step| step.unread).sum();
     let exit = match &verified.stopped {
         Some(Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_)) => Exit::Credentials,
@@ -84,9 +157,8 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
     };
     if talk.json() {
         let stopped = verified.stopped.as_ref().map(ToString::to_string);
-        out_json(
-            &serde_json::json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "stopped": stopped, "steps": verified.steps }),
-        )?;
+        out_json(&serde_json::json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "stopped": stopped,
+                "steps": verified.steps, "extra": verified.extra }))?;
         return Ok(exit);
     }
     let mut text = table(verified);
@@ -100,6 +172,9 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
         for id in step.gone.iter().flatten() {
             let _ = writeln!(text, "{id}: is gone from the source, and is in Stigg");
         }
+        if let Some(of) = step.sampled_from {
+            let _ = writeln!(text, "{}: {}", step.name, sampled(step, of));
+        }
         for sample in step.samples.iter().take(10) {
             let what = match sample.differences.first() {
                 None => "is not in Stigg".to_owned(),
@@ -112,6 +187,7 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
             let _ = writeln!(text, "… see --json for more");
         }
     }
+    verified.extra.iter().for_each(|extra| others(&mut text, extra));
     out(&text);
     if let Some(stopped) = &verified.stopped {
         say(&format!("error: verifying stopped early: {stopped}"));
@@ -122,10 +198,19 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
             "everything that should be in Stigg is there, as the source has it"
         });
     } else if exit == Exit::Rejects && !talk.quiet {
-        say(
-            "hint: the same words with `run` send what has changed in the source; with `run` and --resend, all of it again, \
-             also over what was changed in Stigg itself",
-        );
+        let paid = |step: &&VerifiedStep| step.entity == Schema::PaidSubscription.name();
+        let unequal = || verified.steps.iter().filter(|step| !step.holds());
+        if unequal().any(|step| !paid(&step)) {
+            say(
+                "hint: the same words with `run` send what has changed in the source; with `run` and --resend, all of it again, \
+                 also over what was changed in Stigg itself",
+            );
+        }
+        if unequal().any(|step| paid(&step)) {
+            say(
+                "hint: `cutover` with the same words provisions paid subscriptions that are missing; it changes none that are there",
+            );
+        }
     }
     Ok(exit)
 }

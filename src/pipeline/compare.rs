@@ -55,6 +55,26 @@ pub(super) fn subscription(json: &[u8], found: &ReadSubscription) -> Vec<Differe
     differences
 }
 
+/// Whether a subscription's status is what its dates say. One that was ended before its time (by another of the customer, by
+/// hand, by the billing provider) is not as the source has it.
+pub(super) fn status(json: &[u8], found: &ReadSubscription, now: Timestamp) -> Option<Difference> {
+    let sent = Sent::of(json);
+    let at = |field| sent.0.get(field).and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
+    let end = at("endDate").or_else(|| at("cancellationDate"));
+    let (expected, fits): (_, &[&str]) = if end.is_some_and(|end| end <= now) {
+        ("EXPIRED", &["EXPIRED", "CANCELED"])
+    } else if at("startDate").is_some_and(|start| start > now) {
+        ("NOT_STARTED", &["NOT_STARTED"])
+    } else {
+        ("ACTIVE", &["ACTIVE", "IN_TRIAL"])
+    };
+    (!fits.contains(&found.status.as_str())).then(|| Difference {
+        field: "status".to_owned(),
+        expected: expected.to_owned(),
+        found: Some(found.status.clone()),
+    })
+}
+
 /// What differs between a customer's JSON and the API's.
 pub(super) fn customer(json: &[u8], found: &ReadCustomer) -> Vec<Difference> {
     let sent = Sent::of(json);
@@ -207,6 +227,23 @@ mod tests {
     #[test]
     fn what_was_not_sent_is_not_compared() {
         assert_eq!(subscription(br#"{"subscriptionId":"s","customerId":"c","planId":"plan-a"}"#, &read()), []);
+    }
+
+    #[test]
+    fn a_status_has_to_be_what_the_dates_say() {
+        let now: Timestamp = "2026-06-30T12:00:00Z".parse().unwrap();
+        let status = |json: &str, status: &str| {
+            let found = ReadSubscription { status: status.to_owned(), ..read() };
+            super::status(json.as_bytes(), &found, now).map(|difference| difference.expected)
+        };
+        assert_eq!(status("{}", "ACTIVE"), None);
+        assert_eq!(status("{}", "IN_TRIAL"), None);
+        assert_eq!(status("{}", "CANCELED").as_deref(), Some("ACTIVE"));
+        assert_eq!(status(r#"{"endDate":"2026-06-30T12:00:01.000Z"}"#, "EXPIRED").as_deref(), Some("ACTIVE"));
+        assert_eq!(status(r#"{"endDate":"2026-06-30T12:00:00.000Z"}"#, "EXPIRED"), None);
+        assert_eq!(status(r#"{"endDate":"2026-06-30T12:00:00.000Z"}"#, "ACTIVE").as_deref(), Some("EXPIRED"));
+        assert_eq!(status(r#"{"startDate":"2026-07-01T00:00:00.000Z"}"#, "NOT_STARTED"), None);
+        assert_eq!(status(r#"{"startDate":"2026-07-01T00:00:00.000Z"}"#, "ACTIVE").as_deref(), Some("NOT_STARTED"));
     }
 
     #[test]

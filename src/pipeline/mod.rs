@@ -48,7 +48,7 @@ pub use step::{OpenPaid, OpenStep, OpenStepError, SourceSpec, StepSpec, open_pai
 pub use stop::{Stop, Stopped};
 pub use summary::{Count, Progress, StepSummary, Summary};
 pub use thread::PrepareThread;
-pub use verify::{Unequal, Verified, VerifiedStep, verify};
+pub use verify::{Extra, SampleSize, ToVerify, Unequal, Verified, VerifiedStep, VerifyJob, verify};
 
 /// Message and causes of an error in one line.
 fn with_causes(error: &dyn std::error::Error) -> String {

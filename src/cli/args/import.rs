@@ -143,6 +143,12 @@ pub struct Verify {
     /// List the records that are in Stigg and that the ledger knows, but that no row of the database makes any more
     #[arg(long)]
     pub gone: bool,
+    /// Read back only so many records of each step, chosen at random, for sources that are too large to read back whole
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sample: Option<u32>,
+    /// List the customers and subscriptions that Stigg has and that no step has
+    #[arg(long)]
+    pub extra: bool,
     /// The ledger's file, for --gone
     #[arg(long, value_name = "PATH", default_value = LEDGER, requires = "gone")]
     pub ledger: PathBuf,

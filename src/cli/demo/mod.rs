@@ -63,8 +63,14 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
     tell("importing customers, subscriptions and usage\n");
     let ledger = folder.join(".stigg-import/ledger.db");
     let finished = import::import(setup::work(&input, "run")?, import::How::default(), &target, &ledger, talk).await?;
-    let verified =
-        verify::verified(&setup::work(&input, "run")?, &target, None, &setup::spill_dir(&ledger), talk).await?;
+    let verified = verify::verified(
+        &setup::work(&input, "run")?,
+        &target,
+        verify::Wanted::default(),
+        &setup::spill_dir(&ledger),
+        talk,
+    )
+    .await?;
     let _ = stop.send(());
     let _ = serving.await;
     show(&finished, &verified, &pipeline, &ledger, talk)

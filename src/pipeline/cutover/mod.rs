@@ -38,7 +38,9 @@ use tokio::time::Instant;
 
 pub use audit::{AuditFile, AuditOut};
 pub use desk::SETTLES_WITHIN;
+pub(super) use paid::Paid;
 pub use plan::{CutoverPlan, plan_cutover};
+pub(super) use records::Records;
 pub use returned::{Returned, ReturnedError, take_returned};
 pub use tally::{AtStage, CutoverSummary, Sample, Tally};
 

@@ -13,7 +13,7 @@ use crate::sink::ProvisionRequest;
 
 /// A paid subscription as the source has it.
 #[derive(Debug, Clone)]
-pub(super) struct Paid {
+pub(in crate::pipeline) struct Paid {
     pub request: ProvisionRequest,
     pub plan_id: String,
     /// Who pays: the customer, unless another is named.
@@ -47,7 +47,7 @@ impl Paid {
     /// # Errors
     ///
     /// What does not fit. A mapping's own checks let nothing through that does not fit here.
-    pub(super) fn read(batch: &RecordBatch, record: &Record) -> Result<Self, String> {
+    pub(in crate::pipeline) fn read(batch: &RecordBatch, record: &Record) -> Result<Self, String> {
         let json = batch.json_of(record);
         let named: Named = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let mut fields: BTreeMap<String, &RawValue> =

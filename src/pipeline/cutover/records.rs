@@ -10,7 +10,7 @@ use crate::record::RecordBatch;
 use crate::source::Rows;
 
 /// The records of a source of paid subscriptions.
-pub(super) struct Records {
+pub(in crate::pipeline) struct Records {
     rows: Rows,
     mapper: Mapper,
     has_rows: bool,
@@ -18,14 +18,14 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn new(step: OpenPaid, spill_dir: &Path) -> Self {
+    pub(in crate::pipeline) fn new(step: OpenPaid, spill_dir: &Path) -> Self {
         let mapper = Mapper::new(step.plan, SpillSettings::in_dir(spill_dir));
         Self { rows: step.rows, mapper, has_rows: true, has_more: true }
     }
 
     /// Fills `out` with what comes next; whether there was something. Ends early when the run stops, and stops the run
     /// where the source breaks or the mapping can't go on. Cancel safe: rows are taken only to be mapped at once.
-    pub(super) async fn next(&mut self, out: &mut RecordBatch, stop: &Stop) -> bool {
+    pub(in crate::pipeline) async fn next(&mut self, out: &mut RecordBatch, stop: &Stop) -> bool {
         out.clear();
         if stop.is_raised() {
             return false;

@@ -208,7 +208,7 @@ pub async fn plan(job: PlanJob<'_>) -> Result<Planned, PlanError> {
                         references.check(&batch).await.map_err(PlanError::Target)?;
                     }
                     if let (Some(reading), true) = (&reading, found.is_some()) {
-                        pages.push(Reader(reading).read(batch));
+                        pages.push(Reader { reading, now: clock.now() }.read(batch));
                     }
                 }
             }

@@ -19,6 +19,7 @@ mod settle;
 mod sources;
 mod to_files;
 mod trouble;
+mod verify;
 mod why;
 mod words;
 

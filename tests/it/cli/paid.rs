@@ -48,12 +48,9 @@ fn whatever_sends_refuses_paid_subscriptions_before_it_reads_or_looks_for_a_key(
     error: step `contracts` is not for an import: paid.toml makes paid subscriptions
     hint: stigg-import cutover --plan with the same mapping and source says what would be done; nothing was read or sent
     "#);
-    for command in [
-        "run pipeline.toml",
-        "run pipeline.toml --to-files out",
-        "plan --mapping paid.toml --csv missing.csv",
-        "verify pipeline.toml",
-    ] {
+    for command in
+        ["run pipeline.toml", "run pipeline.toml --to-files out", "plan --mapping paid.toml --csv missing.csv"]
+    {
         let ran = folder.run(command).exits(5);
         assert!(ran.stderr.contains("paid.toml makes paid subscriptions\nhint: "), "{command}: {ran}");
         assert_eq!(ran.stdout, "", "{command}");

@@ -478,7 +478,7 @@ fn help_of_plan_and_verify() {
 
     --- stderr
     "#);
-    assert_ran!(Folder::new().run("verify --help"), @r"
+    assert_ran!(Folder::new().run("verify --help"), @r#"
     exit 0
     --- stdout
     Reads back from the API every record that the source has, and says what is missing or differs.
@@ -568,6 +568,13 @@ fn help_of_plan_and_verify() {
               List the records that are in Stigg and that the ledger knows, but that no row of the
               database makes any more
 
+          --sample <N>
+              Read back only so many records of each step, chosen at random, for sources that are too
+              large to read back whole
+
+          --extra
+              List the customers and subscriptions that Stigg has and that no step has
+
           --ledger <PATH>
               The ledger's file, for --gone
 
@@ -598,7 +605,7 @@ fn help_of_plan_and_verify() {
       stigg-import verify pipeline.toml --gone
 
     --- stderr
-    ");
+    "#);
 }
 
 #[test]
