@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::import;
+use super::report_html::Destination;
 use super::setup::{self, Work};
 use crate::config;
 use crate::mapping::{self, MappingFile};
@@ -61,7 +62,16 @@ pub struct Files {
 /// Imports and reports, as `run` does.
 pub(super) async fn main(args: args::Bulk, talk: &Talk) -> Result<Exit, Failure> {
     let work = args.files.work()?;
-    import::deliver(work, args.max_rejects.as_deref(), false, args.resend, &args.target, &args.ledger, talk).await
+    let wanted = import::Wanted {
+        command: "bulk",
+        max_rejects: args.max_rejects.as_deref(),
+        full: false,
+        resend: args.resend,
+        target: &args.target,
+        ledger: &args.ledger.ledger,
+        destination: Destination::of(&args.report)?,
+    };
+    import::deliver(work, wanted, talk).await
 }
 
 impl Files {

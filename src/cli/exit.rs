@@ -27,7 +27,7 @@ pub enum Exit {
     Source = 6,
     /// The API refused the key.
     Credentials = 7,
-    /// The ledger can't be written.
+    /// The ledger can't be written, nor the audit file of a cutover, nor a report.
     Ledger = 8,
     /// Another run holds the ledger.
     Held = 9,

@@ -8,49 +8,99 @@ use super::exit::{Exit, Failure};
 use super::plan::{Planning, Target};
 use super::progress::Teller;
 use super::report::{self, Tense};
+use super::report_html::{self, Destination, Recorder};
 use super::setup::{self, Connection, Work};
 use super::{out, out_json, plan_file, say, to_files};
 use crate::clock::SystemClock;
 use crate::entity::Entity;
 use crate::ledger::Ledger;
 use crate::pipeline::{
-    Finished, Job, Journal, Known, MaxRejects, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec, Stop, run,
+    Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec,
+    Stop, run,
 };
 
 /// Runs and reports.
 pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
+    let destination = Destination::of(&args.report)?;
     if let Some(file) = &args.plan {
-        return as_planned(file, args.max_rejects.as_deref(), talk).await;
+        return as_planned(file, args.max_rejects.as_deref(), destination, talk).await;
     }
     let work = setup::work(&args.input, "run")?;
     if let Some(folder) = &args.to_files {
         return to_files::main(work, args.max_rejects.as_deref(), folder, talk).await;
     }
-    deliver(work, args.max_rejects.as_deref(), args.full, args.resend, &args.target, &args.ledger, talk).await
+    let wanted = Wanted {
+        command: "run",
+        max_rejects: args.max_rejects.as_deref(),
+        full: args.full,
+        resend: args.resend,
+        target: &args.target,
+        ledger: &args.ledger.ledger,
+        destination,
+    };
+    deliver(work, wanted, talk).await
+}
+
+/// What the words of `run` and `bulk` ask for.
+pub(super) struct Wanted<'a> {
+    pub command: &'static str,
+    pub max_rejects: Option<&'a str>,
+    pub full: bool,
+    pub resend: bool,
+    pub target: &'a args::Target,
+    pub ledger: &'a Path,
+    pub destination: Option<Destination>,
 }
 
 /// Imports `work` as the words of a command say, and reports.
-pub(super) async fn deliver(
-    mut work: Work,
-    max_rejects: Option<&str>,
-    full: bool,
-    resend: bool,
-    target: &args::Target,
-    args::LedgerAt { ledger }: &args::LedgerAt,
-    talk: &Talk,
-) -> Result<Exit, Failure> {
+pub(super) async fn deliver(mut work: Work, wanted: Wanted<'_>, talk: &Talk) -> Result<Exit, Failure> {
+    let Wanted { command, max_rejects, full, resend, target, ledger, destination } = wanted;
     work.bound_rejects(max_rejects)?;
     // What is sent again has to be read.
     let (known, full) = match resend {
         true => (Known::SendAll, true),
         false => (Known::SendChanged, full),
     };
-    let finished = import(work, How { known, full, ..How::default() }, target, ledger, talk).await?;
-    show(&finished, ledger, talk)
+    let watched = Watched::new(command, destination, setup::address(target, &work)?, talk);
+    let how = How { known, full, observer: Some(watched.recorder.clone()), ..How::default() };
+    let finished = import(work, how, target, ledger, talk).await?;
+    watched.end(finished, ledger, talk)
+}
+
+/// A run that is looked at for its report.
+struct Watched {
+    command: &'static str,
+    destination: Option<Destination>,
+    address: String,
+    recorder: Arc<Recorder>,
+}
+
+impl Watched {
+    fn new(command: &'static str, destination: Option<Destination>, address: String, talk: &Talk) -> Self {
+        Self { command, destination, address, recorder: Recorder::new(Teller::new(talk)) }
+    }
+
+    /// Writes the report, and says what happened.
+    fn end(&self, mut finished: Finished, ledger: &Path, talk: &Talk) -> Result<Exit, Failure> {
+        let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
+        let (ends_with, report_failed) = report_html::write(self.destination.as_ref(), exit, |destination| {
+            report_html::run(self.command, &finished, &self.address, &self.recorder.seen(), ledger, destination)
+        });
+        // What the process ends with; the ledger has what the run did.
+        finished.summary.exit = ends_with as i32;
+        finished.summary.ok = ends_with == Exit::Settled;
+        show(&finished, ledger, talk)?;
+        Ok(report_html::said(ends_with, report_failed))
+    }
 }
 
 /// Imports just what a plan says, and nothing where it would be another plan now.
-async fn as_planned(file: &Path, max_rejects: Option<&str>, talk: &Talk) -> Result<Exit, Failure> {
+async fn as_planned(
+    file: &Path,
+    max_rejects: Option<&str>,
+    destination: Option<Destination>,
+    talk: &Talk,
+) -> Result<Exit, Failure> {
     let (kept, plan) = plan_file::read(file)?;
     let mut work = setup::work(&plan.input, "run")?;
     work.bound_rejects(max_rejects)?;
@@ -72,9 +122,11 @@ async fn as_planned(file: &Path, max_rejects: Option<&str>, talk: &Talk) -> Resu
         kept.still_holds(target.name.as_deref().unwrap_or_default(), &planned)?;
         planned.steps.into_iter().map(|step| step.chosen.map_or(Selection::All, Selection::Just)).collect()
     };
-    let how = How { full: plan.full, selections, stop: Some(stop), ..How::default() };
+    let watched = Watched::new("run --plan", destination, setup::address(&plan.target, &work)?, talk);
+    let observer: Option<Arc<dyn Observer>> = Some(watched.recorder.clone());
+    let how = How { full: plan.full, selections, stop: Some(stop), observer, ..How::default() };
     let finished = import(work, how, &plan.target, ledger, talk).await?;
-    show(&finished, ledger, talk)
+    watched.end(finished, ledger, talk)
 }
 
 /// How a run goes about it.
@@ -88,6 +140,8 @@ pub(super) struct How {
     pub selections: Vec<Selection>,
     /// The flag that ends it early, where somebody listens for an interrupt already.
     pub stop: Option<Arc<Stop>>,
+    /// Who watches instead of the terminal.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// Runs `work` and writes its end into the ledger.
@@ -98,7 +152,7 @@ pub(super) async fn import(
     ledger: &Path,
     talk: &Talk,
 ) -> Result<Finished, Failure> {
-    let How { known, full, selections, stop } = how;
+    let How { known, full, selections, stop, observer } = how;
     let connection = setup::connect(target, &work)?;
     let (stop, steps) = match stop {
         Some(stop) => {
@@ -125,7 +179,7 @@ pub(super) async fn import(
         known,
         stop,
     };
-    import.run(talk).await
+    import.run(observer.unwrap_or_else(|| Teller::new(talk))).await
 }
 
 /// Opens the sources, and listens for an interrupt from then on.
@@ -160,7 +214,7 @@ pub(super) struct Import<'a> {
 
 impl Import<'_> {
     /// Runs it and writes its end into the ledger.
-    pub(super) async fn run(self, talk: &Talk) -> Result<Finished, Failure> {
+    pub(super) async fn run(self, observer: Arc<dyn Observer>) -> Result<Finished, Failure> {
         let (lock, store) = setup::ledger_to_write(self.ledger).await?;
         let address = self.connection.address.clone();
         let thread = PrepareThread::start().map_err(|error| Failure::of(Exit::Bug, &error))?;
@@ -176,7 +230,7 @@ impl Import<'_> {
                 identity: self.identity,
                 arguments_json: self.arguments_json,
             },
-            observer: Teller::new(talk),
+            observer,
             clock: Arc::new(SystemClock),
             stop: self.stop,
             retry: RetryPolicy::default(),

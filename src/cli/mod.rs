@@ -15,6 +15,7 @@ mod plan_report;
 mod progress;
 mod rejects;
 mod report;
+mod report_html;
 mod sandbox;
 mod schema;
 mod settle;

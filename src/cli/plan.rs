@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
+use super::report_html::{self, Destination};
 use super::setup::{self, Connection, Work};
 use super::{out, out_json, plan_file, plan_report, say};
 use crate::clock::SystemClock;
@@ -15,6 +16,7 @@ use crate::sink::Budgets;
 /// Plans and reports.
 pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure> {
     let work = setup::work(&args.input, "plan")?;
+    let destination = Destination::of(&args.report)?;
     if args.out.is_some() {
         plan_file::can_be_kept(&args, &work)?;
     }
@@ -24,7 +26,9 @@ pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure>
     let target = Target::found(&args, &work, ledger.as_deref()).await?;
     setup::watch_signals(stop.clone(), talk.quiet);
     let planned = Planning { args: &args, target: &target, choose: false }.plan(steps, ledger.as_deref(), stop).await?;
-    let exit = exit_of(&planned);
+    let (exit, report_failed) = report_html::write(destination.as_ref(), exit_of(&planned), |destination| {
+        report_html::plan(&planned, target.unasked, destination)
+    });
     if talk.json() {
         out_json(&plan_report::json(&planned, exit))?;
     } else {
@@ -32,7 +36,7 @@ pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure>
     }
     if let Some(stopped) = &planned.stopped {
         say(&format!("error: planning stopped early: {stopped}"));
-        return Ok(exit);
+        return Ok(report_html::said(exit, report_failed));
     }
     if let (Some(why), false) = (target.unasked, talk.quiet) {
         say(&format!("the catalog of the target, and what records refer to, was not checked: {why}"));
@@ -45,7 +49,7 @@ pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure>
             say(&format!("hint: stigg-import run --plan {} sends just that", file.display()));
         }
     }
-    Ok(exit)
+    Ok(report_html::said(exit, report_failed))
 }
 
 /// What is to be done decides how a plan ends, so that a script can tell.

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::args::Talk;
 use super::exit::{Exit, Failure};
 use super::import::{self, Import};
+use super::progress::Teller;
 use super::report::{self, Tense, counted, grouped};
 use super::setup::{self, Connection, Work};
 use super::{out, out_json, say};
@@ -64,7 +65,7 @@ pub(super) async fn main(
         known: Known::SendAll,
         stop,
     };
-    let finished = import.run(talk).await?;
+    let finished = import.run(Teller::new(talk)).await?;
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
     let is_whole = finished.stopped.is_none() && finished.summary.total(|step| step.open) == 0;
     let written = match Arc::into_inner(files).filter(|_| is_whole) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{aligned, counted, grouped};
+use super::report_html::{self, Destination};
 use super::setup::{self, Work};
 use super::{out, out_json, say};
 use crate::clock::{Clock as _, SystemClock};
@@ -20,6 +21,7 @@ use crate::pipeline::{
 /// Verifies and reports.
 pub(super) async fn main(args: args::Verify, talk: &Talk) -> Result<Exit, Failure> {
     let work = setup::any_work(&args.input, "verify")?;
+    let destination = Destination::of(&args.report)?;
     let ledger = match args.gone {
         true => match setup::ledger_to_read(&args.ledger).await? {
             Some(ledger) => Some(ledger),
@@ -37,7 +39,11 @@ pub(super) async fn main(args: args::Verify, talk: &Talk) -> Result<Exit, Failur
         extra: args.extra,
     };
     let verified = verified(&work, &args.target, wanted, Path::new("."), talk).await?;
-    show(&verified, talk)
+    let exit = exit_of(&verified);
+    let (ends_with, report_failed) =
+        report_html::write(destination.as_ref(), exit, |destination| report_html::verify(&verified, exit, destination));
+    show(&verified, exit, ends_with, talk)?;
+    Ok(report_html::said(ends_with, report_failed))
 }
 
 /// What is to be found out.
@@ -135,10 +141,10 @@ fn others(text: &mut String, extra: &Extra) {
     };
 }
 
-fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
+fn exit_of(verified: &Verified) -> Exit {
     let holds = verified.steps.iter().all(VerifiedStep::holds);
     let unread: u64 = verified.steps.iter().filter(|step| step.unreadable.is_none()).map(|step| step.unread).sum();
-    let exit = match &verified.stopped {
+    match &verified.stopped {
         Some(Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_)) => Exit::Credentials,
         Some(Stopped::SourceBroke(_) | Stopped::Moved(_)) => Exit::Source,
         Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => Exit::Ledger,
@@ -154,12 +160,16 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
         None if unread > 0 => Exit::Open,
         None if !holds => Exit::Rejects,
         None => Exit::Settled,
-    };
+    }
+}
+
+/// `exit` is that of what was found, `ends_with` that of the process.
+fn show(verified: &Verified, exit: Exit, ends_with: Exit, talk: &Talk) -> Result<(), Failure> {
     if talk.json() {
         let stopped = verified.stopped.as_ref().map(ToString::to_string);
-        out_json(&serde_json::json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "stopped": stopped,
+        out_json(&serde_json::json!({ "ok": ends_with == Exit::Settled, "exit": ends_with as i32, "stopped": stopped,
                 "steps": verified.steps, "extra": verified.extra }))?;
-        return Ok(exit);
+        return Ok(());
     }
     let mut text = table(verified);
     for step in &verified.steps {
@@ -212,5 +222,5 @@ fn show(verified: &Verified, talk: &Talk) -> Result<Exit, Failure> {
             );
         }
     }
-    Ok(exit)
+    Ok(())
 }

@@ -46,6 +46,17 @@ pub struct LedgerAt {
     pub ledger: PathBuf,
 }
 
+/// A page about what happened, for people.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Report {
+    /// Write what happened into this file, too: a page for a browser that only you may read
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Show values of some of the rows in the report: personal data
+    #[arg(long, requires = "report")]
+    pub report_samples: bool,
+}
+
 /// `run`
 #[derive(Debug, Clone, Args)]
 pub struct Run {
@@ -79,9 +90,12 @@ pub struct Run {
     #[arg(
         long,
         value_name = "FOLDER",
-        conflicts_with_all = ["target", "rate_scale", "burst", "ledger", "full", "resend"]
+        conflicts_with_all = ["target", "rate_scale", "burst", "ledger", "full", "resend", "report"]
     )]
     pub to_files: Option<PathBuf>,
+    /// Report.
+    #[command(flatten)]
+    pub report: Report,
 }
 
 /// `bulk`
@@ -103,6 +117,9 @@ pub struct Bulk {
     /// Send every record again, also those that were delivered: repairs what was changed in Stigg itself
     #[arg(long)]
     pub resend: bool,
+    /// Report.
+    #[command(flatten)]
+    pub report: Report,
 }
 
 /// `plan`
@@ -129,6 +146,9 @@ pub struct Plan {
     /// Write the plan into this file: `run --plan FILE` sends just that, and refuses if source or target have moved
     #[arg(long, value_name = "FILE", conflicts_with = "offline")]
     pub out: Option<PathBuf>,
+    /// Report.
+    #[command(flatten)]
+    pub report: Report,
 }
 
 /// `verify`
@@ -152,6 +172,9 @@ pub struct Verify {
     /// The ledger's file, for --gone
     #[arg(long, value_name = "PATH", default_value = LEDGER, requires = "gone")]
     pub ledger: PathBuf,
+    /// Report.
+    #[command(flatten)]
+    pub report: Report,
 }
 
 /// `check`

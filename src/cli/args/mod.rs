@@ -15,7 +15,7 @@ use super::why;
 
 pub use afterwards::{BecameOf, Rejects, RejectsExport, RejectsOf, RejectsRetry, Settle, Status};
 pub use embedded::{Demo, SandboxArgs};
-pub use import::{Bulk, Check, Input, LEDGER, LedgerAt, Plan, Run, Target, Verify};
+pub use import::{Bulk, Check, Input, LEDGER, LedgerAt, Plan, Report, Run, Target, Verify};
 
 /// Moves customers, subscriptions and usage into Stigg.
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ pub use import::{Bulk, Check, Input, LEDGER, LedgerAt, Plan, Run, Target, Verify
         5  config, mapping or target doesn't hold: nothing was sent\n  \
         6  the source failed part-way\n  \
         7  credentials refused\n  \
-        8  the ledger can't be written\n  \
+        8  the ledger, or a report, can't be written\n  \
         9  another run holds the ledger"
 )]
 pub struct Cli {

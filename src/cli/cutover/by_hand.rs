@@ -4,10 +4,18 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
+use serde_json::json;
 
+use super::words::Cutover;
+use super::{audit, named, report};
+use crate::cli::args::Talk;
 use crate::cli::exit::{Exit, Failure};
-use crate::ledger::Replacement;
-use crate::pipeline::ByHand;
+use crate::cli::report::counted;
+use crate::cli::setup::{self, Work};
+use crate::cli::{out, out_json};
+use crate::clock::SystemClock;
+use crate::ledger::{Ledger as _, Replacement, Replacements as _, RunStart};
+use crate::pipeline::{AtStage, ByHand, take_returned};
 use crate::provider::file::{CancelledList, OriginalRow, Originals, OriginalsError, read_cancelled};
 use crate::provider::{OriginalId, ProviderName};
 
@@ -69,4 +77,52 @@ pub(super) fn read(path: &Path) -> Result<CancelledList, Failure> {
         failure.causes = problems.iter().take(FAULTS_MAX).map(ToString::to_string).collect();
         failure.hint("nothing of it was taken; mend what is shown and run the same command again")
     })
+}
+
+/// Takes back a list of originals that people cancelled.
+pub(super) async fn returned(args: &Cutover, path: &Path, talk: &Talk) -> Result<Exit, Failure> {
+    let list = read(path)?;
+    let work = Work {
+        steps: Vec::new(),
+        target: None,
+        limits: Vec::new(),
+        max_rejects: None,
+        identity: "originals cancelled by hand".to_owned(),
+        arguments: json!({ "cancelled": setup::absolute(path) }),
+    };
+    let connection = setup::connect(&args.target, &work)?;
+    let target = named(&connection.sink, &connection.budgets, &connection.address).await?;
+    let (lock, ledger) = setup::ledger_to_write(&args.ledger.ledger).await?;
+    let audit = audit(&args.audit_path())?;
+    let start = RunStart {
+        identity: work.identity,
+        started_at: jiff::Timestamp::now(),
+        arguments_json: work.arguments.to_string(),
+    };
+    let taken = take_returned(&list, ledger.clone(), &target, Box::new(audit), start, &SystemClock).await;
+    let stages = ledger.stage_counts(&target).await.map_err(|error| setup::ledger_failure(&error));
+    let closed = ledger.close().await.map_err(|error| setup::ledger_failure(&error));
+    drop(lock);
+    let taken = taken.map_err(|error| Failure::of(Exit::Ledger, &error).hint("take the same list again"))?;
+    closed?;
+    let stages: Vec<AtStage> = stages?.into_iter().map(AtStage::from).collect();
+    let exit = if taken.not_asked.is_empty() { Exit::Settled } else { Exit::Rejects };
+    if talk.json() {
+        out_json(&json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "returned": taken, "stages": stages }))?;
+        return Ok(exit);
+    }
+    let mut text = format!("{} closed", counted(taken.closed, "original"));
+    if taken.closed_before > 0 {
+        text.push_str(&format!(", {} closed before", taken.closed_before));
+    }
+    if taken.open > 0 {
+        text.push_str(&format!(", {} without a moment: still to be cancelled", taken.open));
+    }
+    text.push('\n');
+    for id in &taken.not_asked {
+        text.push_str(&format!("{id}: nobody was asked to cancel it; it stays as it is\n"));
+    }
+    text.push_str(&report::stages(&stages));
+    out(&text);
+    Ok(exit)
 }

@@ -20,29 +20,42 @@ pub(super) use self::words::{EXAMPLES, LONG_ABOUT};
 use super::args::Talk;
 use super::exit::{Exit, Failure};
 use super::report::counted;
+use super::report_html::{self, Around, Destination, Recorder};
 use super::setup::{self, Work};
 use super::{out, out_json, say};
 use crate::clock::SystemClock;
-use crate::ledger::{Ledger as _, Replacements as _, RunStart, SqliteLedger};
+use crate::ledger::{Ledger as _, Replacements as _, SqliteLedger};
 use crate::pipeline::{
     AtStage, AuditFile, Cohort, Consent, CutoverFinished, CutoverJob, Journal, OpenPaid, Phase, RetryParked,
-    RetryPolicy, Stop, Tally, cutover, open_paid, plan_cutover, take_returned, target_name,
+    RetryPolicy, Stop, Tally, cutover, open_paid, plan_cutover, target_name,
 };
-use crate::sink::Sink;
+use crate::sink::{Operation, Sink};
 
 /// Runs and reports.
 pub(super) async fn main(args: Cutover, talk: &Talk) -> Result<Exit, Failure> {
     if let Some(list) = &args.cancelled {
-        return returned(&args, list, talk).await;
+        return by_hand::returned(&args, list, talk).await;
     }
     let phase = args.check()?;
+    let destination = Destination::of(&args.report)?;
     let (work, step) = opened(&args).await?;
     if args.plan {
-        return plan(args, phase, &work, step, talk).await;
+        return plan(args, phase, &work, step, destination.as_ref(), talk).await;
     }
     let consent = consent(args.mapped.reads_stdin(), args.live);
-    let finished = run(&args, phase, work, step, consent, talk).await?;
-    show(&finished, &args, talk)
+    let recorder = Recorder::alone();
+    let mut finished = run(&args, phase, work, step, consent, &recorder, talk).await?;
+    let exit = Exit::of_cutover(&finished.summary, finished.stopped.as_ref());
+    let (ends_with, report_failed) = report_html::write(destination.as_ref(), exit, |destination| {
+        let (seen, audit) = (recorder.seen(), args.audit_path());
+        let around = Around { seen: &seen, hint: hint(exit, &finished, &args), audit: &audit };
+        report_html::cutover(&finished, &around, destination)
+    });
+    // What the process ends with; the ledger has what the run did.
+    finished.summary.exit = ends_with as i32;
+    finished.summary.ok = ends_with == Exit::Settled;
+    show(&finished, &args, talk)?;
+    Ok(report_html::said(ends_with, report_failed))
 }
 
 /// The source, where there is one.
@@ -89,7 +102,14 @@ fn providers_of(args: &Cutover) -> Result<CutoverProviders, Failure> {
 
 type CutoverProviders = std::collections::BTreeMap<crate::provider::ProviderName, Arc<dyn crate::provider::Provider>>;
 
-async fn plan(args: Cutover, phase: Phase, work: &Work, step: Option<OpenPaid>, talk: &Talk) -> Result<Exit, Failure> {
+async fn plan(
+    args: Cutover,
+    phase: Phase,
+    work: &Work,
+    step: Option<OpenPaid>,
+    destination: Option<&Destination>,
+    talk: &Talk,
+) -> Result<Exit, Failure> {
     let cohort = cohort(&args)?;
     let ledger = setup::sqlite_to_read(&args.ledger.ledger).await?;
     let (target, budgets) = match &ledger {
@@ -111,6 +131,8 @@ async fn plan(args: Cutover, phase: Phase, work: &Work, step: Option<OpenPaid>, 
         Some(stopped) => Exit::of_cutover(&planned.summary, Some(stopped)),
         None => Exit::Settled,
     };
+    let (exit, report_failed) =
+        report_html::write(destination, exit, |destination| report_html::cutover_plan(&planned, destination));
     if talk.json() {
         let summary = &planned.summary;
         out_json(&json!({
@@ -134,7 +156,7 @@ async fn plan(args: Cutover, phase: Phase, work: &Work, step: Option<OpenPaid>, 
     if let Some(stopped) = &planned.stopped {
         say(&format!("error: planning stopped early: {stopped}"));
     }
-    Ok(exit)
+    Ok(report_html::said(exit, report_failed))
 }
 
 async fn named(sink: &Arc<dyn Sink>, budgets: &Arc<crate::sink::Budgets>, address: &str) -> Result<String, Failure> {
@@ -150,6 +172,7 @@ pub(super) async fn run(
     work: Work,
     step: Option<OpenPaid>,
     consent: Consent,
+    recorder: &Recorder,
     talk: &Talk,
 ) -> Result<CutoverFinished, Failure> {
     let cohort = cohort(args)?;
@@ -162,6 +185,9 @@ pub(super) async fn run(
     setup::watch_signals(stop.clone(), talk.quiet);
     let tally = Arc::new(Tally::default());
     let shown = progress::Shown::start(tally.clone(), talk);
+    let counted = tally.clone();
+    let per_minute = budgets.per_minute(Operation::ProvisionSubscription);
+    recorder.begin("provisioning", per_minute, move || counted.requests.get());
     let mut arguments = work.arguments;
     arguments["target"] = json!(address);
     arguments["phase"] = json!(phase);
@@ -193,6 +219,7 @@ pub(super) async fn run(
         by_hand: Box::new(List::new(args.originals_path(), jiff::Zoned::now().date())),
     })
     .await;
+    recorder.end();
     drop(shown);
     let finished = match finished {
         Ok(finished) => settle(finished, &ledger).await,
@@ -297,54 +324,6 @@ fn hint(exit: Exit, finished: &CutoverFinished, args: &Cutover) -> Option<String
         }
         Exit::Settled | Exit::Arguments | Exit::Config | Exit::Held => None,
     }
-}
-
-/// Takes back a list of originals that people cancelled.
-async fn returned(args: &Cutover, path: &Path, talk: &Talk) -> Result<Exit, Failure> {
-    let list = by_hand::read(path)?;
-    let work = Work {
-        steps: Vec::new(),
-        target: None,
-        limits: Vec::new(),
-        max_rejects: None,
-        identity: "originals cancelled by hand".to_owned(),
-        arguments: json!({ "cancelled": setup::absolute(path) }),
-    };
-    let connection = setup::connect(&args.target, &work)?;
-    let target = named(&connection.sink, &connection.budgets, &connection.address).await?;
-    let (lock, ledger) = setup::ledger_to_write(&args.ledger.ledger).await?;
-    let audit = audit(&args.audit_path())?;
-    let start = RunStart {
-        identity: work.identity,
-        started_at: jiff::Timestamp::now(),
-        arguments_json: work.arguments.to_string(),
-    };
-    let taken = take_returned(&list, ledger.clone(), &target, Box::new(audit), start, &SystemClock).await;
-    let stages = ledger.stage_counts(&target).await.map_err(|error| setup::ledger_failure(&error));
-    let closed = ledger.close().await.map_err(|error| setup::ledger_failure(&error));
-    drop(lock);
-    let taken = taken.map_err(|error| Failure::of(Exit::Ledger, &error).hint("take the same list again"))?;
-    closed?;
-    let stages: Vec<AtStage> = stages?.into_iter().map(AtStage::from).collect();
-    let exit = if taken.not_asked.is_empty() { Exit::Settled } else { Exit::Rejects };
-    if talk.json() {
-        out_json(&json!({ "ok": exit == Exit::Settled, "exit": exit as i32, "returned": taken, "stages": stages }))?;
-        return Ok(exit);
-    }
-    let mut text = format!("{} closed", counted(taken.closed, "original"));
-    if taken.closed_before > 0 {
-        text.push_str(&format!(", {} closed before", taken.closed_before));
-    }
-    if taken.open > 0 {
-        text.push_str(&format!(", {} without a moment: still to be cancelled", taken.open));
-    }
-    text.push('\n');
-    for id in &taken.not_asked {
-        text.push_str(&format!("{id}: nobody was asked to cancel it; it stays as it is\n"));
-    }
-    text.push_str(&report::stages(&stages));
-    out(&text);
-    Ok(exit)
 }
 
 /// `status --cutover`: how many are where, for each target.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::args::{LedgerAt, Target};
+use crate::cli::args::{LedgerAt, Report, Target};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::source_args::MappedSource;
 use crate::ledger::ParkReason;
@@ -82,11 +82,14 @@ pub struct Cutover {
     pub originals: Option<PathBuf>,
     /// Take back the list of originals, `cancelled_at` filled in, and close those
     #[arg(long, value_name = "FILE", conflicts_with_all = ["mapping", "phase", "cancel_originals", "plan", "limit",
-        "only_customers", "retry_parked", "originals"])]
+        "only_customers", "retry_parked", "originals", "report"])]
     pub cancelled: Option<PathBuf>,
     /// Stop after this many rejects, or this share of the rows (5 %)
     #[arg(long, value_name = "N|N%")]
     pub max_rejects: Option<String>,
+    /// Report.
+    #[command(flatten)]
+    pub report: Report,
 }
 
 /// A phase as it is written.

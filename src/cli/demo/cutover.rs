@@ -13,6 +13,7 @@ use crate::cli::args::{self, Cli, Command, Talk};
 use crate::cli::cutover::{self as command, Cutover, report};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::counted;
+use crate::cli::report_html::Recorder;
 use crate::cli::{import, out, out_json, say, setup};
 use crate::pipeline::{CutoverFinished, Phase};
 use crate::sandbox::{
@@ -154,7 +155,7 @@ impl Demo<'_> {
         }
         let args = parsed(words)?;
         let (work, step) = command::opened(&args).await?;
-        command::run(&args, phase, work, step, Box::new(|_| true), self.talk).await
+        command::run(&args, phase, work, step, Box::new(|_| true), &Recorder::alone(), self.talk).await
     }
 
     fn show(&self, finished: &CutoverFinished) {

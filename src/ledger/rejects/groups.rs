@@ -47,7 +47,7 @@ impl Groups {
     /// Adds a record or row that does not fit.
     pub fn add_reject(&mut self, reject: &Reject) {
         let sample = Sample { place: reject.place.clone(), value: reject.value.clone(), reason: reject.reason.clone() };
-        self.add(false, reject.field.clone(), kind_of(&reject.reason), sample);
+        self.add(false, reject.field.clone(), kind_of(&reject.reason, reject.value.as_deref()), sample);
     }
 
     /// Adds an entry of a kind.
@@ -80,10 +80,20 @@ impl Groups {
     }
 }
 
-/// A reason without what differs from row to row: numbers, and texts in backticks or quotes.
-pub(super) fn kind_of(reason: &str) -> String {
+/// A shorter value may well be a word of ours.
+const VALUE_CHARS_MIN: usize = 3;
+
+/// A reason without what differs from row to row: the value that it is about, numbers, and texts in backticks or quotes.
+pub(super) fn kind_of(reason: &str, value: Option<&str>) -> String {
+    let without = value.filter(|value| value.trim().chars().count() >= VALUE_CHARS_MIN).map(|value| {
+        // A quoted value goes with its quotes, also where it has one inside.
+        [format!("`{value}`"), format!("\"{value}\"")]
+            .iter()
+            .fold(reason.to_owned(), |reason, quoted| reason.replace(quoted, "`…`"))
+            .replace(value, "…")
+    });
     let mut kind = String::with_capacity(reason.len());
-    let mut rest = reason;
+    let mut rest = without.as_deref().unwrap_or(reason);
     while let Some(first) = rest.chars().next() {
         if matches!(first, '`' | '"')
             && let Some(end) = rest[1..].find(first)
@@ -99,4 +109,18 @@ pub(super) fn kind_of(reason: &str) -> String {
         }
     }
     kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind_of;
+
+    #[test]
+    fn a_kind_of_reason_holds_nothing_of_the_row() {
+        assert_eq!(kind_of("`17` is not in `plans`", None), "`…` is not in `…`");
+        assert_eq!(kind_of("has 12 entries, and may have 10", None), "has … entries, and may have …");
+        assert_eq!(kind_of("ada@example.com has no zone", Some("ada@example.com")), "… has no zone");
+        assert_eq!(kind_of("`a`da` is no plan", Some("a`da")), "`…` is no plan");
+        assert_eq!(kind_of("is empty", Some("is")), "is empty", "a short value may be a word of ours");
+    }
 }

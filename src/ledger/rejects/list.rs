@@ -39,7 +39,7 @@ pub fn list(path: &Path) -> Result<Listing, RejectsError> {
         };
         let full_reason = entry.why.reason();
         let (failed, field, reason, value) = match entry.why {
-            Why::Rejected { field, value, reason } => (false, field, kind_of(&reason), value),
+            Why::Rejected { field, value, reason } => (false, field, kind_of(&reason, value.as_deref()), value),
             Why::Failed { key, code, .. } => (true, None, code, Some(key)),
         };
         groups.add(failed, field, reason, Sample { place: entry.place, value, reason: full_reason });

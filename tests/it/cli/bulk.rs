@@ -440,7 +440,7 @@ fn standard_input_is_a_file() {
 
 #[test]
 fn help_of_bulk() {
-    assert_ran!(Folder::new().run("bulk --help"), @r"
+    assert_ran!(Folder::new().run("bulk --help"), @r#"
     exit 0
     --- stdout
     Imports the files of the vendor's tool (npx @stigg/bulk-import) of every version, under its own
@@ -488,6 +488,12 @@ fn help_of_bulk() {
               Send every record again, also those that were delivered: repairs what was changed in Stigg
               itself
 
+          --report <FILE.html>
+              Write what happened into this file, too: a page for a browser that only you may read
+
+          --report-samples
+              Show values of some of the rows in the report: personal data
+
           --json
               Print one JSON object to standard output instead of text
 
@@ -518,5 +524,5 @@ fn help_of_bulk() {
       stigg-import bulk --customers-file customers.json --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
-    ");
+    "#);
 }

@@ -79,7 +79,7 @@ fn stripe_url(api: &Api) -> String {
     api.url.replace("/graphql", "/stripe")
 }
 
-fn cutover(folder: &Folder, api: &Api, words: &str) -> Ran {
+pub(super) fn cutover(folder: &Folder, api: &Api, words: &str) -> Ran {
     folder.run_to(api, &format!("cutover {words} --provider-url {}", stripe_url(api)))
 }
 

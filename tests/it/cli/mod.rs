@@ -12,6 +12,7 @@ mod interrupted;
 mod paid;
 mod plan;
 mod rejects;
+mod report;
 mod run;
 mod sandbox;
 mod secrets;

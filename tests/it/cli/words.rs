@@ -77,7 +77,7 @@ fn help_of_the_program() {
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
       7  credentials refused
-      8  the ledger can't be written
+      8  the ledger, or a report, can't be written
       9  another run holds the ledger
 
     --- stderr
@@ -134,7 +134,7 @@ fn help_of_the_program() {
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
       7  credentials refused
-      8  the ledger can't be written
+      8  the ledger, or a report, can't be written
       9  another run holds the ledger
 
     --- stderr
@@ -193,7 +193,7 @@ fn help_of_the_program() {
       5  config, mapping or target doesn't hold: nothing was sent
       6  the source failed part-way
       7  credentials refused
-      8  the ledger can't be written
+      8  the ledger, or a report, can't be written
       9  another run holds the ledger
     "#);
 }
@@ -312,6 +312,12 @@ fn help_of_run() {
           --to-files <FOLDER>
               Send nothing: write the files of the vendor's bulk-import tool into this folder, for
               `bulk` or the tool itself
+
+          --report <FILE.html>
+              Write what happened into this file, too: a page for a browser that only you may read
+
+          --report-samples
+              Show values of some of the rows in the report: personal data
 
       -q, --quiet
               Say nothing but errors and the result
@@ -453,6 +459,12 @@ fn help_of_plan_and_verify() {
               Write the plan into this file: `run --plan FILE` sends just that, and refuses if source or
               target have moved
 
+          --report <FILE.html>
+              Write what happened into this file, too: a page for a browser that only you may read
+
+          --report-samples
+              Show values of some of the rows in the report: personal data
+
       -q, --quiet
               Say nothing but errors and the result
 
@@ -579,6 +591,12 @@ fn help_of_plan_and_verify() {
               The ledger's file, for --gone
 
               [default: .stigg-import/ledger.db]
+
+          --report <FILE.html>
+              Write what happened into this file, too: a page for a browser that only you may read
+
+          --report-samples
+              Show values of some of the rows in the report: personal data
 
       -q, --quiet
               Say nothing but errors and the result
@@ -1557,6 +1575,12 @@ fn help_of_cutover() {
 
           --max-rejects <N|N%>
               Stop after this many rejects, or this share of the rows (5 %)
+
+          --report <FILE.html>
+              Write what happened into this file, too: a page for a browser that only you may read
+
+          --report-samples
+              Show values of some of the rows in the report: personal data
 
       -q, --quiet
               Say nothing but errors and the result
