@@ -214,6 +214,11 @@ impl<'a> Row<'a> {
         Some(&self.batch.text[start..self.batch.ends[at] as usize])
     }
 
+    /// The names of its columns, in order.
+    pub fn columns(&self) -> &'a Arc<[Box<str>]> {
+        &self.batch.columns
+    }
+
     /// All cells, in column order.
     pub fn cells(&self) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
         let row = *self;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
-use super::import;
+use super::import::{self, How};
 use super::report_html::Destination;
 use super::setup::{self, Work};
 use crate::config;
@@ -65,8 +65,7 @@ pub(super) async fn main(args: args::Bulk, talk: &Talk) -> Result<Exit, Failure>
     let wanted = import::Wanted {
         command: "bulk",
         max_rejects: args.max_rejects.as_deref(),
-        full: false,
-        resend: args.resend,
+        how: How::of(false, args.resend),
         target: &args.target,
         ledger: &args.ledger.ledger,
         destination: Destination::of(&args.report)?,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{self, Talk};
+use super::canary::{self, Decided};
 use super::exit::{Exit, Failure};
 use super::plan::{Planning, Target};
 use super::progress::Teller;
@@ -29,11 +30,19 @@ pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> 
     if let Some(folder) = &args.to_files {
         return to_files::main(work, args.max_rejects.as_deref(), folder, talk).await;
     }
+    let mut how = How::of(args.full, args.resend);
+    if let Some(records) = args.canary {
+        let stop = Arc::new(Stop::default());
+        setup::watch_signals(stop.clone(), talk.quiet);
+        match canary::go_first(&args, records, &stop, talk).await? {
+            Decided::GoOn => how.stop = Some(stop),
+            Decided::Stop(exit) => return Ok(exit),
+        }
+    }
     let wanted = Wanted {
         command: "run",
         max_rejects: args.max_rejects.as_deref(),
-        full: args.full,
-        resend: args.resend,
+        how,
         target: &args.target,
         ledger: &args.ledger.ledger,
         destination,
@@ -45,8 +54,7 @@ pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> 
 pub(super) struct Wanted<'a> {
     pub command: &'static str,
     pub max_rejects: Option<&'a str>,
-    pub full: bool,
-    pub resend: bool,
+    pub how: How,
     pub target: &'a args::Target,
     pub ledger: &'a Path,
     pub destination: Option<Destination>,
@@ -54,15 +62,10 @@ pub(super) struct Wanted<'a> {
 
 /// Imports `work` as the words of a command say, and reports.
 pub(super) async fn deliver(mut work: Work, wanted: Wanted<'_>, talk: &Talk) -> Result<Exit, Failure> {
-    let Wanted { command, max_rejects, full, resend, target, ledger, destination } = wanted;
+    let Wanted { command, max_rejects, how, target, ledger, destination } = wanted;
     work.bound_rejects(max_rejects)?;
-    // What is sent again has to be read.
-    let (known, full) = match resend {
-        true => (Known::SendAll, true),
-        false => (Known::SendChanged, full),
-    };
     let watched = Watched::new(command, destination, setup::address(target, &work)?, talk);
-    let how = How { known, full, observer: Some(watched.recorder.clone()), ..How::default() };
+    let how = How { observer: Some(watched.recorder.clone()), ..how };
     let finished = import(work, how, target, ledger, talk).await?;
     watched.end(finished, ledger, talk)
 }
@@ -144,6 +147,17 @@ pub(super) struct How {
     pub observer: Option<Arc<dyn Observer>>,
 }
 
+impl How {
+    /// As the words of a command say.
+    pub(super) fn of(full: bool, resend: bool) -> Self {
+        match resend {
+            // What is sent again has to be read.
+            true => Self { known: Known::SendAll, full: true, ..Self::default() },
+            false => Self { full, ..Self::default() },
+        }
+    }
+}
+
 /// Runs `work` and writes its end into the ledger.
 pub(super) async fn import(
     work: Work,
@@ -190,7 +204,8 @@ pub(super) async fn open(steps: &[StepSpec], talk: &Talk) -> Result<(Arc<Stop>, 
     Ok((stop, steps))
 }
 
-async fn open_until(stop: &Stop, steps: &[StepSpec]) -> Result<Vec<OpenStep>, Failure> {
+/// Opens the sources, until somebody interrupts.
+pub(super) async fn open_until(stop: &Stop, steps: &[StepSpec]) -> Result<Vec<OpenStep>, Failure> {
     tokio::select! {
         biased;
         // A source may let wait for its header: a pipe, a database.

@@ -2,6 +2,7 @@
 
 mod args;
 mod bulk;
+mod canary;
 mod check;
 mod cutover;
 mod demo;

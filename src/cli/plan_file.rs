@@ -35,8 +35,8 @@ pub(super) struct PlanFile {
     pub steps: Vec<Promise>,
 }
 
-/// A source that can be read only once can't be planned and then sent.
-pub(super) fn can_be_kept(args: &args::Plan, work: &Work) -> Result<(), Failure> {
+/// Refuses a source that can be read only once.
+pub(super) fn is_readable_again(work: &Work, otherwise: &str) -> Result<(), Failure> {
     let once = |input: &Input| matches!(input, Input::Stdin);
     let from_stdin = work.steps.iter().any(|step| match &step.source {
         SourceSpec::Csv { inputs, .. } => inputs.iter().any(once),
@@ -44,9 +44,15 @@ pub(super) fn can_be_kept(args: &args::Plan, work: &Work) -> Result<(), Failure>
         SourceSpec::Sql { .. } | SourceSpec::Stripe(_) => false,
     });
     if from_stdin {
-        return Err(Failure::new(Exit::Arguments, "a plan of standard input can't be kept: it can't be read again")
-            .hint("put the data into a file, and plan that"));
+        return Err(Failure::new(Exit::Arguments, format!("{otherwise}: it can be read only once"))
+            .hint("put the data into a file, and name that"));
     }
+    Ok(())
+}
+
+/// Whether a plan can be kept, found out before anything is read.
+pub(super) fn can_be_kept(args: &args::Plan, work: &Work) -> Result<(), Failure> {
+    is_readable_again(work, "a plan of standard input can't be kept")?;
     if let Some(file) = &args.out {
         // Before an hour of reading.
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -4,6 +4,7 @@
 //! what happens to a batch, `follow.rs` and `refused.rs` the two cases where the answer to a
 //! request is not yet the answer for a record.
 
+pub mod canary;
 mod catalog;
 mod changes;
 mod compare;

@@ -76,6 +76,12 @@ pub struct Run {
         conflicts_with_all = ["pipeline", "mapping", "target", "rate_scale", "burst", "ledger", "full", "resend", "to_files"]
     )]
     pub plan: Option<PathBuf>,
+    /// Send so many records of each step first, read them back, show them, and ask before going on with the others
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20), conflicts_with_all = ["to_files", "plan", "resend"])]
+    pub canary: Option<u32>,
+    /// Don't ask: go on after a canary whose records are in Stigg as they were sent
+    #[arg(long, requires = "canary")]
+    pub yes: bool,
     /// Stop after this many rejects, or this share of the rows (5 %)
     #[arg(long, value_name = "N|N%")]
     pub max_rejects: Option<String>,

@@ -31,7 +31,7 @@ pub use others::Extra;
 use others::{InSteps, gone, is_listed, untold};
 pub(super) use reader::{Read, Reader};
 pub use sample::SampleSize;
-use sample::Sampler;
+pub(super) use sample::Sampler;
 
 /// Most pages that are read at once.
 pub(super) const PAGES_IN_FLIGHT_MAX: usize = 8;

@@ -17,7 +17,7 @@ pub struct SampleSize {
 }
 
 /// Keeps so many records, each with the same chance, in one pass: those whose hash with the seed is smallest.
-pub(super) struct Sampler {
+pub(in crate::pipeline) struct Sampler {
     size: SampleSize,
     kept: BinaryHeap<Kept>,
     /// How many it was shown.
@@ -54,12 +54,12 @@ impl Ord for Kept {
 }
 
 impl Sampler {
-    pub(super) fn new(size: SampleSize) -> Self {
+    pub(in crate::pipeline) fn new(size: SampleSize) -> Self {
         Self { size, kept: BinaryHeap::new(), shown: 0 }
     }
 
     /// Shows it the records of a batch.
-    pub(super) fn show(&mut self, batch: &Batch) {
+    pub(in crate::pipeline) fn show(&mut self, batch: &Batch) {
         for item in &batch.items {
             self.shown += 1;
             let rank = xxhash_rust::xxh3::xxh3_64_with_seed(&item.hash.to_bytes(), self.size.seed);
@@ -81,7 +81,7 @@ impl Sampler {
     }
 
     /// What it kept, in pages to read.
-    pub(super) fn into_batches(self, entity: Entity) -> Vec<Batch> {
+    pub(in crate::pipeline) fn into_batches(self, entity: Entity) -> Vec<Batch> {
         let limits = BatchLimits { records_max: READ_IDS_MAX, ..BatchLimits::of(entity) };
         let mut builder = Builder::new(entity, limits);
         let mut batches = Vec::new();

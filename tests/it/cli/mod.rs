@@ -2,6 +2,7 @@
 
 mod bulk;
 mod canaries;
+mod canary;
 mod check;
 mod cutover;
 mod database_trouble;

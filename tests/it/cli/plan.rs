@@ -376,8 +376,8 @@ fn a_plan_that_can_not_be_kept_is_refused_before_reading() {
     --- stdout
 
     --- stderr
-    error: a plan of standard input can't be kept: it can't be read again
-    hint: put the data into a file, and plan that
+    error: a plan of standard input can't be kept: it can be read only once
+    hint: put the data into a file, and name that
     "#);
     assert_ran!(folder.run_to(&api, &format!("{PLAN} --out missing/plan.json")), @r#"
     exit 2

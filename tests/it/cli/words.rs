@@ -299,6 +299,13 @@ fn help_of_run() {
               Send just what this file of `plan --out` says, and nothing if source or target have moved
               since
 
+          --canary <N>
+              Send so many records of each step first, read them back, show them, and ask before going
+              on with the others
+
+          --yes
+              Don't ask: go on after a canary whose records are in Stigg as they were sent
+
           --max-rejects <N|N%>
               Stop after this many rejects, or this share of the rows (5 %)
 
