@@ -53,6 +53,7 @@ pub struct RowBatch {
     bad: Vec<BadRow>,
     mark: Option<Box<str>>,
     mark_before: Option<Box<str>>,
+    bytes_read: Option<u64>,
 }
 
 impl RowBatch {
@@ -71,6 +72,7 @@ impl RowBatch {
             bad: Vec::new(),
             mark: None,
             mark_before: None,
+            bytes_read: None,
         }
     }
 
@@ -123,6 +125,16 @@ impl RowBatch {
     /// Appends a row that could not be read.
     pub fn push_bad(&mut self, bad: BadRow) {
         self.bad.push(bad);
+    }
+
+    /// Says how many bytes of all inputs were read when this batch was full.
+    pub fn set_bytes_read(&mut self, bytes: u64) {
+        self.bytes_read = Some(bytes);
+    }
+
+    /// Bytes of all inputs, as they are, that this batch and those before it came out of; `None` where nobody counts.
+    pub fn bytes_read(&self) -> Option<u64> {
+        self.bytes_read
     }
 
     /// Says how far the source has come with this batch; see [`Self::mark`].

@@ -6,6 +6,7 @@ mod canary;
 mod check;
 mod cutover;
 mod demo;
+mod eta;
 mod exit;
 mod import;
 mod init;

@@ -2,11 +2,14 @@
 
 use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use tokio::time::Instant;
+
 use super::args::{LogFormat, Talk};
+use super::eta::{Eta, Left, Work};
 use super::report::{counted, duration, grouped};
 use super::say;
 use crate::pipeline::{Event, Observer, Progress};
@@ -62,10 +65,12 @@ impl Teller {
         line.set_prefix(name.to_owned());
         let (live, json, began, name, bar) = (self.live, self.json, Instant::now(), name.to_owned(), line.clone());
         let ticker = tokio::spawn(async move {
+            let mut eta = Eta::default();
             let every = if live { Duration::from_millis(250) } else { LOG_EVERY };
             loop {
                 tokio::time::sleep(every).await;
-                let text = line_of(&progress, began.elapsed(), per_minute);
+                let left = eta.left(began.elapsed(), work(&progress));
+                let text = format!("{}{}", line_of(&progress, began.elapsed(), per_minute), until_the_end(left));
                 if live {
                     bar.set_message(text);
                     bar.tick();
@@ -105,14 +110,26 @@ fn line_of(progress: &Progress, elapsed: Duration, per_minute: Option<f64>) -> S
         text.push_str(&format!(" · {:.0} % of the rate limit", share.min(1.0) * 100.0));
     }
     text.push_str(&format!(" · {}", duration(seconds)));
-    // Sending holds reading back, so the share that was read is the share that is done, but for
-    // what waits in between: small once a run is long enough to ask.
-    if let Some(share) = progress.share_read().filter(|share| (0.02..1.0).contains(share))
-        && seconds >= 5.0
-    {
-        text.push_str(&format!(", about {} left", duration(seconds / share * (1.0 - share))));
-    }
     text
+}
+
+/// How far a step is.
+fn work(progress: &Progress) -> Work {
+    let read = progress.filtered.get() + progress.rejected.get() + progress.unchanged.get();
+    Work {
+        known: read + progress.created.get() + progress.changed.get(),
+        done: read + progress.accepted.get() + progress.failed.get(),
+        share: progress.share_read(),
+    }
+}
+
+/// The end of a progress line.
+pub(super) fn until_the_end(left: Left) -> String {
+    match left {
+        Left::About(left) => format!(", about {} left", duration(left.as_secs_f64())),
+        Left::NoLength => ", time left unknown: the source has no known length".to_owned(),
+        Left::NotClear => String::new(),
+    }
 }
 
 impl Observer for Teller {
@@ -182,5 +199,41 @@ impl Observer for Teller {
 impl Drop for Teller {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_line_tells_rate_share_of_the_limit_and_time_left() {
+        // Given: 100 records a request and 10 requests a second, which is the limit; a tenth is read in a minute.
+        let progress = Progress::default();
+        progress.bytes_total.set(10_000_000);
+        let (mut eta, began, mut line) = (Eta::default(), Instant::now(), String::new());
+        // When
+        for tick in 1..=240_u64 {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            progress.rows.set(tick * 250);
+            progress.created.set(tick * 250);
+            progress.accepted.set(tick * 250);
+            progress.requests.set(tick * 5 / 2);
+            progress.bytes_read.set(tick * 1_000_000 / 240);
+            let left = eta.left(began.elapsed(), work(&progress));
+            line = line_of(&progress, began.elapsed(), Some(600.0)) + &until_the_end(left);
+        }
+        // Then
+        assert_eq!(
+            line,
+            "60,000 rows, 60,000 accepted · 1,000/s · 100 % of the rate limit · 60 s, about 9 min 0 s left"
+        );
+    }
+
+    #[test]
+    fn a_source_without_a_length_says_so() {
+        let progress = Progress::default();
+        let left = Eta::default().left(Duration::from_secs(70), work(&progress));
+        assert_eq!(until_the_end(left), ", time left unknown: the source has no known length");
     }
 }

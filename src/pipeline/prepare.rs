@@ -82,7 +82,6 @@ impl Preparation {
     async fn read(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) -> bool {
         self.progress.bytes_total.set(self.rows.bytes_total().unwrap_or(0));
         loop {
-            self.progress.bytes_read.set(self.rows.bytes_read());
             let next = tokio::select! {
                 biased;
                 () = self.stop.raised() => return false,
@@ -90,6 +89,9 @@ impl Preparation {
             };
             match next {
                 Ok(Some(rows)) => {
+                    if let Some(bytes) = rows.bytes_read() {
+                        self.progress.bytes_read.set(bytes);
+                    }
                     if let Some(mark) = rows.mark() {
                         self.mark = Some(mark.to_owned());
                     }

@@ -9,7 +9,7 @@ use crate::entity::Entity;
 /// Running counts of a step. Written by the step, read at any time by whoever shows progress.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Bytes read of the source, as they are on disk.
+    /// Bytes of the source, as they are on disk, that the rows counted here came out of.
     pub bytes_read: Count,
     /// Bytes of the source; 0 where that is not known (a pipe).
     pub bytes_total: Count,

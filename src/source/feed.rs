@@ -253,7 +253,8 @@ impl<F: Format> Reading<'_, F> {
         let mut next = RowBatch::new(batch.source().clone(), batch.columns().clone());
         // The next is taken to be about as large.
         next.reserve(batch.len(), batch.text_bytes() + batch.text_bytes() / 8);
-        let full = std::mem::replace(batch, next);
+        let mut full = std::mem::replace(batch, next);
+        full.set_bytes_read(self.progress.bytes_read.load(Ordering::Relaxed));
         *bad_bytes = 0;
         self.batches.blocking_send(Message::Batch(Arc::new(full))).map_err(|_| Stop::Dropped)
     }

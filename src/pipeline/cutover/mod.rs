@@ -313,6 +313,7 @@ impl Cancel<'_> {
         .await?;
         let wanted = |stage: &Stage| matches!(stage, Stage::Confirmed | Stage::Cancelling);
         *to_cancel = self.count(wanted).await?;
+        self.desk.tally.to_cancel.set(*to_cancel);
         if *to_cancel == 0 || self.desk.reading.stop.is_raised() {
             return Ok(());
         }

@@ -15,12 +15,18 @@ pub(in crate::pipeline) struct Records {
     mapper: Mapper,
     has_rows: bool,
     has_more: bool,
+    bytes_read: u64,
 }
 
 impl Records {
     pub(in crate::pipeline) fn new(step: OpenPaid, spill_dir: &Path) -> Self {
         let mapper = Mapper::new(step.plan, SpillSettings::in_dir(spill_dir));
-        Self { rows: step.rows, mapper, has_rows: true, has_more: true }
+        Self { rows: step.rows, mapper, has_rows: true, has_more: true, bytes_read: 0 }
+    }
+
+    /// Bytes of the source that the records until now came out of, and all of its bytes; `None` where it has no length.
+    pub(in crate::pipeline) fn bytes(&self) -> Option<(u64, u64)> {
+        self.rows.bytes_total().map(|total| (self.bytes_read, total))
     }
 
     /// Fills `out` with what comes next; whether there was something. Ends early when the run stops, and stops the run
@@ -38,7 +44,10 @@ impl Records {
                 next = self.rows.next() => next,
             };
             match next {
-                Ok(Some(rows)) => mapped = self.mapper.apply(&rows, out),
+                Ok(Some(rows)) => {
+                    self.bytes_read = rows.bytes_read().unwrap_or(self.bytes_read);
+                    mapped = self.mapper.apply(&rows, out);
+                }
                 Ok(None) => self.has_rows = false,
                 Err(error) => {
                     // What the mapper still holds (an open group, totals) is incomplete and is not sent.

@@ -97,6 +97,10 @@ impl Source {
 
     fn count(&mut self, desk: &Desk, out: &RecordBatch) {
         desk.tally.took(out);
+        if let Some((read, total)) = self.records.bytes() {
+            desk.tally.bytes_read.set(read);
+            desk.tally.bytes_total.set(total);
+        }
         for reject in &out.rejects {
             self.reject(desk, reject);
         }

@@ -15,6 +15,10 @@ const SAMPLES_MAX: usize = 100;
 /// Running counts. Written by the cutover, read at any time by whoever shows progress.
 #[derive(Debug, Default)]
 pub struct Tally {
+    /// Bytes of the source that the records came out of.
+    pub bytes_read: Count,
+    /// Bytes of the source; 0 where that is not known (an API, a pipe).
+    pub bytes_total: Count,
     /// Rows read, unreadable ones included.
     pub rows: Count,
     /// Records that the rows made, those filtered and rejected included.
@@ -41,6 +45,8 @@ pub struct Tally {
     pub parked: Count,
     /// Records whose replacement is open: the next run goes on.
     pub open: Count,
+    /// Originals that are to be cancelled in this run; 0 until that begins.
+    pub to_cancel: Count,
     /// Originals that ended in this run.
     pub cancelled: Count,
     /// Originals that people were asked to cancel.
@@ -88,6 +94,28 @@ impl Tally {
         self.rows.add(out.rows);
         self.filtered.add(out.filtered + out.unchanged);
         self.records.add(out.records.len() as u64 + out.filtered + out.unchanged + out.rejects.len() as u64);
+    }
+
+    /// Records of which nothing is left to be done in this run, but for their originals.
+    pub fn settled(&self) -> u64 {
+        let places = [
+            &self.filtered,
+            &self.rejected,
+            &self.replacements,
+            &self.not_asked,
+            &self.later,
+            &self.done_before,
+            &self.parked_before,
+            &self.confirmed,
+            &self.parked,
+            &self.open,
+        ];
+        places.map(Count::get).iter().sum()
+    }
+
+    /// Originals of which nothing is left to be done in this run.
+    pub fn originals_settled(&self) -> u64 {
+        [&self.cancelled, &self.listed, &self.cancel_parked, &self.cancel_open].map(Count::get).iter().sum()
     }
 
     pub(super) fn sample(&self, replacement: &Replacement, open_because: Option<&str>) {
