@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::report::counted;
-use crate::pipeline::{CutoverSummary, Stopped, Summary};
+use crate::pipeline::{CutoverFinished, CutoverSummary, Stopped, Summary};
 use crate::problem::{Problem, Problems};
 
 /// How the process ends. The numbers are a promise to scripts.
@@ -70,6 +70,14 @@ impl Exit {
             Self::Rejects
         } else {
             Self::Settled
+        }
+    }
+
+    /// The exit code of a cutover that ran. One that was declined at the terminal has not done what it was asked to.
+    pub fn of_finished_cutover(finished: &CutoverFinished) -> Self {
+        match Self::of_cutover(&finished.summary, finished.stopped.as_ref()) {
+            Self::Settled | Self::Rejects if finished.declined => Self::Open,
+            exit => exit,
         }
     }
 

@@ -11,6 +11,7 @@ mod exit;
 mod import;
 mod init;
 mod log;
+mod man;
 mod plan;
 mod plan_file;
 mod plan_report;
@@ -95,7 +96,7 @@ fn threads(command: &Command) -> Builder {
         | Command::Why(_)
         | Command::Schema(_)
         | Command::Completions { .. }
-        | Command::Man => Builder::new_current_thread(),
+        | Command::Man { .. } => Builder::new_current_thread(),
     }
 }
 
@@ -119,15 +120,12 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "stigg-import", &mut script);
-            out(&String::from_utf8_lossy(&script));
+            // clap_complete 4.6 takes the hyphen of our name for the border of a subcommand in one of two places, and then
+            // bash offers nothing behind a command.
+            out(&String::from_utf8_lossy(&script).replace("stigg__subcmd__import", "stigg__import"));
             Ok(Exit::Settled)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(|error| Failure::of(Exit::Bug, &error))?;
-            out(&String::from_utf8_lossy(&page));
-            Ok(Exit::Settled)
-        }
+        Command::Man { dir } => man::main(dir.as_deref(), &talk),
     }
 }
 

@@ -54,10 +54,15 @@ impl BecameOf {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Rejects {
     /// What was rejected, by reason, with samples
+    #[command(after_help = "Examples:\n  stigg-import rejects list\n  stigg-import rejects list --run 3 --json")]
     List(RejectsOf),
     /// Write the rejected rows as a CSV that can be corrected and run again
+    #[command(after_help = "Example:\n  stigg-import rejects export --step customers --out fix.csv")]
     Export(RejectsExport),
     /// Run a corrected CSV (or the rejected rows as they are) through the same mapping again
+    #[command(
+        after_help = "Examples:\n  stigg-import rejects retry --step customers --csv fix.csv\n  stigg-import rejects retry"
+    )]
     Retry(RejectsRetry),
 }
 

@@ -5,6 +5,7 @@ mod embedded;
 mod import;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -224,7 +225,11 @@ pub enum Command {
     Settle(Settle),
 
     /// List, export or retry the rows that were rejected or refused
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  stigg-import rejects list\n  stigg-import rejects export --out fix.csv\n  \
+            stigg-import rejects retry --csv fix.csv"
+    )]
     Rejects(Rejects),
 
     /// Tell one record's story: when it was sent, what was answered, where it was rejected
@@ -248,9 +253,17 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
 
-    /// Print the manual page
-    #[command(after_help = "Example:\n  stigg-import man > stigg-import.1")]
-    Man,
+    /// Print the manual page, or write one for each command
+    #[command(
+        long_about = "Prints the manual page of the program; with --dir it writes that and a page for each command into a folder.",
+        after_help = "Examples:\n  stigg-import man | man -l -\n  \
+            stigg-import man --dir /usr/local/share/man/man1"
+    )]
+    Man {
+        /// Write a page for the program and for each of its commands into this folder
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// `schema`

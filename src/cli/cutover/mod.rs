@@ -45,7 +45,7 @@ pub(super) async fn main(args: Cutover, talk: &Talk) -> Result<Exit, Failure> {
     let consent = consent(args.mapped.reads_stdin(), args.live);
     let recorder = Recorder::alone();
     let mut finished = run(&args, phase, work, step, consent, &recorder, talk).await?;
-    let exit = Exit::of_cutover(&finished.summary, finished.stopped.as_ref());
+    let exit = Exit::of_finished_cutover(&finished);
     let (ends_with, report_failed) = report_html::write(destination.as_ref(), exit, |destination| {
         let (seen, audit) = (recorder.seen(), args.audit_path());
         let around = Around { seen: &seen, hint: hint(exit, &finished, &args), audit: &audit };
@@ -258,7 +258,7 @@ fn consent(stdin_is_data: bool, live: bool) -> Consent {
 
 /// Fills in the exit code and writes the run's end down.
 async fn settle(mut finished: CutoverFinished, ledger: &SqliteLedger) -> Result<CutoverFinished, Failure> {
-    let exit = Exit::of_cutover(&finished.summary, finished.stopped.as_ref());
+    let exit = Exit::of_finished_cutover(&finished);
     finished.summary.exit = exit as i32;
     finished.summary.ok = exit == Exit::Settled;
     setup::finish(ledger, finished.summary.run, exit, &finished.summary).await?;
@@ -267,7 +267,7 @@ async fn settle(mut finished: CutoverFinished, ledger: &SqliteLedger) -> Result<
 
 fn show(finished: &CutoverFinished, args: &Cutover, talk: &Talk) -> Result<Exit, Failure> {
     let summary = &finished.summary;
-    let exit = Exit::of_cutover(summary, finished.stopped.as_ref());
+    let exit = Exit::of_finished_cutover(finished);
     if talk.json() {
         out_json(summary)?;
     } else {
@@ -311,6 +311,7 @@ fn hint(exit: Exit, finished: &CutoverFinished, args: &Cutover) -> Option<String
         }
         Exit::Ledger => Some("make room or mend the rights, then run the same command again".to_owned()),
         Exit::Source => Some("mend the source and run the same command again; it goes on from here".to_owned()),
+        Exit::Open if finished.declined => Some("run the same command again, and type the number".to_owned()),
         Exit::Open => Some("run the same command again; it goes on where this one stopped".to_owned()),
         Exit::Rejects if summary.parked_in_all() > 0 => Some(
             "docs/cutover.md says what to do about each reason; then run the same command with --retry-parked"

@@ -25,7 +25,7 @@ pub(in crate::cli) struct Around<'a> {
 /// The page of `cutover`.
 pub(in crate::cli) fn cutover(finished: &CutoverFinished, around: &Around<'_>, destination: &Destination) -> Page {
     let summary = &finished.summary;
-    let exit = Exit::of_cutover(summary, finished.stopped.as_ref());
+    let exit = Exit::of_finished_cutover(finished);
     let (tone, state) = match state(exit, finished.stopped.is_some()) {
         (tone, "Done, with rejects") => (tone, "Done, with some parked"),
         other => other,

@@ -10,6 +10,7 @@ mod demo;
 mod documented;
 mod init;
 mod interrupted;
+mod manual;
 mod paid;
 mod plan;
 mod rejects;

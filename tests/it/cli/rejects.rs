@@ -264,6 +264,23 @@ fn nothing_rejected_is_said() {
 }
 
 #[test]
+fn a_rejects_file_of_a_killed_run_that_holds_nothing_hides_no_other() {
+    // Given: a run with a reject, one that was killed before its file had a header, and one in the middle of it.
+    let (api, folder) = (Api::open(), customers());
+    folder.run_to(&api, RUN).exits(3);
+    folder
+        .write(".stigg-import/rejects/2-customers.jsonl", "")
+        .write(".stigg-import/rejects/3-customers.jsonl", "{\"ver");
+    // When, then
+    let listed = folder.run("rejects list").exits(0);
+    assert!(listed.stdout.starts_with("run 1, customers: 1 reject in "), "{listed}");
+    let torn = folder.run("rejects list --run 3").exits(0);
+    assert_eq!(torn.stdout, "run 3 rejected nothing\n", "{torn}");
+    let exported = folder.run("rejects export").exits(0);
+    assert!(exported.stdout.contains("not-an-email"), "{exported}");
+}
+
+#[test]
 fn another_ledger_is_named_in_the_hints() {
     let (api, folder) = (Api::open(), customers());
     let ran = folder.run_to(&api, &format!("{RUN} --ledger books/here.db")).exits(3);

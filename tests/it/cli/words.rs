@@ -32,7 +32,7 @@ fn help_of_the_program() {
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
       completions  Print a completion script for a shell
-      man          Print the manual page
+      man          Print the manual page, or write one for each command
       help         Print this message or the help of the given subcommand(s)
 
     Options:
@@ -105,7 +105,7 @@ fn help_of_the_program() {
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
       completions  Print a completion script for a shell
-      man          Print the manual page
+      man          Print the manual page, or write one for each command
       help         Print this message or the help of the given subcommand(s)
 
     Options:
@@ -164,7 +164,7 @@ fn help_of_the_program() {
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
       schema       Print the JSON Schema of a file format, for editors
       completions  Print a completion script for a shell
-      man          Print the manual page
+      man          Print the manual page, or write one for each command
       help         Print this message or the help of the given subcommand(s)
 
     Options:
@@ -976,6 +976,11 @@ fn help_of_status_and_rejects() {
       -h, --help
               Print help (see a summary with '-h')
 
+    Examples:
+      stigg-import rejects list
+      stigg-import rejects export --out fix.csv
+      stigg-import rejects retry --csv fix.csv
+
     --- stderr
     "#);
     assert_ran!(Folder::new().run("rejects list --help"), @r#"
@@ -1017,6 +1022,10 @@ fn help_of_status_and_rejects() {
 
       -h, --help
               Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import rejects list
+      stigg-import rejects list --run 3 --json
 
     --- stderr
     "#);
@@ -1062,6 +1071,9 @@ fn help_of_status_and_rejects() {
 
       -h, --help
               Print help (see a summary with '-h')
+
+    Example:
+      stigg-import rejects export --step customers --out fix.csv
 
     --- stderr
     "#);
@@ -1120,6 +1132,10 @@ fn help_of_status_and_rejects() {
 
       -h, --help
               Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import rejects retry --step customers --csv fix.csv
+      stigg-import rejects retry
 
     --- stderr
     "#);
@@ -1212,11 +1228,15 @@ fn help_of_schema_completions_and_man() {
     assert_ran!(Folder::new().run("man --help"), @r#"
     exit 0
     --- stdout
-    Print the manual page
+    Prints the manual page of the program; with --dir it writes that and a page for each command into a
+    folder.
 
     Usage: stigg-import man [OPTIONS]
 
     Options:
+          --dir <FOLDER>
+              Write a page for the program and for each of its commands into this folder
+
           --json
               Print one JSON object to standard output instead of text
 
@@ -1238,8 +1258,9 @@ fn help_of_schema_completions_and_man() {
       -h, --help
               Print help (see a summary with '-h')
 
-    Example:
-      stigg-import man > stigg-import.1
+    Examples:
+      stigg-import man | man -l -
+      stigg-import man --dir /usr/local/share/man/man1
 
     --- stderr
     "#);
