@@ -34,6 +34,7 @@ mod spec;
 mod table;
 mod time;
 mod write;
+mod written;
 
 #[cfg(test)]
 mod tests;

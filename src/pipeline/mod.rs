@@ -12,6 +12,7 @@ mod cutover;
 mod deliver;
 mod diff;
 mod events;
+pub mod find;
 mod follow;
 mod handover;
 mod held;

@@ -94,7 +94,7 @@ impl Talk {
 }
 
 /// Commands that take a source, where `--json` may name one.
-const SOURCE_COMMANDS: [&str; 5] = ["run", "plan", "check", "verify", "cutover"];
+const SOURCE_COMMANDS: [&str; 6] = ["run", "plan", "check", "verify", "cutover", "why"];
 
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1409,6 +1409,9 @@ fn help_of_why() {
     resource. The ledger keeps of each record the delivery of its present content, and refusals of the
     latest run; rows are found in the rejects files, by any of their cells.
 
+    With the words of the run (--mapping and a source, or --pipeline) the source is read, too: the
+    record's row, what the mapping says of each field, and what would be sent.
+
     Usage: stigg-import why [OPTIONS] <KEY>...
 
     Arguments:
@@ -1421,8 +1424,68 @@ fn help_of_why() {
 
               [default: .stigg-import/ledger.db]
 
-          --json
-              Print one JSON object to standard output instead of text
+          --pipeline <PIPELINE.toml>
+              A pipeline file, to look the record up in its sources, too
+
+      -m, --mapping <FILE>
+              The mapping file
+
+          --csv <FILE>
+              A CSV file, a pattern ('exports/*.csv.gz'), or - for standard input; may be repeated
+
+          --delimiter <CHAR>
+              The CSV's delimiter, where it is not found out by itself: , ; | or tab
+
+          --quote <CHAR>
+              The CSV's quote character, or none
+
+          --encoding <LABEL>
+              The encoding of CSV or JSON, where it is not found out by itself: utf-8, utf-16le,
+              windows-1252, …
+
+          --json [<FILE>]
+              Without FILE: print one JSON object to standard output instead of text. With FILE: read
+              JSON from a file, a pattern, or - for standard input. May be repeated
+
+          --array <NAME>
+              The array that holds the JSON's records, where there are several: customers,
+              data.customers
+
+          --each <NAME>
+              An object or array in each JSON record, to make a row of each of its entries (columns _key
+              and _value)
+
+          --postgres <URL>
+              A Postgres database: 'postgres://me:${PGPASSWORD}@host/db', in single quotes; the program
+              puts variables in
+
+          --mysql <URL>
+              A MySQL or MariaDB database: 'mysql://me:${MYSQL_PWD}@host/db', in single quotes
+
+          --sqlite <FILE>
+              A SQLite database's file
+
+          --stripe <LIST>
+              A list of Stripe's API: subscriptions or customers; the key is read from STRIPE_API_KEY
+
+          --stripe-url <URL>
+              Where Stripe's API is [default: https://api.stripe.com]
+
+          --query <SQL>
+              The query whose rows are read from the database
+
+          --table <NAME>
+              The table whose rows are read from the database
+
+          --key <COLUMN>
+              A unique column of the query or table, so that rows are read in pages by it
+
+          --changed <COLUMN>
+              The column that says when a row has changed, so that later runs read only changes
+
+          --changed-margin <N>
+              How far before the last mark changes are read again: seconds, or the column's own unit
+              [default: 60]
 
       -q, --quiet
               Say nothing but errors and the result
@@ -1445,6 +1508,7 @@ fn help_of_why() {
     Examples:
       stigg-import why cus_123
       stigg-import why cus_123 feature-seats
+      stigg-import why cus_123 --mapping customers.toml --csv customers.csv
       stigg-import why sub_123 --json
 
     --- stderr

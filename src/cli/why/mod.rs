@@ -1,13 +1,16 @@
 //! `why`: one record's story, from the ledger and the rejects files.
 
-use std::path::Path;
+mod source;
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::args::{LedgerAt, Talk};
-use super::exit::{Exit, Failure};
-use super::{out, out_json, say, setup};
+use crate::cli::args::{Input, LedgerAt, Talk};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::source_args::MappedSource;
+use crate::cli::{out, out_json, say, setup};
 use crate::entity::{Entity, KEY_SEPARATOR, Schema};
 use crate::ledger::rejects::{self, Entry, Reader, Why as Reason};
 use crate::ledger::{Event, Fate, Ledger as _, Replacement, Replacements as _, Scope, SqliteLedger};
@@ -17,11 +20,14 @@ pub(crate) const LONG_ABOUT: &str = "Tells what became of one record: each time 
     answered; where it was rejected, and why; and how far the move of a paid subscription is.\n\n\
     A customer or subscription is named by its id, usage by customer, feature and, where there is one, resource. The ledger \
     keeps of each record the delivery of its present content, and refusals of the latest run; rows are found in the rejects \
-    files, by any of their cells.";
+    files, by any of their cells.\n\n\
+    With the words of the run (--mapping and a source, or --pipeline) the source is read, too: the record's row, what the \
+    mapping says of each field, and what would be sent.";
 
 pub(crate) const EXAMPLES: &str = "Examples:\n  \
     stigg-import why cus_123\n  \
     stigg-import why cus_123 feature-seats\n  \
+    stigg-import why cus_123 --mapping customers.toml --csv customers.csv\n  \
     stigg-import why sub_123 --json";
 
 /// Most lines of the rejects files that are shown.
@@ -32,10 +38,16 @@ const REJECTS_MAX: usize = 50;
 pub struct Why {
     /// The record's key: a customer's or subscription's id; of usage: customer, feature, resource
     #[arg(value_name = "KEY", required = true, num_args = 1..=3)]
-    pub key: Vec<String>,
+    pub record: Vec<String>,
     /// Ledger.
     #[command(flatten)]
     pub ledger: LedgerAt,
+    /// A pipeline file, to look the record up in its sources, too
+    #[arg(long, value_name = "PIPELINE.toml", conflicts_with = "mapping")]
+    pub pipeline: Option<PathBuf>,
+    /// Mapping and source, to look the record up there, too.
+    #[command(flatten)]
+    pub mapped: MappedSource,
 }
 
 /// What happened to records of one entity at one target.
@@ -49,14 +61,26 @@ pub(super) async fn main(args: Why, talk: &Talk) -> Result<Exit, Failure> {
     let path = &args.ledger.ledger;
     let (mut told, mut moves) = (Vec::new(), Vec::new());
     if let Some(ledger) = setup::sqlite_to_read(path).await? {
-        told = history(&ledger, &args.key).await?;
-        moves = replacements(&ledger, &args.key).await?;
+        told = history(&ledger, &args.record).await?;
+        moves = replacements(&ledger, &args.record).await?;
     }
-    let (rejected, more) = rejected(path, &args.key)?;
+    let (rejected, more) = rejected(path, &args.record)?;
+    let in_source = match args.pipeline.is_some() || args.mapped.mapping.is_some() {
+        true => {
+            let input = Input { pipeline: args.pipeline.clone(), mapped: args.mapped.clone() };
+            Some(source::look_up(&setup::any_work(&input, "why KEY")?, &args.record, path).await?)
+        }
+        false => None,
+    };
     if talk.json() {
-        out_json(&as_json(&args.key, &told, &rejected, &moves))?;
+        let mut object = as_json(&args.record, &told, &rejected, &moves);
+        if let Some(in_source) = &in_source {
+            object["source"] = source::as_json(in_source);
+        }
+        out_json(&object)?;
     } else {
-        out(&text(&args.key.join(" "), &told, &rejected, more, &moves));
+        let found = in_source.as_deref().map(source::text).unwrap_or_default();
+        out(&format!("{found}{}", text(&args.record.join(" "), &told, &rejected, more, &moves)));
     }
     Ok(Exit::Settled)
 }
