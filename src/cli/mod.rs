@@ -6,6 +6,7 @@ mod canary;
 mod check;
 mod cutover;
 mod demo;
+mod doctor;
 mod eta;
 mod exit;
 mod import;
@@ -88,6 +89,7 @@ fn threads(command: &Command) -> Builder {
         | Command::Init(_)
         | Command::Plan(_)
         | Command::Check(_)
+        | Command::Doctor(_)
         | Command::Verify(_)
         | Command::Cutover(_)
         | Command::Status(_)
@@ -109,6 +111,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Init(args) => init::main(args, &talk).await,
         Command::Plan(args) => plan::main(args, &talk).await,
         Command::Check(args) => check::main(args, &talk).await,
+        Command::Doctor(args) => doctor::main(args, &talk).await,
         Command::Verify(args) => verify::main(args, &talk).await,
         Command::Cutover(args) => cutover::main(*args, &talk).await,
         Command::Status(args) => status::main(args, &talk).await,

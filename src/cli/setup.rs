@@ -151,7 +151,8 @@ pub(super) fn stigg(args: &args::Target, work: &Work) -> Result<(Arc<StiggSink>,
     Ok((Arc::new(StiggSink::new(Arc::new(transport))), Arc::new(budgets(args, work)), address))
 }
 
-fn endpoint(args: &args::Target, work: &Work) -> Result<Endpoint, Failure> {
+/// The target's address.
+pub(super) fn endpoint(args: &args::Target, work: &Work) -> Result<Endpoint, Failure> {
     let address = args.target.as_deref().or(work.target.as_deref()).unwrap_or(Endpoint::STIGG);
     Endpoint::parse(address).map_err(|error| {
         Failure::new(Exit::Config, format!("the target {error}"))
@@ -181,10 +182,16 @@ pub(super) fn budgets(args: &args::Target, work: &Work) -> Budgets {
     Budgets::new(&settings)
 }
 
-fn key(endpoint: &Endpoint) -> Result<SecretString, Failure> {
-    let found = KEY_VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(|key| !key.trim().is_empty()));
-    match found {
-        Some(key) => Ok(SecretString::from(key.trim().to_owned())),
+/// The variable that holds the key, and the key.
+pub(super) fn key_found() -> Option<(&'static str, String)> {
+    let value = |name: &str| std::env::var(name).ok().filter(|key| !key.trim().is_empty());
+    KEY_VARIABLES.into_iter().find_map(|name| value(name).map(|key| (name, key)))
+}
+
+/// The key for a target.
+pub(super) fn key(endpoint: &Endpoint) -> Result<SecretString, Failure> {
+    match key_found() {
+        Some((_, key)) => Ok(SecretString::from(key.trim().to_owned())),
         // The sandbox takes any key; nobody should have to invent one to try things out.
         None if endpoint.is_loopback() => Ok(SecretString::from("server-sandbox".to_owned())),
         None => Err(Failure::new(Exit::Credentials, "there is no key for the target")

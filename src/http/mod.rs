@@ -9,4 +9,4 @@ mod retry_after;
 pub use client::{Answer, Client, ClientSettings, HttpSetupError, Sent, TransportError, key_header};
 pub use endpoint::{Endpoint, EndpointError};
 pub use one_line::one_line;
-pub use retry_after::{RETRY_AFTER_MAX, retry_after};
+pub use retry_after::{RETRY_AFTER_MAX, date, retry_after};

@@ -33,6 +33,11 @@ pub fn retry_after(headers: &HeaderMap, clock: &dyn Clock) -> Option<Duration> {
     })
 }
 
+/// When an answer was made, by the server's clock: its `Date`.
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(http_date)
+}
+
 fn http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }

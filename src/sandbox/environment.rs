@@ -13,6 +13,7 @@ use super::stats::Counters;
 use super::store::Store;
 use super::stripe::StripeAccount;
 use super::unknowns::Unknowns;
+use super::wire::enums::EnvironmentType;
 use super::wire::scalars::Uuid;
 use super::wire::view::View;
 
@@ -20,6 +21,7 @@ use super::wire::view::View;
 pub(crate) struct Environment {
     pub id: Uuid,
     pub name: String,
+    pub environment_type: EnvironmentType,
     pub unknowns: Unknowns,
     pub keys: Vec<String>,
     pub page_size_max: usize,
@@ -61,6 +63,7 @@ impl Environment {
             stripe,
             id,
             name: settings.environment,
+            environment_type: settings.environment_type,
             unknowns: settings.unknowns,
             keys: settings.keys,
             page_size_max: settings.page_size_max,

@@ -32,6 +32,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     operation("importSubscriptionsBulk", "ImportSubscriptionsBulk", Some(250)),
     operation("provisionSubscriptionV2", "ProvisionSubscription", Some(250)),
     operation("cancelSubscription", "CancelSubscription", Some(250)),
+    operation("archiveCustomer", "ArchiveCustomer", Some(250)),
     operation("reportUsageBulk", "ReportUsageBulk", Some(600)),
     operation("reportUsage", "ReportUsage", Some(3000)),
     // Counted in events, per second.
@@ -44,6 +45,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     operation("customers", "Customers", None),
     operation("entitlementsState", "Entitlements", None),
     operation("currentEnvironment", "CurrentEnvironment", None),
+    operation("environments", "Environments", None),
     operation("plans", "Plans", None),
     operation("products", "Products", None),
     operation("features", "Features", None),

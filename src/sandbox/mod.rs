@@ -175,6 +175,11 @@ impl Sandbox {
         self.schema.sdl()
     }
 
+    /// The time of day by its clock.
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.environment.now_ms()).unwrap_or_default()
+    }
+
     fn body_bytes_max(&self) -> usize {
         self.environment.body_bytes_max
     }

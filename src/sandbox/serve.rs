@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use axum::serve::{IncomingStream, Listener};
@@ -181,8 +181,10 @@ async fn stripe(
 
 async fn on_the_wire(reply: Reply, served: &mut Served, scissors: &Scissors) -> Response {
     match reply {
-        Reply::Answer { status, headers, body } => response(status, &headers, Body::from(body)),
-        Reply::Truncated { status, headers, body } => response(status, &headers, truncated(body)),
+        Reply::Answer { status, headers, body } => dated(response(status, &headers, Body::from(body)), &served.sandbox),
+        Reply::Truncated { status, headers, body } => {
+            dated(response(status, &headers, truncated(body)), &served.sandbox)
+        }
         Reply::Reset => {
             scissors.cut();
             response(StatusCode::OK.as_u16(), &[], Body::empty())
@@ -203,6 +205,15 @@ fn response(status: u16, headers: &[(String, String)], body: Body) -> Response {
         if let (Ok(name), Ok(value)) = (name.parse::<header::HeaderName>(), value.parse()) {
             response.headers_mut().insert(name, value);
         }
+    }
+    response
+}
+
+/// An answer with the time by the environment's clock; the machine's would stand there otherwise.
+fn dated(mut response: Response, sandbox: &Sandbox) -> Response {
+    let now = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&sandbox.now());
+    if let Some(date) = now.ok().and_then(|text| HeaderValue::from_str(&text).ok()) {
+        response.headers_mut().insert(header::DATE, date);
     }
     response
 }

@@ -9,12 +9,15 @@ use super::faults::Faults;
 use super::limiter::LimiterKind;
 use super::store::tasks::Pace;
 use super::unknowns::Unknowns;
+use super::wire::enums::EnvironmentType;
 
 /// Settings of a sandbox. The default takes any key, any catalog id and any rate, answers at once, and has no faults.
 #[derive(Clone, PartialEq)]
 pub struct Settings {
     /// Id of the environment: a UUID, or any name (then its UUID is made from it). Default: `sandbox`.
     pub environment: String,
+    /// What it is for. Default: development.
+    pub environment_type: EnvironmentType,
     /// Keys that are accepted. Empty (default): any that is not empty. A key that starts with `client-` can only read.
     pub keys: Vec<String>,
     /// What is for sale. `None` (default): every plan, feature, add-on and currency id is known.
@@ -52,6 +55,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             environment: String::from("sandbox"),
+            environment_type: EnvironmentType::Development,
             keys: Vec::new(),
             catalog: None,
             rate_scale: None,

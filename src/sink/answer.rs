@@ -17,7 +17,7 @@ use super::transport::{HttpAnswer, Sent, TransportError};
 ///
 /// [`SinkError`] for everything else. Errors beside partial data are never success.
 pub(super) fn data(answer: &HttpAnswer) -> Result<&RawValue, SinkError> {
-    let HttpAnswer { status, retry_after, body } = answer;
+    let HttpAnswer { status, retry_after, body, .. } = answer;
     // These four say all there is to know, whatever the body.
     match status {
         429 => return Err(SinkError::Throttled { retry_after: *retry_after }),
@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> HttpAnswer {
-        HttpAnswer { status, retry_after: None, body: body.as_bytes().to_vec() }
+        HttpAnswer { status, retry_after: None, date: None, body: body.as_bytes().to_vec() }
     }
 
     fn error(status: u16, body: &str) -> SinkError {
@@ -357,7 +357,8 @@ mod tests {
         assert!(matches!(error(403, html), SinkError::Forbidden { .. }));
         assert!(matches!(error(413, html), SinkError::TooLarge));
         assert!(matches!(error(400, html), SinkError::Malformed { .. }));
-        let throttled = HttpAnswer { status: 429, retry_after: Some(Duration::from_secs(3)), body: html.into() };
+        let throttled =
+            HttpAnswer { status: 429, retry_after: Some(Duration::from_secs(3)), date: None, body: html.into() };
         assert!(matches!(
             data(&throttled).unwrap_err(),
             SinkError::Throttled { retry_after: Some(pause) } if pause == Duration::from_secs(3)

@@ -29,6 +29,7 @@ mod provision;
 mod read;
 pub mod stigg;
 pub mod transport;
+mod watched;
 
 use futures::future::BoxFuture;
 
@@ -43,11 +44,13 @@ pub use memory::{Fault, MemorySink, Tasks};
 pub use operation::{Operation, PublishedRate, UNPUBLISHED_PER_MINUTE};
 pub use provision::{ProvisionRequest, ProvisionedSubscription, Provisioner, Provisioning};
 pub use read::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Page, ReadAddon, ReadCustomer, ReadEntitlement,
-    ReadSubscription, ReadUsage, Submission, SyncState, TaskState, TaskStatus,
+    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, EnvironmentEntry, Page, ReadAddon, ReadCustomer,
+    ReadEntitlement, ReadSubscription, ReadUsage, Submission, SyncState, TaskState, TaskStatus,
 };
 
 use crate::batch::Batch;
+pub use watched::{Exchange, Watched};
+
 pub use crate::http::{Endpoint, EndpointError, RETRY_AFTER_MAX};
 
 /// Most ids in one read, and most entries of one page. The API documents no largest page for GraphQL and 100 for REST

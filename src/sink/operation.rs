@@ -25,6 +25,10 @@ pub enum Operation {
     EntitlementsState,
     /// Names the environment that the key belongs to.
     CurrentEnvironment,
+    /// Lists environments, each with its type.
+    Environments,
+    /// Takes a customer away.
+    ArchiveCustomer,
     /// Lists plans.
     Plans,
     /// Lists features.
@@ -60,7 +64,7 @@ const fn assumed(source: &'static str) -> PublishedRate {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ImportCustomers,
         Self::ImportSubscriptions,
         Self::ProvisionSubscription,
@@ -71,6 +75,8 @@ impl Operation {
         Self::Subscriptions,
         Self::EntitlementsState,
         Self::CurrentEnvironment,
+        Self::Environments,
+        Self::ArchiveCustomer,
         Self::Plans,
         Self::Features,
         Self::Addons,
@@ -101,6 +107,8 @@ impl Operation {
             Self::Subscriptions => "GetSubscriptions",
             Self::EntitlementsState => "Entitlements",
             Self::CurrentEnvironment => "CurrentEnvironment",
+            Self::Environments => "Environments",
+            Self::ArchiveCustomer => "ArchiveCustomer",
             Self::Plans => "Plans",
             Self::Features => "Features",
             Self::Addons => "Addons",
@@ -121,6 +129,8 @@ impl Operation {
             Self::Subscriptions => "subscriptions",
             Self::EntitlementsState => "entitlementsState",
             Self::CurrentEnvironment => "currentEnvironment",
+            Self::Environments => "environments",
+            Self::ArchiveCustomer => "archiveCustomer",
             Self::Plans => "plans",
             Self::Features => "features",
             Self::Addons => "addons",
@@ -142,12 +152,14 @@ impl Operation {
             | Self::ImportSubscriptions
             | Self::ProvisionSubscription
             | Self::ReportUsage
-            | Self::ReportEvents => true,
+            | Self::ReportEvents
+            | Self::ArchiveCustomer => true,
             Self::ImportTasks
             | Self::Customers
             | Self::Subscriptions
             | Self::EntitlementsState
             | Self::CurrentEnvironment
+            | Self::Environments
             | Self::Plans
             | Self::Features
             | Self::Addons
@@ -167,12 +179,14 @@ impl Operation {
                 60,
                 "vendor's rate-limit page, 2026: 1000 divided by the batch's size, a second; one full request a second",
             ),
+            Self::ArchiveCustomer => published(250, "vendor's rate-limit page (archiveCustomer), 2026"),
             Self::Subscriptions => published(1500, "vendor's rate-limit page (getSubscriptions), 2026"),
             Self::ImportSubscriptions => assumed("not published; that of importCustomersBulk"),
             Self::ImportTasks
             | Self::Customers
             | Self::EntitlementsState
             | Self::CurrentEnvironment
+            | Self::Environments
             | Self::Plans
             | Self::Features
             | Self::Addons

@@ -209,6 +209,19 @@ pub struct ReadUsage {
     pub period_end: Option<Timestamp>,
 }
 
+/// An environment, as the API lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentEntry {
+    /// Its id.
+    pub id: String,
+    /// Its short name.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// `DEVELOPMENT`, `PRODUCTION`, `SANDBOX`.
+    pub kind: String,
+}
+
 /// A plan of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogPlan {

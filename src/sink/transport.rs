@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use crate::clock::{Clock, SystemClock};
-use crate::http::{Client, ClientSettings, Endpoint, key_header, retry_after};
+use crate::http::{Client, ClientSettings, Endpoint, date, key_header, retry_after};
 pub use crate::http::{HttpSetupError, Sent, TransportError};
 
 /// An answer, whatever its status.
@@ -20,6 +21,8 @@ pub struct HttpAnswer {
     pub status: u16,
     /// The pause that it asked for, at most [`RETRY_AFTER_MAX`](crate::http::RETRY_AFTER_MAX).
     pub retry_after: Option<Duration>,
+    /// When it was made, by the server's clock, in whole seconds; where it says so.
+    pub date: Option<Timestamp>,
     /// The whole body.
     pub body: Vec<u8>,
 }
@@ -120,7 +123,7 @@ impl HttpTransport {
             .body(body);
         let answer = self.client.send(request).await?;
         let retry_after = retry_after(&answer.headers, &*self.clock);
-        Ok(HttpAnswer { status: answer.status, retry_after, body: answer.body })
+        Ok(HttpAnswer { status: answer.status, retry_after, date: date(&answer.headers), body: answer.body })
     }
 }
 

@@ -27,11 +27,13 @@ const RULES: &[(&str, &[&str])] = &[
         "config",
         &["document", "stripe", "source", "mapping", "sink", "pipeline", "record", "entity", "clock", "problem"],
     ),
+    ("doctor", &["pipeline", "sink", "entity", "clock"]),
     (
         "cli",
         &[
             "config",
             "sandbox",
+            "doctor",
             "draft",
             "pipeline",
             "source",

@@ -182,6 +182,8 @@ pub const FILTERS: &[(&str, &str)] = &[
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[UUID]"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
     (r" +\d+(\.\d)? s\b", " [DURATION]"),
+    (r"takes \d+ ms", "takes [MS] ms"),
+    (r"with \d+ requests? at once", "with [N] requests at once"),
     (r" +time\n", " time\n"),
     (r#""duration_s": [0-9.e-]+"#, r#""duration_s": "[DURATION]""#),
     (r"process \d+", "process [PID]"),

@@ -34,7 +34,7 @@ impl Transport for Straight {
                 body: body.into(),
             };
             match self.sandbox.handle(request).await {
-                Reply::Answer { status, body, .. } => Ok(HttpAnswer { status, retry_after: None, body }),
+                Reply::Answer { status, body, .. } => Ok(HttpAnswer { status, retry_after: None, date: None, body }),
                 Reply::Silent => pending().await,
                 Reply::Reset | Reply::Truncated { .. } => {
                     Err(TransportError { sent: Sent::Maybe, source: "cut".into() })

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::cutover;
+use super::doctor;
 use super::init::Init;
 use super::source_args::Json;
 use super::why;
@@ -189,6 +190,10 @@ pub enum Command {
             stigg-import check pipeline.toml"
     )]
     Check(Check),
+
+    /// Look at key, rights, catalog, clock and speed of the target before the first write
+    #[command(long_about = doctor::LONG_ABOUT, after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Doctor),
 
     /// Read back from the API and say what differs from the source
     #[command(

@@ -32,6 +32,9 @@ pub struct CustomerContent {
     /// Metadata.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// Whether it is archived: reads don't see it any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
 }
 
 /// A subscription, without its id.

@@ -10,6 +10,16 @@ use crate::sandbox::unknowns::{CustomerBatch, CustomerError};
 use crate::sandbox::wire::inputs::ImportCustomerInput;
 
 impl Store {
+    /// Archives a customer: reads don't see it any more, and nothing is taken for it.
+    pub fn archive_customer(&mut self, id: &str, now_ms: i64) -> Result<(), Refusal> {
+        let Some(row) = self.customer(id) else {
+            return Err(Refusal::new(Code::CustomerNotFound, format!("Customer {id} not found")));
+        };
+        let content = CustomerContent { archived: true, ..row.content().clone() };
+        self.customers.write(id, content, now_ms, 0);
+        Ok(())
+    }
+
     /// Imports a batch. Good rows may be written although the answer is an error, see
     /// [`crate::sandbox::Unknowns::customer_batch`].
     pub fn import_customers(
@@ -26,7 +36,7 @@ impl Store {
         let mut good = Vec::with_capacity(rows.len());
         for (id, row) in ids.into_iter().zip(rows) {
             let billing_id = row.billing_id.value().cloned();
-            match checked(&id, row) {
+            match checked(&id, row).and_then(|row| self.check_not_archived(&id).map(|()| row)) {
                 Ok(row) => good.push((id, row)),
                 Err(refusal) => {
                     counts.failed += 1;
@@ -59,6 +69,17 @@ impl Store {
                 let message = format!("Failed to import customers: {}", refusal.message);
                 Err(Refusal { failed: Some(failed), ..Refusal::new(Code::FailedToImportCustomer, message) })
             }
+        }
+    }
+}
+
+impl Store {
+    fn check_not_archived(&self, id: &str) -> Result<(), Refusal> {
+        match self.customers.get(id) {
+            Some(row) if row.content().archived => {
+                Err(Refusal::new(Code::EntityIsArchivedError, format!("Customer {id} is archived")))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 }

@@ -90,7 +90,7 @@ impl Store {
         if dimensions + texts + row.resource_id.as_ref().map_or(0, String::len) > rules::EVENT_BYTES_MAX {
             return Err(Refusal::new(Code::BadUserInput, "an event must not be larger than 1 MB"));
         }
-        if self.customers.get(&row.customer_id).is_none() {
+        if self.customer(&row.customer_id).is_none() {
             let message = format!("Customer {} not found", row.customer_id);
             return Err(Refusal::new(Code::CustomerNotFound, message));
         }

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use self::content::{CustomerContent, SubscriptionContent};
 use self::events::{Counted, EventKey};
-use self::table::Table;
 pub(crate) use self::table::Written;
+use self::table::{Row, Table};
 use self::tasks::{Pace, Task};
 use self::usage::{UsageKey, UsageValue};
 use super::catalog::Shelf;
@@ -70,6 +70,11 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// A customer that is not archived.
+    pub fn customer(&self, id: &str) -> Option<&Row<CustomerContent>> {
+        self.customers.get(id).filter(|row| !row.content().archived)
+    }
+
     /// The positions of a customer's subscriptions.
     pub fn subscriptions_of(&self, customer_id: &str) -> &[u32] {
         self.subscriptions_of.get(customer_id).map_or(&[], Vec::as_slice)

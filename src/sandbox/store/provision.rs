@@ -27,7 +27,7 @@ impl Store {
     /// Provisions one subscription.
     pub fn provision(&mut self, input: ProvisionSubscriptionInput, now_ms: i64) -> Result<Provisioned, Refusal> {
         check_shape(&input)?;
-        let Some(customer) = self.customers.get(&input.customer_id) else {
+        let Some(customer) = self.customer(&input.customer_id) else {
             let message = format!("Customer {} not found", input.customer_id);
             return Err(Refusal::new(Code::CustomerNotFound, message));
         };

@@ -97,7 +97,7 @@ impl Store {
         at_ms: i64,
     ) -> Result<Option<Written>, Refusal> {
         shape(&row)?;
-        if self.customers.get(&row.customer_id).is_none() {
+        if self.customer(&row.customer_id).is_none() {
             let message = format!("Customer {} not found", row.customer_id);
             return Err(Refusal::new(Code::CustomerNotFound, message));
         }

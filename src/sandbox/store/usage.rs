@@ -81,7 +81,7 @@ impl Store {
             return Err(Refusal::new(Code::BadUserInput, message));
         }
         row.dimensions.as_ref().map_or(Ok(()), |dimensions| rules::dimensions(&dimensions.0))?;
-        if self.customers.get(&row.customer_id).is_none() {
+        if self.customer(&row.customer_id).is_none() {
             let message = format!("Customer {} not found", row.customer_id);
             return Err(Refusal::new(Code::CustomerNotFound, message));
         }

@@ -2,6 +2,7 @@
 
 mod customers;
 mod documents;
+mod environment;
 mod events;
 mod faults;
 mod limits;

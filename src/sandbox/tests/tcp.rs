@@ -69,6 +69,7 @@ async fn requests_are_answered() {
     let text = String::from_utf8(answer).unwrap();
     assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("{\"data\":{\"importCustomersBulk\":null}}"), "{text}");
     assert_eq!(end, None);
+    assert!(text.contains("\r\ndate: Mon, 01 Jun 2026 12:00:0"), "by the environment's clock: {text}");
     let (health, _) = served.send("GET /healthz", "").await;
     assert!(String::from_utf8(health).unwrap().ends_with("ok"));
     served.end().await;

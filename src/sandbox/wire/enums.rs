@@ -19,6 +19,8 @@ macro_rules! api_enum {
     };
 }
 
+api_enum!(/// What an environment is for.
+    EnvironmentType { Development = "DEVELOPMENT", Production = "PRODUCTION", Sandbox = "SANDBOX" });
 api_enum!(/// How a usage value is meant.
     UsageUpdateBehavior { Delta = "DELTA", Set = "SET" });
 api_enum!(/// How often a subscription is billed.

@@ -117,6 +117,12 @@ pub(crate) struct SubscriptionCancellationInput {
 }
 
 #[derive(InputObject, Debug)]
+pub(crate) struct ArchiveCustomerInput {
+    pub customer_id: String,
+    pub environment_id: Option<Uuid>,
+}
+
+#[derive(InputObject, Debug)]
 pub(crate) struct GetCustomerByRefIdInput {
     pub customer_id: String,
     pub environment_id: Option<Uuid>,

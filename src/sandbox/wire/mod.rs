@@ -3,6 +3,7 @@
 mod catalog_query;
 mod entitlements;
 pub(crate) mod enums;
+mod environment_query;
 pub(crate) mod filters;
 pub(crate) mod inputs;
 mod lists;

@@ -5,11 +5,11 @@ use tokio::time::Instant;
 
 use super::enums::{ProvisionSubscriptionStatus, SubscriptionStatus};
 use super::inputs::{
-    ImportCustomerBulkInput, ImportSubscriptionsBulkInput, ReportUsageBaseInput, ReportUsageBulkInput,
-    ReportUsageInput, SubscriptionCancellationInput, UsageEventsReportInput,
+    ArchiveCustomerInput, ImportCustomerBulkInput, ImportSubscriptionsBulkInput, ReportUsageBaseInput,
+    ReportUsageBulkInput, ReportUsageInput, SubscriptionCancellationInput, UsageEventsReportInput,
 };
 use super::lists::environment;
-use super::objects::{CustomerSubscription, ProvisionSubscriptionResult, UsageMeasurementWithCurrentUsage};
+use super::objects::{Customer, CustomerSubscription, ProvisionSubscriptionResult, UsageMeasurementWithCurrentUsage};
 use super::scalars::{DateTime, Uuid};
 use super::terms::ProvisionSubscriptionInput;
 use crate::sandbox::billing::bring_to_provider;
@@ -271,6 +271,16 @@ impl Mutation {
         }
         lock(&environment.counters).rows("cancelSubscription", 1, counts);
         outcome?.ok_or_else(|| Refusal::new(Code::UnexpectedError, "the subscription has no customer").into())
+    }
+
+    async fn archive_customer(&self, context: &Context<'_>, input: ArchiveCustomerInput) -> Result<Customer> {
+        let environment = environment(context);
+        take_entities(context, vec![input.customer_id.clone()])?;
+        let (mut store, now_ms) = environment.store();
+        store.archive_customer(&input.customer_id, now_ms)?;
+        let archived = store.customers.get(&input.customer_id);
+        let shown = archived.map(|row| environment.view(&store, now_ms).customer(row));
+        shown.ok_or_else(|| Refusal::new(Code::UnexpectedError, "the archived customer is gone").into())
     }
 }
 

@@ -4,9 +4,9 @@ use async_graphql::{OutputType, SimpleObject, Union};
 
 use super::enums::{
     BillingModel, BillingPeriod, CreditCadence, EntitlementResetPeriod, EntitlementsStateAccessDeniedReason,
-    FeatureStatus, FeatureType, MeterType, PackageStatus, PaymentCollection, PaymentCollectionMethod, PricingType,
-    ProductStatus, ProvisionSubscriptionStatus, SubscriptionCancelReason, SubscriptionStatus, SyncStatus, TaskStatus,
-    TaskType, VendorIdentifier,
+    EnvironmentType, FeatureStatus, FeatureType, MeterType, PackageStatus, PaymentCollection, PaymentCollectionMethod,
+    PricingType, ProductStatus, ProvisionSubscriptionStatus, SubscriptionCancelReason, SubscriptionStatus, SyncStatus,
+    TaskStatus, TaskType, VendorIdentifier,
 };
 use super::scalars::{ConnectionCursor, DateTime, Json, Uuid};
 
@@ -26,7 +26,8 @@ pub(crate) struct PageInfo {
     concrete(name = "PlanEdge", params(Plan)),
     concrete(name = "ProductEdge", params(Product)),
     concrete(name = "FeatureEdge", params(Feature)),
-    concrete(name = "AddonEdge", params(Addon))
+    concrete(name = "AddonEdge", params(Addon)),
+    concrete(name = "EnvironmentEdge", params(EnvironmentObject))
 )]
 pub(crate) struct Edge<T: OutputType> {
     pub cursor: ConnectionCursor,
@@ -55,6 +56,22 @@ where
 pub(crate) struct ImportIntegrationTaskConnection {
     pub page_info: PageInfo,
     pub edges: Vec<Edge<ImportIntegrationTask>>,
+}
+
+#[derive(SimpleObject)]
+pub(crate) struct EnvironmentConnection {
+    pub page_info: PageInfo,
+    pub edges: Vec<Edge<EnvironmentObject>>,
+}
+
+#[derive(SimpleObject)]
+#[graphql(name = "Environment")]
+pub(crate) struct EnvironmentObject {
+    pub display_name: String,
+    pub id: Uuid,
+    pub is_sandbox: bool,
+    pub slug: String,
+    pub r#type: EnvironmentType,
 }
 
 #[derive(SimpleObject, Clone)]

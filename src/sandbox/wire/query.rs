@@ -7,6 +7,7 @@ use async_graphql::{ComplexObject, Context, MergedObject, Object, Result};
 use super::catalog_query::CatalogQuery;
 use super::entitlements::entitlements;
 use super::enums::{EntitlementsStateAccessDeniedReason, TaskType};
+use super::environment_query::EnvironmentQuery;
 use super::filters::{
     CursorPaging, CustomerFilter, CustomerSort, ImportIntegrationTaskFilter, ImportIntegrationTaskSort,
     SubscriptionQueryFilter, SubscriptionQuerySort, TaskSeen,
@@ -25,11 +26,11 @@ use crate::sandbox::rules;
 use crate::sandbox::store::content::SubscriptionContent;
 use crate::sandbox::store::page::Among;
 use crate::sandbox::store::table::Row;
-use crate::sandbox::unknowns::{EnvironmentRead, TaskRead};
+use crate::sandbox::unknowns::TaskRead;
 
 /// The root of reading.
 #[derive(MergedObject, Default)]
-pub(crate) struct Query(RecordQuery, CatalogQuery);
+pub(crate) struct Query(RecordQuery, CatalogQuery, EnvironmentQuery);
 
 /// The part of the root that reads records.
 #[derive(Default)]
@@ -55,9 +56,10 @@ impl RecordQuery {
             |ids| Among::these(ids.into_iter().filter_map(|id| store.customers.position(id)).collect()),
         );
         let pass = |position| match (&filter, store.customers.at(position)) {
-            (None, row) => row.is_some(),
+            (_, None) => false,
+            (_, Some(row)) if row.content().archived => false,
+            (None, Some(_)) => true,
             (Some(filter), Some(row)) => filter.matches(&customer_seen(row)),
-            (Some(_), None) => false,
         };
         Ok(connection(context, &among, ask, pass, |position| {
             store.customers.at(position).map(|row| view.customer(row))
@@ -72,7 +74,7 @@ impl RecordQuery {
         let environment = environment(context);
         let (store, now_ms) = environment.store();
         let view = environment.view(&store, now_ms);
-        Ok(store.customers.get(&input.customer_id).map(|row| view.customer(row)))
+        Ok(store.customer(&input.customer_id).map(|row| view.customer(row)))
     }
 
     async fn subscriptions(
@@ -159,7 +161,7 @@ impl RecordQuery {
         let view = environment.view(&store, now_ms);
         let resource_id = query.resource_id.as_deref();
         let active = store.has_active(&query.customer_id, resource_id, now_ms);
-        let access_denied_reason = if store.customers.get(&query.customer_id).is_none() {
+        let access_denied_reason = if store.customer(&query.customer_id).is_none() {
             Some(EntitlementsStateAccessDeniedReason::CustomerNotFound)
         } else if !active && store.usage_needs_subscription {
             Some(EntitlementsStateAccessDeniedReason::NoActiveSubscription)
@@ -203,16 +205,6 @@ impl RecordQuery {
         let page = Among::All(u32::try_from(store.tasks.len()).unwrap_or(u32::MAX)).page(ask, pass);
         let edges = edges(&page, |position| at(position).map(|task| view.task(task)));
         Ok(ImportIntegrationTaskConnection { page_info: page_info(&page), edges })
-    }
-
-    async fn current_environment(&self, context: &Context<'_>) -> Result<String> {
-        let environment = environment(context);
-        match environment.unknowns.environment_read {
-            EnvironmentRead::Readable => Ok(environment.id.0.clone()),
-            EnvironmentRead::Refused => {
-                Err(Refusal::new(Code::IdentityForbidden, "this key can't read the environment").into())
-            }
-        }
     }
 }
 

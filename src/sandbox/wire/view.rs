@@ -40,7 +40,7 @@ impl View<'_> {
             created_at: Some(DateTime(row.created_ms)),
             customer_id: row.id.to_string(),
             default_payment_method_id: content.payment_method_id.clone(),
-            deleted_at: None,
+            deleted_at: content.archived.then_some(DateTime(row.updated_ms)),
             email: content.email.clone(),
             environment_id: self.environment.clone(),
             has_payment_method: content.payment_method_id.is_some(),

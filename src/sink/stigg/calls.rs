@@ -16,9 +16,9 @@ use crate::sink::answer;
 use crate::sink::budget::Permit;
 use crate::sink::transport::{HttpAnswer, Transport};
 use crate::sink::{
-    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, ProvisionPermit, ProvisionRequest,
-    Provisioning, READ_IDS_MAX, ReadCustomer, ReadSubscription, ReadUsage, SinkError, Submission, TaskState,
-    check_permit,
+    CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, EnvironmentEntry, Operation, Page, ProvisionPermit,
+    ProvisionRequest, Provisioning, READ_IDS_MAX, ReadCustomer, ReadSubscription, ReadUsage, SinkError, Submission,
+    TaskState, check_permit,
 };
 
 /// Which subscriptions are read.
@@ -167,6 +167,27 @@ impl Calls {
             Err(SinkError::Forbidden { .. } | SinkError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The environments that the key sees, 100 at most; `None` where it may not ask.
+    pub(super) async fn environments(&self, permit: Permit) -> Result<Option<Vec<EnvironmentEntry>>, SinkError> {
+        let variables = json!({ "paging": paging(None) });
+        match self.ask::<wire::Edges<wire_catalog::Environment>>(Operation::Environments, &variables, permit).await {
+            Ok(all) => Ok(Some(all.nodes().map(Into::into).collect())),
+            Err(SinkError::Forbidden { .. } | SinkError::Refused { .. } | SinkError::Malformed { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn archive_customer(&self, id: &str, permit: Permit) -> Result<(), SinkError> {
+        let variables = json!({ "input": { "customerId": id } });
+        self.ask::<wire::Ignored>(Operation::ArchiveCustomer, &variables, permit).await.map(|_| ())
+    }
+
+    /// The first page of the customers, of a size that is asked for.
+    pub(super) async fn first_customers(&self, count: usize, permit: Permit) -> Result<Page<ReadCustomer>, SinkError> {
+        let variables = json!({ "filter": {}, "paging": { "first": count } });
+        self.ask::<wire::Connection<wire::Customer>>(Operation::Customers, &variables, permit).await?.page()
     }
 
     pub(super) async fn plans(&self, after: Option<&str>, permit: Permit) -> Result<Page<CatalogPlan>, SinkError> {
@@ -337,7 +358,7 @@ mod tests {
         /// The quick reading may leave an answer to the careful one, but never says anything else.
         #[test]
         fn a_plain_answer_is_read_as_the_careful_reading_reads_it(body in body(), status in prop_oneof![4 => Just(200), 1 => Just(500)]) {
-            let answer = HttpAnswer { status, retry_after: None, body: body.clone().into_bytes() };
+            let answer = HttpAnswer { status, retry_after: None, date: None, body: body.clone().into_bytes() };
             let operation = Operation::ReportUsage;
             let names = |keys: Vec<wire_usage::UsageKey<'_>>| -> Vec<String> {
                 keys.iter().map(|key| format!("{:?}", key.parts())).collect()
@@ -356,7 +377,7 @@ mod tests {
     fn an_answer_that_says_something_twice_is_not_plain() {
         let data = r#""data":{"reportUsageBulk":[]}"#;
         for body in [format!("{{{data},{data}}}"), format!(r#"{{{data},"errors":[],"errors":[]}}"#)] {
-            let answer = HttpAnswer { status: 200, retry_after: None, body: body.into_bytes() };
+            let answer = HttpAnswer { status: 200, retry_after: None, date: None, body: body.into_bytes() };
             assert!(plain::read::<Vec<wire_usage::UsageKey<'_>>>(&answer, "reportUsageBulk").is_none());
         }
     }
@@ -364,11 +385,15 @@ mod tests {
     #[test]
     fn what_the_api_answers_day_by_day_is_plain() {
         let body = r#"{"data":{"reportUsageBulk":[{"customerId":"a","featureId":"f","resourceId":null}]}}"#;
-        let answer = HttpAnswer { status: 200, retry_after: None, body: body.into() };
+        let answer = HttpAnswer { status: 200, retry_after: None, date: None, body: body.into() };
         let keys = plain::read::<Vec<wire_usage::UsageKey<'_>>>(&answer, "reportUsageBulk").expect("plain");
         assert_eq!(keys[0].parts(), ("a", "f", ""));
-        let nothing =
-            HttpAnswer { status: 200, retry_after: None, body: br#"{"data":{"importCustomersBulk":null}}"#.to_vec() };
+        let nothing = HttpAnswer {
+            status: 200,
+            retry_after: None,
+            date: None,
+            body: br#"{"data":{"importCustomersBulk":null}}"#.to_vec(),
+        };
         assert!(plain::read::<Option<wire::Ignored>>(&nothing, "importCustomersBulk").is_some());
     }
 }

@@ -13,8 +13,8 @@ use crate::batch::BatchLimits;
 use crate::entity::Entity;
 use crate::sink::transport::{HttpAnswer, HttpSettings, HttpSetupError, HttpTransport, Transport};
 use crate::sink::{
-    Budgets, CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, Operation, Page, READ_IDS_MAX, ReadCustomer,
-    ReadSubscription, ReadUsage, SinkError, TaskState,
+    Budgets, CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, EnvironmentEntry, Operation, Page,
+    READ_IDS_MAX, ReadCustomer, ReadSubscription, ReadUsage, SinkError, TaskState,
 };
 
 /// How long an operation's budget pauses after a 429 that does not say how long.
@@ -79,6 +79,26 @@ impl Client {
         self.noted(Operation::ImportCustomers, answer.map(|_| ()))
     }
 
+    /// As [`Self::import_customers`], and tells the answer's text, whose content is not documented.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::import_customers`].
+    pub async fn import_customers_and_tell(&self, customers: &[ImportCustomer]) -> Result<Option<String>, SinkError> {
+        let answer = self.import(Entity::Customer, customers).await?;
+        self.noted(Operation::ImportCustomers, calls::decode(&answer, Operation::ImportCustomers))
+    }
+
+    /// Archives a customer.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`]; one that is not there is refused.
+    pub async fn archive_customer(&self, id: &str) -> Result<(), SinkError> {
+        let permit = self.budgets.acquire(Operation::ArchiveCustomer).await;
+        self.noted(Operation::ArchiveCustomer, self.calls.archive_customer(id, permit).await)
+    }
+
     /// Creates or updates subscriptions on free and custom plans, 1 to 1000, and answers the id of the task that does
     /// it from now on.
     ///
@@ -124,6 +144,16 @@ impl Client {
         self.noted(Operation::Customers, self.calls.customers(ids, after, permit).await)
     }
 
+    /// The newest customers, asked for with a page of `count`; whether the API cuts it is not documented.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub async fn first_customers(&self, count: usize) -> Result<Page<ReadCustomer>, SinkError> {
+        let permit = self.budgets.acquire(Operation::Customers).await;
+        self.noted(Operation::Customers, self.calls.first_customers(count, permit).await)
+    }
+
     /// A page of the subscriptions, whatever their status, oldest first.
     ///
     /// # Errors
@@ -162,6 +192,26 @@ impl Client {
     pub async fn environment(&self) -> Result<Option<String>, SinkError> {
         let permit = self.budgets.acquire(Operation::CurrentEnvironment).await;
         self.noted(Operation::CurrentEnvironment, self.calls.environment(permit).await)
+    }
+
+    /// The ids of subscription imports that are under way, or `None` where the key may not ask.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub async fn running_imports(&self) -> Result<Option<Vec<String>>, SinkError> {
+        let permit = self.budgets.acquire(Operation::ImportTasks).await;
+        self.noted(Operation::ImportTasks, self.calls.running_imports(permit).await)
+    }
+
+    /// The environments that the key sees, or `None` where it may not ask.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub async fn environments(&self) -> Result<Option<Vec<EnvironmentEntry>>, SinkError> {
+        let permit = self.budgets.acquire(Operation::Environments).await;
+        self.noted(Operation::Environments, self.calls.environments(permit).await)
     }
 
     /// A page of the plans.

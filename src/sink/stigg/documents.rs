@@ -63,6 +63,14 @@ impl Operation {
                  currentUsage usageLimit usagePeriodStart usagePeriodEnd feature { refId } } } } }"
             }
             Self::CurrentEnvironment => "query CurrentEnvironment { currentEnvironment }",
+            Self::Environments => {
+                "query Environments($paging: CursorPaging) { environments(paging: $paging) { \
+                 edges { node { id slug displayName type } } } }"
+            }
+            Self::ArchiveCustomer => {
+                "mutation ArchiveCustomer($input: ArchiveCustomerInput!) { \
+                 archiveCustomer(input: $input) { customerId } }"
+            }
             Self::Plans => {
                 "query Plans($paging: CursorPaging) { \
                  plans(paging: $paging, sorting: [{field: createdAt, direction: ASC}]) { \

@@ -26,7 +26,7 @@ impl Script {
     }
 
     fn of(status: u16, body: Value) -> Arc<Self> {
-        let answer = HttpAnswer { status, retry_after: None, body: body.to_string().into_bytes() };
+        let answer = HttpAnswer { status, retry_after: None, date: None, body: body.to_string().into_bytes() };
         Arc::new(Self { answers: Mutex::new([Ok(answer)].into()), ..Self::default() })
     }
 

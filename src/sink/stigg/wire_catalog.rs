@@ -3,7 +3,22 @@
 use serde::Deserialize;
 
 use super::wire::{Ignored, RefId};
-use crate::sink::{CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan};
+use crate::sink::{CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, EnvironmentEntry};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Environment {
+    id: String,
+    slug: String,
+    display_name: String,
+    r#type: String,
+}
+
+impl From<Environment> for EnvironmentEntry {
+    fn from(wire: Environment) -> Self {
+        Self { id: wire.id, slug: wire.slug, name: wire.display_name, kind: wire.r#type }
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,6 +7,7 @@ mod check;
 mod cutover;
 mod database_trouble;
 mod demo;
+mod doctor;
 mod documented;
 mod init;
 mod interrupted;

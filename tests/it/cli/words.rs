@@ -23,6 +23,7 @@ fn help_of_the_program() {
       bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
+      doctor       Look at key, rights, catalog, clock and speed of the target before the first write
       verify       Read back from the API and say what differs from the source
       cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open
@@ -96,6 +97,7 @@ fn help_of_the_program() {
       bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
+      doctor       Look at key, rights, catalog, clock and speed of the target before the first write
       verify       Read back from the API and say what differs from the source
       cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open
@@ -155,6 +157,7 @@ fn help_of_the_program() {
       bulk         Import the files of the vendor's bulk-import tool, under its flags
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
+      doctor       Look at key, rights, catalog, clock and speed of the target before the first write
       verify       Read back from the API and say what differs from the source
       cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open

@@ -145,11 +145,14 @@ impl Transport for Wire {
             let reply = answered.await;
             self.fuse.burn().await;
             match reply {
-                Ok(_) if self.is_replaced(operation) => {
-                    Ok(HttpAnswer { status: 200, retry_after: None, body: b"<html>Sign in</html>".to_vec() })
-                }
+                Ok(_) if self.is_replaced(operation) => Ok(HttpAnswer {
+                    status: 200,
+                    retry_after: None,
+                    date: None,
+                    body: b"<html>Sign in</html>".to_vec(),
+                }),
                 Ok(Reply::Answer { status, headers, body }) => {
-                    Ok(HttpAnswer { status, retry_after: pause_of(&headers), body })
+                    Ok(HttpAnswer { status, retry_after: pause_of(&headers), date: None, body })
                 }
                 Ok(Reply::Reset) => Err(lost("connection reset")),
                 Ok(Reply::Truncated { .. }) => Err(lost("the body ended too early")),
