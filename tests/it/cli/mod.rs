@@ -9,6 +9,7 @@ mod database_trouble;
 mod demo;
 mod doctor;
 mod documented;
+mod guides;
 mod init;
 mod interrupted;
 mod manual;
