@@ -9,6 +9,7 @@ mod databases;
 mod import_sql;
 mod kill;
 mod layering;
+mod mapping_reference;
 mod pipeline;
 mod program;
 mod provisioning;
