@@ -82,6 +82,10 @@ const SHIPPED: [Shipped; 9] = [
     },
 ];
 
+/// Fewest columns of a mapping that an export has to have: what a mapping can do without says nothing, and one name that many
+/// exports have (`Account Number`) is not enough to take others for what they are not.
+const COLUMNS_MIN: usize = 3;
+
 /// The mapping of the export that these columns are from; none where it is none that is known.
 pub(super) fn draft(entity: Entity, sample: &Sample, clock: &dyn Clock) -> Option<Draft> {
     let columns: Arc<[Box<str>]> = sample.columns.iter().map(|column| Box::from(&*column.name)).collect();
@@ -89,6 +93,10 @@ pub(super) fn draft(entity: Entity, sample: &Sample, clock: &dyn Clock) -> Optio
         let (text, to_do) = with_plans(shipped, sample);
         let file = mapping::parse("draft.toml", &text, Path::new("")).ok()?;
         mapping::compile(&file, &columns, clock).ok()?;
+        let known = file.columns_used().iter().filter(|used| sample.column(&used.name).is_some()).count();
+        if known < COLUMNS_MIN {
+            return None;
+        }
         Some(Draft { mapping: text, recognised: Some(shipped.export), to_do })
     })
 }

@@ -143,6 +143,19 @@ fn a_known_export_gets_the_mapping_that_ships_with_the_plans_that_were_found() {
     assert!(records[0].contains(r#""planId":"gold""#), "{records:?}");
 }
 
+/// Given an export that shares one column's name with one that is known, when it is drafted, then its own columns are used.
+#[test]
+fn one_name_in_common_makes_no_known_export() {
+    let rows = rows(
+        &["Account Number", "Company", "Contact Mail", "Since"],
+        &[&["A-1", "Acme Inc", "ada@acme.example", "31.01.2024"], &["A-2", "Bolt", "bob@bolt.example", "01.02.2024"]],
+    );
+    let draft = drafted(Entity::Customer, &rows).unwrap();
+    assert_eq!(draft.recognised, None);
+    let records = mapped(&draft, &rows);
+    assert_eq!(records[0], r#"{"customerId":"A-1","email":"ada@acme.example","name":"Acme Inc"}"#);
+}
+
 #[test]
 fn a_field_that_was_said_is_not_guessed_and_one_that_is_needed_is_not_made_up() {
     let rows = rows(&["acct", "mail"], &[&["acme", "ada@acme.example"]]);
