@@ -64,25 +64,15 @@ pub(super) async fn plans(reading: &Reading) -> Result<Option<BTreeMap<String, C
     Ok(plans.map(|all| all.into_iter().map(|plan| (plan.plan_id.clone(), plan)).collect()))
 }
 
+/// A whole list; none where the key may not read it.
 async fn whole<T>(
     reading: &Reading,
     operation: Operation,
     page: impl AsyncFn(Option<String>, Permit) -> Result<Page<T>, SinkError>,
 ) -> Result<Option<Vec<T>>, SinkError> {
-    let mut all = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let next = match reading.again(operation, |permit| page(after.clone(), permit)).await {
-            Ok(page) => {
-                all.extend(page.items);
-                page.next
-            }
-            Err(SinkError::Forbidden { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match next {
-            Some(next) => after = Some(next),
-            None => return Ok(Some(all)),
-        }
+    match reading.every_page(operation, page).await {
+        Ok(all) => Ok(Some(all)),
+        Err(SinkError::Forbidden { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

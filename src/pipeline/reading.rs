@@ -29,16 +29,9 @@ impl Reading {
     pub(super) async fn customers(&self, ids: &[&str]) -> Result<Vec<ReadCustomer>, SinkError> {
         let mut all = Vec::with_capacity(ids.len());
         for ids in ids.chunks(READ_IDS_MAX) {
-            let mut after: Option<String> = None;
-            loop {
-                let ask = |permit| self.sink.read_customers(ids, after.as_deref(), permit);
-                let Page { items, next } = self.again(Operation::Customers, ask).await?;
-                all.extend(items);
-                match next {
-                    Some(next) => after = Some(next),
-                    None => break,
-                }
-            }
+            let page =
+                async |after: Option<String>, permit| self.sink.read_customers(ids, after.as_deref(), permit).await;
+            all.extend(self.every_page(Operation::Customers, page).await?);
         }
         Ok(all)
     }
@@ -47,16 +40,9 @@ impl Reading {
     pub(super) async fn subscriptions(&self, ids: &[&str]) -> Result<Vec<ReadSubscription>, SinkError> {
         let mut all = Vec::with_capacity(ids.len());
         for ids in ids.chunks(READ_IDS_MAX) {
-            let mut after: Option<String> = None;
-            loop {
-                let ask = |permit| self.sink.read_subscriptions(ids, after.as_deref(), permit);
-                let Page { items, next } = self.again(Operation::Subscriptions, ask).await?;
-                all.extend(items);
-                match next {
-                    Some(next) => after = Some(next),
-                    None => break,
-                }
-            }
+            let page =
+                async |after: Option<String>, permit| self.sink.read_subscriptions(ids, after.as_deref(), permit).await;
+            all.extend(self.every_page(Operation::Subscriptions, page).await?);
         }
         Ok(all)
     }
@@ -65,18 +51,30 @@ impl Reading {
     pub(super) async fn subscriptions_of(&self, customer_ids: &[&str]) -> Result<Vec<ReadSubscription>, SinkError> {
         let mut all = Vec::new();
         for ids in customer_ids.chunks(READ_IDS_MAX) {
-            let mut after: Option<String> = None;
-            loop {
-                let ask = |permit| self.sink.read_subscriptions_of(ids, after.as_deref(), permit);
-                let Page { items, next } = self.again(Operation::Subscriptions, ask).await?;
-                all.extend(items);
-                match next {
-                    Some(next) => after = Some(next),
-                    None => break,
-                }
-            }
+            let page = async |after: Option<String>, permit| {
+                self.sink.read_subscriptions_of(ids, after.as_deref(), permit).await
+            };
+            all.extend(self.every_page(Operation::Subscriptions, page).await?);
         }
         Ok(all)
+    }
+
+    /// The entries of every page of a list.
+    pub(super) async fn every_page<T>(
+        &self,
+        operation: Operation,
+        page: impl AsyncFn(Option<String>, Permit) -> Result<Page<T>, SinkError>,
+    ) -> Result<Vec<T>, SinkError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let Page { items, next } = self.again(operation, |permit| page(after.clone(), permit)).await?;
+            all.extend(items);
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
     }
 
     /// A page of the ids of all customers.
