@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure};
 use super::import::{self, How};
 use super::report::{counted, grouped};
 use super::setup::{self, Work};
-use super::{out_json, plan_file, say};
+use super::{out_json, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::pipeline::canary::{self, CanaryJob, CanaryStep, Chosen, ChosenAs, Landed};
 use crate::pipeline::{Finished, RetryPolicy, SampleSize, Selection, Stop, target_name};
@@ -33,7 +33,7 @@ pub(super) async fn go_first(
     talk: &Talk,
 ) -> Result<Decided, Failure> {
     let work = || setup::work(&args.input, "run");
-    plan_file::is_readable_again(&work()?, "a canary of standard input is not possible")?;
+    setup::is_readable_again(&work()?, "a canary of standard input is not possible")?;
     let ledger = &args.ledger.ledger;
     let steps = choose(&work()?, args, records, stop).await?;
     if steps.iter().all(|step| step.records.is_empty()) {

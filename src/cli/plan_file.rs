@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::args::{self, Cli, Command};
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped};
-use super::setup::Work;
-use crate::pipeline::{Planned, Promise, SourceSpec};
-use crate::source::Input;
+use super::setup::{self, Work};
+use crate::pipeline::{Planned, Promise};
 
 /// The format that is written. A file of another is not read.
 const FORMAT: u32 = 1;
@@ -35,24 +34,9 @@ pub(super) struct PlanFile {
     pub steps: Vec<Promise>,
 }
 
-/// Refuses a source that can be read only once.
-pub(super) fn is_readable_again(work: &Work, otherwise: &str) -> Result<(), Failure> {
-    let once = |input: &Input| matches!(input, Input::Stdin);
-    let from_stdin = work.steps.iter().any(|step| match &step.source {
-        SourceSpec::Csv { inputs, .. } => inputs.iter().any(once),
-        SourceSpec::Json { inputs, .. } => inputs.iter().any(once),
-        SourceSpec::Sql { .. } | SourceSpec::Stripe(_) => false,
-    });
-    if from_stdin {
-        return Err(Failure::new(Exit::Arguments, format!("{otherwise}: it can be read only once"))
-            .hint("put the data into a file, and name that"));
-    }
-    Ok(())
-}
-
 /// Whether a plan can be kept, found out before anything is read.
 pub(super) fn can_be_kept(args: &args::Plan, work: &Work) -> Result<(), Failure> {
-    is_readable_again(work, "a plan of standard input can't be kept")?;
+    setup::is_readable_again(work, "a plan of standard input can't be kept")?;
     if let Some(file) = &args.out {
         // Before an hour of reading.
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -14,10 +14,13 @@ use crate::config::{self, ConfigError};
 use crate::entity::{Entity, Schema};
 use crate::ledger::{Access, Durability, Ledger, LedgerError, RunFinish, RunId, RunLock, SqliteLedger};
 use crate::mapping::LoadError;
-use crate::pipeline::{MaxRejects, NoBound, OpenStep, OpenStepError, StartError, StepSpec, Stop, Stopped, open_steps};
+use crate::pipeline::{
+    MaxRejects, NoBound, OpenStep, OpenStepError, SourceSpec, StartError, StepSpec, Stop, Stopped, open_steps,
+};
 use crate::sink::stigg::StiggSink;
 use crate::sink::transport::{HttpSettings, HttpTransport};
 use crate::sink::{BudgetSettings, Budgets, Disposition, Endpoint, Operation, Rate, Sink, SinkError};
+use crate::source;
 
 /// Environment variables that may hold the key, in this order.
 pub(super) const KEY_VARIABLES: [&str; 2] = ["STIGG_API_KEY", "STIGG_SERVER_API_KEY"];
@@ -82,6 +85,21 @@ pub(super) fn any_work(input: &args::Input, command: &str) -> Result<Work, Failu
         limits: Vec::new(),
         max_rejects: None,
     })
+}
+
+/// Refuses a source that can be read only once.
+pub(super) fn is_readable_again(work: &Work, otherwise: &str) -> Result<(), Failure> {
+    let once = |input: &source::Input| matches!(input, source::Input::Stdin);
+    let from_stdin = work.steps.iter().any(|step| match &step.source {
+        SourceSpec::Csv { inputs, .. } => inputs.iter().any(once),
+        SourceSpec::Json { inputs, .. } => inputs.iter().any(once),
+        SourceSpec::Sql { .. } | SourceSpec::Stripe(_) => false,
+    });
+    if from_stdin {
+        return Err(Failure::new(Exit::Arguments, format!("{otherwise}: it can be read only once"))
+            .hint("put the data into a file, and name that"));
+    }
+    Ok(())
 }
 
 /// The name of a step that was not given one.
