@@ -32,7 +32,7 @@ impl Json {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the parser's form")]
-    fn of_value(text: &str) -> Result<Self, String> {
+    pub(super) fn of_value(text: &str) -> Result<Self, String> {
         Ok(if text.is_empty() { Self::Print } else { Self::Source(text.to_owned()) })
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::CantDraft;
+use super::names::{self, plain};
 use super::sample::{ColumnSample, Sample};
 use super::times::{self, Times};
 use crate::entity::{self, Entity, Field, Kind};
@@ -38,112 +41,8 @@ pub(super) enum Form {
     Words(Vec<(String, &'static str)>),
     /// Through a lookup table of this name that a person fills: ids of a catalog.
     Lookup(&'static str),
-}
-
-/// Names of columns for each field, without anything but letters and digits, the likeliest first.
-fn names(entity: Entity, field: &str) -> &'static [&'static str] {
-    match (entity, field) {
-        (Entity::Customer, "customerId") => &[
-            "customerid",
-            "custid",
-            "clientid",
-            "accountid",
-            "accountcode",
-            "accountnumber",
-            "userid",
-            "id",
-            "uuid",
-            "uid",
-            "externalid",
-            "customer",
-            "account",
-        ],
-        (_, "customerId") => &[
-            "customerid",
-            "stripecustomerid",
-            "custid",
-            "clientid",
-            "accountid",
-            "accountcode",
-            "accountnumber",
-            "userid",
-            "customer",
-            "account",
-            "client",
-            "user",
-        ],
-        (_, "email") => &["email", "emailaddress", "customeremail", "billingemail", "contactemail", "mail"],
-        (_, "name") => &[
-            "name",
-            "customername",
-            "fullname",
-            "companyname",
-            "accountname",
-            "displayname",
-            "company",
-            "organization",
-            "organisation",
-        ],
-        (_, "billingId") => &["billingid", "stripeid", "stripecustomerid", "stripesubscriptionid"],
-        (_, "paymentMethodId") => &["paymentmethodid", "paymentmethod", "defaultpaymentmethod"],
-        (_, "salesforceId") => &["salesforceid", "sfdcid", "sfid"],
-        (_, "updatedAt") => {
-            &["updatedat", "updated", "modifiedat", "lastmodified", "modified", "lastupdated", "updatedutc"]
-        }
-        (_, "subscriptionId") => &["subscriptionid", "subid", "contractid", "id", "uuid", "subscription"],
-        (_, "planId") => &[
-            "planid",
-            "plancode",
-            "plan",
-            "planname",
-            "productid",
-            "product",
-            "productname",
-            "tier",
-            "package",
-            "priceid",
-            "price",
-        ],
-        (_, "startDate") => &[
-            "startdate",
-            "startedat",
-            "startsat",
-            "start",
-            "starts",
-            "startdateutc",
-            "startutc",
-            "activatedat",
-            "begin",
-            "createdat",
-            "created",
-            "createdutc",
-        ],
-        (_, "endDate") => &[
-            "enddate",
-            "endedat",
-            "endsat",
-            "end",
-            "ends",
-            "endedatutc",
-            "canceledat",
-            "cancelledat",
-            "expiresat",
-            "expires",
-            "churnedat",
-        ],
-        (_, "billingPeriod") => &["billingperiod", "interval", "billinginterval", "period", "cycle", "frequency"],
-        (_, "unitQuantity") => &["unitquantity", "quantity", "seats", "units", "licenses", "licences"],
-        (_, "resourceId") => &["resourceid", "workspaceid", "siteid", "projectid"],
-        (_, "featureId") => &["featureid", "feature", "metric", "metricname", "meter", "metername", "usagetype"],
-        (Entity::Usage, "value") => {
-            &["value", "usage", "currentusage", "total", "quantity", "amount", "count", "units"]
-        }
-        (Entity::Usage, "createdAt") => &["createdat", "timestamp", "readat", "measuredat", "recordedat", "at", "date"],
-        (_, "eventName") => &["eventname", "event", "eventtype", "type"],
-        (_, "timestamp") => &["timestamp", "createdat", "occurredat", "time", "at", "date"],
-        (_, "idempotencyKey") => &["idempotencykey", "eventid", "id", "uuid", "transactionid"],
-        _ => &[],
-    }
+    /// The cell's JSON is the whole field.
+    Json,
 }
 
 /// The lookup table through which a field goes: its values are ids of the catalog, which other systems write in their
@@ -190,11 +89,19 @@ pub(super) fn guess<'a>(
 }
 
 fn by_name<'a>(entity: Entity, field: &'static Field, sample: &'a Sample, taken: &BTreeSet<&str>) -> Option<Guess<'a>> {
-    names(entity, field.name).iter().find_map(|name| {
-        let columns = sample.columns.iter().filter(|column| !taken.contains(column.name.as_str()));
-        let mut named = columns.filter(|column| plain(&column.name) == *name);
-        named.find_map(|column| Some(Guess { field, column, why: Why::Name, form: form(field, column)? }))
-    })
+    let free = || sample.columns.iter().filter(|column| !taken.contains(column.name.as_str()));
+    let mut found: Option<(names::Called, Guess<'a>)> = None;
+    for name in names::of(entity, field.name) {
+        for column in free() {
+            if let Some(called) = names::is_called(column, name)
+                && found.as_ref().is_none_or(|(best, _)| called < *best)
+                && let Some(form) = form(field, column)
+            {
+                found = Some((called, Guess { field, column, why: Why::Name, form }));
+            }
+        }
+    }
+    found.map(|(_, guess)| guess)
 }
 
 /// Only what can't be anything else.
@@ -205,8 +112,12 @@ fn by_content<'a>(field: &'static Field, sample: &'a Sample, taken: &BTreeSet<&s
         "paymentMethodId" => column.mostly(|cell| cell.starts_with("pm_")),
         _ => false,
     };
-    let mut found = sample.columns.iter().filter(|column| !taken.contains(column.name.as_str()) && fits(column));
-    match (found.next(), found.next()) {
+    let found: Vec<_> =
+        sample.columns.iter().filter(|column| !taken.contains(column.name.as_str()) && fits(column)).collect();
+    // Of several the one that is nearest to the record itself.
+    let depth = found.iter().map(|column| names::depth(column)).min()?;
+    let mut nearest = found.into_iter().filter(|column| names::depth(column) == depth);
+    match (nearest.next(), nearest.next()) {
         (Some(column), None) => Some(Guess { field, column, why: Why::Content, form: Form::Plain }),
         (Some(_) | None, _) => None,
     }
@@ -217,6 +128,17 @@ fn form(field: &Field, column: &ColumnSample) -> Option<Form> {
     if column.cells.is_empty() {
         // A column without a value in the sample: its name has to do, where no form has to be known.
         return matches!(field.kind, Kind::Text { .. } | Kind::Email).then_some(Form::Plain);
+    }
+    if column.is_json() {
+        let fits = match field.kind {
+            Kind::TextMap => column.mostly(|cell| matches!(serde_json::from_str(cell), Ok(Value::Object(_)))),
+            Kind::ScalarMap => column.mostly(|cell| match serde_json::from_str(cell) {
+                Ok(Value::Object(inside)) => inside.values().all(|value| !value.is_object() && !value.is_array()),
+                _ => false,
+            }),
+            _ => false,
+        };
+        return fits.then_some(Form::Json);
     }
     if let Some(lookup) = lookup(field.name) {
         return Some(Form::Lookup(lookup));
@@ -251,9 +173,4 @@ fn words_of(words: &'static [&'static str], column: &ColumnSample) -> Option<For
     let found = column.distinct()?;
     let pairs: Vec<_> = found.iter().filter_map(|(cell, _)| Some(((*cell).to_owned(), meant(cell)?))).collect();
     (!pairs.is_empty()).then_some(Form::Words(pairs))
-}
-
-/// A name without anything but letters and digits.
-fn plain(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::sample::Sample;
+use super::sample::{ColumnSample, Sample};
 use super::{Draft, lookup};
 use crate::clock::Clock;
 use crate::entity::Entity;
@@ -16,6 +16,17 @@ struct Shipped {
     text: &'static str,
     /// Columns that hold plans; the first that the export has and that is not empty.
     plans: &'static [&'static str],
+    /// What tells the records that it reads, where these are JSON; none where it reads tables. A record of JSON leaves out
+    /// what it does not have, so that the columns of a mapping tell nothing.
+    json: Option<Told>,
+}
+
+/// What tells JSON records.
+enum Told {
+    /// Each says itself what it is: this column has this value.
+    Says(&'static str, &'static str),
+    /// They have these columns, and no others but the mapping's.
+    Has(&'static [&'static str]),
 }
 
 macro_rules! shipped {
@@ -25,60 +36,104 @@ macro_rules! shipped {
 }
 
 /// The more columns a mapping wants, the less it is mistaken for another.
-const SHIPPED: [Shipped; 9] = [
+const SHIPPED: [Shipped; 14] = [
     Shipped {
         export: "Stripe customers export",
         entity: Entity::Customer,
         text: shipped!("stripe/customers.toml"),
         plans: &[],
+        json: None,
     },
     Shipped {
         export: "Stripe subscriptions export",
         entity: Entity::Subscription,
         text: shipped!("stripe/subscriptions.toml"),
         plans: &["Plan"],
+        json: None,
     },
     Shipped {
         export: "Stripe meter events export",
         entity: Entity::Usage,
         text: shipped!("stripe/usage.toml"),
         plans: &[],
+        json: None,
     },
     Shipped {
         export: "Chargebee customers export",
         entity: Entity::Customer,
         text: shipped!("chargebee/customers.toml"),
         plans: &[],
+        json: None,
     },
     Shipped {
         export: "Chargebee subscriptions export",
         entity: Entity::Subscription,
         text: shipped!("chargebee/subscriptions.toml"),
         plans: &["subscription[plan_id]", "subscription_items[item_price_id][0]"],
+        json: None,
     },
     Shipped {
         export: "Recurly accounts export",
         entity: Entity::Customer,
         text: shipped!("recurly/customers.toml"),
         plans: &[],
+        json: None,
     },
     Shipped {
         export: "Recurly subscriptions export",
         entity: Entity::Subscription,
         text: shipped!("recurly/subscriptions.toml"),
         plans: &["plan_code"],
+        json: None,
     },
     Shipped {
         export: "Zuora accounts export",
         entity: Entity::Customer,
         text: shipped!("zuora/customers.toml"),
         plans: &[],
+        json: None,
     },
     Shipped {
         export: "Zuora rate plan charges export",
         entity: Entity::Subscription,
         text: shipped!("zuora/subscriptions.toml"),
         plans: &["Rate Plan Name"],
+        json: None,
+    },
+    Shipped {
+        export: "list of customers of Stripe's API",
+        entity: Entity::Customer,
+        text: shipped!("stripe/api-customers.toml"),
+        plans: &[],
+        json: Some(Told::Says("object", "customer")),
+    },
+    Shipped {
+        export: "list of subscriptions of Stripe's API",
+        entity: Entity::Subscription,
+        text: shipped!("stripe/api-subscriptions.toml"),
+        plans: &["items.data[0].price.id"],
+        json: Some(Told::Says("object", "subscription")),
+    },
+    Shipped {
+        export: "customers file of @stigg/bulk-import",
+        entity: Entity::Customer,
+        text: shipped!("bulk/customers.toml"),
+        plans: &[],
+        json: Some(Told::Has(&["customerId"])),
+    },
+    Shipped {
+        export: "subscriptions file of @stigg/bulk-import",
+        entity: Entity::Subscription,
+        text: shipped!("bulk/subscriptions.toml"),
+        plans: &[],
+        json: Some(Told::Has(&["customerId", "planId"])),
+    },
+    Shipped {
+        export: "usage file of @stigg/bulk-import",
+        entity: Entity::Usage,
+        text: shipped!("bulk/usage.toml"),
+        plans: &[],
+        json: Some(Told::Has(&["customerId", "featureId", "usage"])),
     },
 ];
 
@@ -88,16 +143,31 @@ const COLUMNS_MIN: usize = 3;
 
 /// The mapping of the export that these columns are from; none where it is none that is known.
 pub(super) fn draft(entity: Entity, sample: &Sample, clock: &dyn Clock) -> Option<Draft> {
-    let columns: Arc<[Box<str>]> = sample.columns.iter().map(|column| Box::from(&*column.name)).collect();
     SHIPPED.iter().filter(|shipped| shipped.entity == entity).find_map(|shipped| {
         let (text, to_do) = with_plans(shipped, sample);
         let file = mapping::parse("draft.toml", &text, Path::new("")).ok()?;
-        mapping::compile(&file, &columns, clock).ok()?;
-        let known = file.columns_used().iter().filter(|used| sample.column(&used.name).is_some()).count();
-        if known < COLUMNS_MIN {
-            return None;
-        }
-        Some(Draft { mapping: text, recognised: Some(shipped.export), to_do })
+        let used = file.columns_used();
+        let known = used.iter().filter(|used| sample.column(&used.name).is_some()).count();
+        let is_it = match (&shipped.json, sample.is_json) {
+            (None, false) => {
+                let columns: Arc<[Box<str>]> = sample.columns.iter().map(|column| Box::from(&*column.name)).collect();
+                known >= COLUMNS_MIN && mapping::compile(&file, &columns, clock).is_ok()
+            }
+            (Some(Told::Says(name, value)), true) => {
+                let says = |column: &ColumnSample| {
+                    column.cells.len() as u64 == sample.rows && column.cells.iter().all(|cell| cell == value)
+                };
+                let says = sample.rows > 0 && sample.column(name).is_some_and(says);
+                says && known >= COLUMNS_MIN
+            }
+            (Some(Told::Has(names)), true) => {
+                let is_used = |name: &str| used.iter().any(|used| used.name == name);
+                let mut own = sample.columns.iter().filter(|column| !column.name.contains(['.', '[']));
+                names.iter().all(|name| sample.column(name).is_some()) && own.all(|column| is_used(&column.name))
+            }
+            (None, true) | (Some(_), false) => false,
+        };
+        is_it.then(|| Draft { mapping: text.clone(), recognised: Some(shipped.export), to_do })
     })
 }
 

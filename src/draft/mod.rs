@@ -9,14 +9,17 @@
 //! wrong, such as which of two numbers in a date is the day.
 
 mod guess;
+mod json;
 mod known;
 mod lookup;
+mod names;
 mod sample;
 mod times;
 mod write;
 
 use std::collections::BTreeMap;
 
+pub use json::JsonSample;
 pub use sample::{ColumnSample, Sample};
 pub use write::quoted;
 

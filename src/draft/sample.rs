@@ -14,6 +14,8 @@ pub struct Sample {
     pub columns: Vec<ColumnSample>,
     /// Rows that were looked at.
     pub rows: u64,
+    /// Whether they are JSON records, whose columns are names and paths.
+    pub is_json: bool,
 }
 
 /// One column, and its cells in the sample.
@@ -29,7 +31,7 @@ impl Sample {
     /// A sample of no rows yet.
     pub fn new(columns: &[Box<str>]) -> Self {
         let columns = columns.iter().map(|name| ColumnSample { name: name.to_string(), cells: Vec::new() });
-        Self { columns: columns.collect(), rows: 0 }
+        Self { columns: columns.collect(), rows: 0, is_json: false }
     }
 
     /// Takes rows in, `rows_max` in all.
@@ -78,6 +80,11 @@ impl ColumnSample {
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
         Some(counts)
+    }
+
+    /// Whether its cells are objects or arrays.
+    pub fn is_json(&self) -> bool {
+        self.mostly(|cell| cell.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(cell).is_ok())
     }
 
     /// Whether there are cells, and at least nine in ten of them fit.

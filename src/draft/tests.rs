@@ -49,7 +49,7 @@ fn a_home_grown_export_is_guessed_by_names_and_content() {
     assert_eq!(
         draft.mapping,
         r##"# A draft from 5 columns and 2 rows. Each guess says why; look at those, and at every TODO.
-# Then: stigg-import check --mapping THIS --csv FILE
+# Then: stigg-import check with the pipeline file beside it.
 
 entity = "customer"
 

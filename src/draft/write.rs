@@ -40,6 +40,7 @@ pub(super) fn draft(entity: Entity, sample: &Sample, guesses: &[Guess<'_>]) -> D
                     },
                 )
             }
+            Form::Json => writeln!(fields, "{field} = {{ column = {column}, json = true }}"),
             Form::Words(pairs) => {
                 let pairs: Vec<String> =
                     pairs.iter().map(|(from, to)| format!("{} = \"{to}\"", quoted(from))).collect();
@@ -53,25 +54,42 @@ pub(super) fn draft(entity: Entity, sample: &Sample, guesses: &[Guess<'_>]) -> D
             }
         };
     }
-    let unused: Vec<&ColumnSample> =
-        sample.columns.iter().filter(|column| !guesses.iter().any(|guess| guess.column.name == column.name)).collect();
+    let unused: Vec<&ColumnSample> = sample.columns.iter().filter(|column| is_left(column, sample, guesses)).collect();
     let mut text = format!(
         "# A draft from {} columns and {} rows. Each guess says why; look at those, and at every TODO.\n\
-         # Then: stigg-import check --mapping THIS --csv FILE\n\nentity = \"{}\"\n\n[fields]\n{fields}",
+         # Then: stigg-import check with the pipeline file beside it.\n\nentity = \"{}\"\n\n[fields]\n{fields}",
         sample.columns.len(),
         sample.rows,
         entity.name()
     );
     if !unused.is_empty() {
-        text.push_str(&rest(entity, &unused));
+        text.push_str(&rest(entity, &unused, guesses));
     }
     text.push_str(&lookups);
     Draft { mapping: text, recognised: None, to_do }
 }
 
-/// The columns that became no field: ready to be metadata, where the entity has such.
-fn rest(entity: Entity, unused: &[&ColumnSample]) -> String {
-    let map = entity.fields().iter().find(|field| matches!(field.kind, Kind::TextMap | Kind::ScalarMap));
+/// Whether a column became no field, alone or with what it is in. Objects that were looked into are there in their parts.
+fn is_left(column: &ColumnSample, sample: &Sample, guesses: &[Guess<'_>]) -> bool {
+    let is_part = |whole: &ColumnSample| {
+        column.name.strip_prefix(whole.name.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']))
+    };
+    let is_whole = || {
+        sample.is_json
+            && sample.columns.iter().any(|part| {
+                part.name.strip_prefix(column.name.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']))
+            })
+    };
+    !guesses.iter().any(|guess| {
+        guess.column.name == column.name || (sample.is_json && guess.form == Form::Json && is_part(guess.column))
+    }) && !is_whole()
+}
+
+/// The columns that became no field: ready to be metadata, where the entity has such and it is not one cell of JSON.
+fn rest(entity: Entity, unused: &[&ColumnSample], guesses: &[Guess<'_>]) -> String {
+    let taken = |name| guesses.iter().any(|guess| guess.field.name == name);
+    let free = |kind| matches!(kind, Kind::TextMap | Kind::ScalarMap);
+    let map = entity.fields().iter().find(|field| free(field.kind) && !taken(field.name));
     let mut text = String::from("\n# Columns that are not read.");
     if let Some(map) = map {
         let _ = write!(

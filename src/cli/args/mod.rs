@@ -95,7 +95,7 @@ impl Talk {
 }
 
 /// Commands that take a source, where `--json` may name one.
-const SOURCE_COMMANDS: [&str; 6] = ["run", "plan", "check", "verify", "cutover", "why"];
+const SOURCE_COMMANDS: [&str; 7] = ["init", "run", "plan", "check", "verify", "cutover", "why"];
 
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,7 +123,7 @@ pub enum Command {
 
     /// Draft a mapping and a pipeline from an export's header and first rows
     #[command(
-        long_about = "Drafts a mapping and a pipeline from an export's header and its first rows.\n\n\
+        long_about = "Drafts a mapping and a pipeline from an export's header and its first rows, from JSON, or from a database's table.\n\n\
             Exports of Stripe, Chargebee, Recurly and Zuora are recognised by their columns and get the mapping that \
             ships. Of others the columns are guessed, by their names and by what stands in them; each guess has a comment \
             with two values, and what only you can know is marked with TODO: which plan becomes which, which zone times \
@@ -132,6 +132,7 @@ pub enum Command {
             stigg-import init --entity customer --csv customers.csv\n  \
             stigg-import init --entity subscription --csv 'exports/subs*.csv.gz' --dir migration\n  \
             stigg-import init --entity customer --csv crm.csv --column customerId=acct_no\n  \
+            stigg-import init --entity customer --json export.json --array customers\n  \
             stigg-import init --entity usage --postgres 'postgres://me:${PGPASSWORD}@host/db' --table usage_totals"
     )]
     Init(Init),

@@ -159,3 +159,214 @@ fn a_table_of_a_database_is_drafted_and_its_password_is_not_written() {
     let refused = refused.exits(2).to_string();
     assert!(!refused.contains("secret"), "{refused}");
 }
+
+/// A nested export that nobody wrote a mapping for.
+const WORKSPACES: &str = r#"{
+  "exported": "2024-03-01T00:00:00Z",
+  "workspaces": [
+    {"workspace": {"id": "ws-1", "owner": {"name": "Ada", "email": "ada@acme.example"}},
+     "account": {"ref": "acme", "id": "acc-1", "name": "Acme Inc"},
+     "agreement": {"subscription_id": "k1", "plan": {"code": "Pro Plan", "cycle": "month"},
+       "starts": "2024-01-31T10:00:00Z", "lines": [{"sku": "seat", "quantity": 5}]},
+     "metadata": {"tier": "gold", "region": null}},
+    {"workspace": {"id": "ws-2", "owner": {"name": "Bob", "email": "bob@bolt.example"}},
+     "account": {"ref": "bolt", "id": "acc-2", "name": "Bolt"},
+     "agreement": {"subscription_id": "k2", "plan": {"code": "free", "cycle": "year"},
+       "starts": "2024-02-01T11:00:00Z", "lines": [{"sku": "seat", "quantity": 1}]},
+     "metadata": {}}
+  ]
+}"#;
+
+/// Given nested JSON, when it is drafted twice, then values are found inside, and the drafts go all the way as they are.
+#[test]
+fn nested_json_that_nobody_knows_is_drafted_checked_run_and_verified() {
+    let (api, folder) = (Api::open(), Folder::new());
+    folder.write("export.json", WORKSPACES);
+    assert_ran!(folder.run("init --entity customer --json export.json"), @r#"
+    exit 0
+    --- stdout
+    2 rows of 22 columns: no export that is known; columns were guessed
+    wrote ./customers.toml
+    wrote a step into ./pipeline.toml
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+
+    --- stderr
+    "#);
+    assert_ran!(folder.run("init --entity subscription --json export.json"), @r#"
+    exit 0
+    --- stdout
+    2 rows of 22 columns: no export that is known; columns were guessed
+    wrote ./subscriptions.toml
+    wrote a step into ./pipeline.toml
+
+    to decide, each at a TODO in the mapping:
+      lookups.plans: what each plan becomes in Stigg
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+
+    --- stderr
+    "#);
+    insta::assert_snapshot!(folder.read("customers.toml"), @r#"
+    # A draft from 22 columns and 2 rows. Each guess says why; look at those, and at every TODO.
+    # Then: stigg-import check with the pipeline file beside it.
+
+    entity = "customer"
+
+    [fields]
+    # by its name: acc-1 | acc-2
+    customerId = "account.id"
+    # by its name: ada@acme.example | bob@bolt.example
+    email = "workspace.owner.email"
+    # by its name: Acme Inc | Bolt
+    name = "account.name"
+    # by its name: {"tier":"gold","region":null} | {}
+    additionalMetaData = { column = "metadata", json = true }
+
+    # Columns that are not read.
+    # "workspace.id": ws-1 | ws-2
+    # "workspace.owner.name": Ada | Bob
+    # "account.ref": acme | bolt
+    # "agreement.subscription_id": k1 | k2
+    # "agreement.plan.code": Pro Plan | free
+    # "agreement.plan.cycle": month | year
+    # "agreement.starts": 2024-01-31T10:00:00Z | 2024-02-01T11:00:00Z
+    # "agreement.lines[0].sku": seat
+    # "agreement.lines[0].quantity": 5 | 1
+    "#);
+    insta::assert_snapshot!(folder.read("subscriptions.toml"), @r#"
+    # A draft from 22 columns and 2 rows. Each guess says why; look at those, and at every TODO.
+    # Then: stigg-import check with the pipeline file beside it.
+
+    entity = "subscription"
+
+    [fields]
+    # by its name: k1 | k2
+    subscriptionId = "agreement.subscription_id"
+    # by its name: acc-1 | acc-2
+    customerId = "account.id"
+    # by its name: Pro Plan | free
+    planId = { column = "agreement.plan.code", lookup = "plans" }
+    # by its name: ws-1 | ws-2
+    resourceId = "workspace.id"
+    # by its name: 2024-01-31T10:00:00Z | 2024-02-01T11:00:00Z
+    startDate = "agreement.starts"
+    # by its name: month | year
+    billingPeriod = { column = "agreement.plan.cycle", map = { "month" = "MONTHLY", "year" = "ANNUALLY" } }
+    # by its name: 5 | 1
+    unitQuantity = "agreement.lines[0].quantity"
+    # by its name: {"tier":"gold","region":null} | {}
+    additionalMetaData = { column = "metadata", json = true }
+
+    # Columns that are not read.
+    # "workspace.owner.name": Ada | Bob
+    # "workspace.owner.email": ada@acme.example | bob@bolt.example
+    # "account.ref": acme | bolt
+    # "account.name": Acme Inc | Bolt
+    # "agreement.lines[0].sku": seat
+
+    # TODO: what each becomes in Stigg: the id of its plan. Rows with another value are rejected.
+    [lookups.plans]
+    "Pro Plan" = "pro-plan"  # 1 row of the sample
+    "free" = "free"  # 1 row of the sample
+    "#);
+    assert!(folder.read("pipeline.toml").contains(r#"source = { json = "export.json", array = "workspaces" }"#));
+    folder.run("check pipeline.toml").exits(0);
+    let ran = folder.run_to(&api, "run pipeline.toml --json").exits(0);
+    assert_eq!(ran.total("accepted"), 4, "{ran}");
+    folder.run_to(&api, "verify pipeline.toml").exits(0);
+    let customers = &api.sandbox.snapshot().customers;
+    assert!(customers.contains_key("acc-1"), "{:?}", customers.keys());
+}
+
+/// The same records on lines, and as entries of an object in each record.
+#[test]
+fn json_lines_and_entries_of_an_object_are_drafted() {
+    let folder = Folder::new();
+    folder.write(
+        "totals.jsonl",
+        "{\"customerId\":\"acme\",\"totals\":{\"seats\":3,\"sites\":2}}\n{\"customerId\":\"bolt\",\"totals\":{\"seats\":1}}\n",
+    );
+    folder.run("init --entity customer --json totals.jsonl").exits(0);
+    let usage = "init --entity usage --json totals.jsonl --each totals --column featureId=_key --column value=_value";
+    let drafted = folder.run(&format!("{usage} --json")).exits(0);
+    assert_eq!(drafted.json()["rows"], 3, "{drafted}");
+    assert!(folder.read("pipeline.toml").contains(r#"source = { json = "totals.jsonl", each = "totals" }"#));
+    folder.run("check pipeline.toml").exits(0);
+}
+
+/// What the API of a known vendor lists gets the mapping that ships, whatever optional parts the first records lack.
+#[test]
+fn answers_of_known_apis_are_recognised() {
+    let folder = Folder::new();
+    folder
+        .write(
+            "subs.json",
+            r#"{"object":"list","data":[{"id":"sub_1","object":"subscription","customer":"cus_1","status":"active","start_date":1750091700,
+            "cancel_at_period_end":false,"metadata":{"seats":"37"},"items":{"object":"list","data":[{"id":"si_1","quantity":37,
+            "current_period_start":1781195700,"current_period_end":1783787700,
+            "price":{"id":"price_Team","unit_amount":4900,"recurring":{"interval":"month","interval_count":1}}}]}}],"has_more":false}"#,
+        )
+        .write("customers.json", std::fs::read(repository("tests/data/bulk/customers-1.9.1.json")).unwrap());
+    let drafted = folder.run("init --entity subscription --json subs.json --json").exits(0);
+    assert_eq!(drafted.json()["recognised"], "list of subscriptions of Stripe's API", "{drafted}");
+    assert!(folder.read("subscriptions.toml").contains("\"price_Team\" = \"price_Team\"  # 1 row of the sample"));
+    let drafted = folder.run("init --entity customer --json customers.json --json").exits(0);
+    assert_eq!(drafted.json()["recognised"], "customers file of @stigg/bulk-import", "{drafted}");
+    folder.run("check pipeline.toml").exits(0);
+}
+
+#[test]
+fn a_source_that_is_missing_double_or_has_several_arrays_is_told() {
+    let folder = Folder::new();
+    folder.write("a.json", r#"{"one":[{"id":1}],"two":[{"id":2}]}"#).write("a.csv", "id\n1\n");
+    assert_ran!(folder.run("init --entity customer --json"), @r#"
+    exit 2
+    --- stdout
+    {
+      "ok": false,
+      "exit": 2,
+      "error": {
+        "message": "there is nothing to draft from",
+        "causes": [],
+        "hint": "name a file or a database: --csv FILE, --json FILE, --postgres URL --table NAME; see stigg-import init --help"
+      }
+    }
+
+    --- stderr
+    error: there is nothing to draft from
+    hint: name a file or a database: --csv FILE, --json FILE, --postgres URL --table NAME; see stigg-import init --help
+    "#);
+    assert_ran!(folder.run("init --entity customer --csv a.csv --json a.json"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: a draft has one source
+    hint: files of one kind go in one pattern ('exports/*.csv'); draft the others one by one
+    "#);
+    assert_ran!(folder.run("init --entity customer --json -"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: a draft reads its input twice, and standard input comes once
+    hint: write it to a file first
+    "#);
+    assert_ran!(folder.run("init --entity customer --json a.json"), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: a.json: has more than one array: `one`, `two`; say which one holds the records
+    hint: nothing was written; mend the source and run the same command again
+    "#);
+    folder.run("init --entity customer --json a.json --array two").exits(0);
+    assert!(folder.read("pipeline.toml").contains(r#"source = { json = "a.json", array = "two" }"#));
+}

@@ -1,5 +1,7 @@
 //! `init`: drafts a mapping and a pipeline from an export's header and its first rows.
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -9,17 +11,16 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use self::source::{DraftSource, Opening};
 use super::args::Talk;
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped};
 use super::{out, out_json, setup};
 use crate::clock::SystemClock;
-use crate::config::{self, SqlWritten};
 use crate::draft::{self, CantDraft, Draft, Sample};
 use crate::entity::{Entity, Schema};
 use crate::mapping;
-use crate::pipeline::SourceSpec;
-use crate::source::{self, CsvOptions, Rows, SourceError};
+use crate::source::SourceError;
 
 /// What to draft, and from what.
 #[derive(Debug, Clone, Args)]
@@ -28,30 +29,8 @@ pub struct Init {
     #[arg(long, short, value_name = "ENTITY", value_parser = entity_of)]
     entity: Entity,
 
-    /// A CSV file or a pattern ('exports/*.csv.gz')
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["postgres", "mysql", "sqlite"],
-        conflicts_with_all = ["postgres", "mysql", "sqlite", "query", "table"])]
-    csv: Option<String>,
-
-    /// A Postgres database: 'postgres://me:${PGPASSWORD}@host/db', in single quotes; the program puts variables in
-    #[arg(long, value_name = "URL", conflicts_with_all = ["mysql", "sqlite"])]
-    postgres: Option<String>,
-
-    /// A MySQL or MariaDB database: 'mysql://me:${MYSQL_PWD}@host/db', in single quotes
-    #[arg(long, value_name = "URL", conflicts_with = "sqlite")]
-    mysql: Option<String>,
-
-    /// A SQLite database's file
-    #[arg(long, value_name = "FILE")]
-    sqlite: Option<String>,
-
-    /// The query whose rows are read from the database
-    #[arg(long, value_name = "SQL", conflicts_with = "table", allow_hyphen_values = true)]
-    query: Option<String>,
-
-    /// The table whose rows are read from the database
-    #[arg(long, value_name = "NAME")]
-    table: Option<String>,
+    #[command(flatten)]
+    source: DraftSource,
 
     /// A field's column, where the guess is wrong: customerId=acct_no; may be repeated
     #[arg(long, value_name = "FIELD=COLUMN", value_parser = pair_of)]
@@ -90,114 +69,52 @@ pub(super) async fn main(args: Init, talk: &Talk) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Config, format!("{} is there already", file.display()))
             .hint("say --force to write over it, or --dir for another folder; nothing was written"));
     }
-    let spec = args.source()?;
-    let mut rows = open(&spec).await.map_err(|error| unreadable(&error))?;
+    let opening = args.source.opening(&args.dir)?;
+    let looked = opening.look(args.rows).await.map_err(|error| unreadable(&error))?;
+    let sample = &looked.sample;
     let columns: BTreeMap<String, String> = args.column.iter().cloned().collect();
-    args.known(&columns, rows.columns())?;
-    let mut sample = Sample::new(rows.columns());
-    while sample.rows < args.rows
-        && let Some(batch) = rows.next().await.map_err(|error| unreadable(&error))?
-    {
-        sample.add(&batch, args.rows);
-    }
-    drop(rows);
-    let draft = draft::draft(args.entity, &sample, &columns, &SystemClock).map_err(|error| cant_draft(&error))?;
-    holds(&draft, &spec, &file).await?;
+    args.known(&columns, sample)?;
+    let draft = draft::draft(args.entity, sample, &columns, &SystemClock).map_err(|error| cant_draft(&error))?;
+    holds(&draft, &opening, &file).await?;
 
     std::fs::create_dir_all(&args.dir).map_err(|error| cant_write(&args.dir, &error))?;
     write_privately(&file, &draft.mapping).map_err(|error| cant_write(&file, &error))?;
     let pipeline = args.dir.join(PIPELINE);
-    let step = args.step(&name)?;
-    let added = add_step(&pipeline, &name, &step).map_err(|error| cant_write(&pipeline, &error))?;
-    report(&args, &sample, &draft, &file, added.then_some(pipeline.as_path()), talk)?;
+    let added =
+        add_step(&pipeline, &name, &opening.step(&name, &looked)).map_err(|error| cant_write(&pipeline, &error))?;
+    report(&args, sample, &draft, &file, added.then_some(pipeline.as_path()), talk)?;
     Ok(Exit::Settled)
 }
 
 impl Init {
-    fn source(&self) -> Result<SourceSpec, Failure> {
-        if let Some(csv) = &self.csv {
-            if csv == "-" {
-                return Err(Failure::new(
-                    Exit::Arguments,
-                    "a draft reads its input twice, and standard input comes once",
-                )
-                .hint("write it to a file first"));
-            }
-            return Ok(SourceSpec::Csv { inputs: vec![config::input_of(csv)], options: CsvOptions::default() });
-        }
-        let (kind, url) = self.database().expect("the parser sees to one source");
-        let (query, table) = (self.query.as_deref(), self.table.as_deref());
-        let written = SqlWritten { kind, url, query, table, key: None, changed: None, changed_margin: None };
-        written.read(Path::new(""), None).map_err(|fault| {
-            Failure::new(Exit::Arguments, fault.to_string())
-                .hint(format!("--{kind} 'address with ${{VARIABLE}} for its password' --table NAME"))
-        })
-    }
-
-    fn database(&self) -> Option<(&'static str, &str)> {
-        [("postgres", &self.postgres), ("mysql", &self.mysql), ("sqlite", &self.sqlite)]
-            .into_iter()
-            .find_map(|(kind, url)| Some((kind, url.as_deref()?)))
-    }
-
     /// Whether the fields and columns that were said exist.
-    fn known(&self, said: &BTreeMap<String, String>, columns: &[Box<str>]) -> Result<(), Failure> {
+    fn known(&self, said: &BTreeMap<String, String>, sample: &Sample) -> Result<(), Failure> {
         for (field, column) in said {
             if !self.entity.fields().iter().any(|known| known.name == field) {
                 let fields: Vec<&str> = self.entity.fields().iter().map(|field| field.name).collect();
                 return Err(Failure::new(Exit::Arguments, format!("a {} has no field {field}", self.entity.name()))
                     .hint(format!("its fields are {}", fields.join(", "))));
             }
-            if !columns.iter().any(|known| **known == **column) {
-                let columns: Vec<&str> = columns.iter().map(|column| &**column).collect();
+            if sample.column(column).is_none() {
+                let columns: Vec<&str> = sample.columns.iter().map(|column| &*column.name).collect();
                 return Err(Failure::new(Exit::Arguments, format!("there is no column {column}"))
                     .hint(format!("the columns are {}", columns.join(", "))));
             }
         }
         Ok(())
     }
-
-    /// The pipeline's step, whose paths count from the pipeline file.
-    fn step(&self, name: &str) -> Result<String, Failure> {
-        let text = draft::quoted;
-        let from_there = |path: &str| -> Result<String, Failure> {
-            let here = std::path::absolute(path).map_err(|error| cant_write(Path::new(path), &error))?;
-            let there = std::path::absolute(&self.dir).map_err(|error| cant_write(&self.dir, &error))?;
-            Ok(here.strip_prefix(&there).map_or_else(|_| here.display().to_string(), |rest| rest.display().to_string()))
-        };
-        let mut source = String::new();
-        if let Some(csv) = &self.csv {
-            let _ = write!(source, "csv = {}", text(&from_there(csv)?));
-        } else if let Some((kind, url)) = self.database() {
-            let url = if kind == "sqlite" && !url.starts_with("sqlite:") { from_there(url)? } else { url.to_owned() };
-            let _ = write!(source, "{kind} = {}", text(&url));
-            for (key, value) in [("query", &self.query), ("table", &self.table)] {
-                if let Some(value) = value {
-                    let _ = write!(source, ", {key} = {}", text(value));
-                }
-            }
-        }
-        Ok(format!("[[step]]\nname = \"{name}\"\nmapping = \"{name}.toml\"\nsource = {{ {source} }}\n"))
-    }
-}
-
-async fn open(spec: &SourceSpec) -> Result<Rows, SourceError> {
-    match spec {
-        SourceSpec::Csv { inputs, options } => source::open_csv(inputs, options).await,
-        SourceSpec::Sql { name, options } => source::open_sql(name, options).await,
-        SourceSpec::Json { .. } | SourceSpec::Stripe { .. } => unreachable!("`init` reads CSV and databases"),
-    }
 }
 
 /// The draft parses, and fits the source: what is written passes `check`.
-async fn holds(draft: &Draft, spec: &SourceSpec, file: &Path) -> Result<(), Failure> {
+async fn holds(draft: &Draft, opening: &Opening, file: &Path) -> Result<(), Failure> {
     let name = file.display().to_string();
     let bug = |problems: &crate::problem::Problems| {
         let failure = Failure::of_problems("the draft does not hold", problems);
         Failure { exit: Exit::Bug, ..failure }.hint("this is a bug; nothing was written")
     };
     let parsed = mapping::parse(&name, &draft.mapping, Path::new("")).map_err(|problems| bug(&problems))?;
-    let rows = open(spec).await.map_err(|error| unreadable(&error))?;
+    let wanted: Vec<String> = parsed.columns_used().into_iter().map(|column| column.name).collect();
+    let rows = opening.open(&wanted).await.map_err(|error| unreadable(&error))?;
     mapping::compile(&parsed, rows.columns(), &SystemClock).map(drop).map_err(|problems| bug(&problems))
 }
 
