@@ -1,14 +1,16 @@
-//! Which column is which field: by its name first, then by what stands in it.
+//! Which column is which field: by its name first, then by what stands in it; and who is asked where that doesn't tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::CantDraft;
-use super::names::{self, plain};
+use super::amount::{self, Amounts, Unit};
+use super::form::{self, Form};
+use super::ids;
+use super::names::{self, Called};
+use super::question::{About, Adviser, Choice, Question, ask};
 use super::sample::{ColumnSample, Sample};
 use super::times::{self, Times};
-use crate::entity::{self, Entity, Field, Kind};
+use crate::entity::{Field, Kind, Schema};
 
 /// A field and the column that it is taken from.
 #[derive(Debug)]
@@ -16,7 +18,9 @@ pub(super) struct Guess<'a> {
     pub(super) field: &'static Field,
     pub(super) column: &'a ColumnSample,
     pub(super) why: Why,
-    pub(super) form: Form,
+    pub(super) form: Form<'a>,
+    /// What a person should look at, as a question.
+    pub(super) doubt: Option<String>,
 }
 
 /// Why this column.
@@ -30,147 +34,206 @@ pub(super) enum Why {
     Content,
 }
 
-/// How the column's text becomes the field's value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Form {
-    /// As it stands.
-    Plain,
-    /// A time.
-    Time(Times),
-    /// Through a table of words: those that were found, and what each becomes.
-    Words(Vec<(String, &'static str)>),
-    /// Through a lookup table of this name that a person fills: ids of a catalog.
-    Lookup(&'static str),
-    /// The cell's JSON is the whole field.
-    Json,
+/// What is guessed of an export.
+#[derive(Debug)]
+pub(super) struct Guesses<'a> {
+    pub(super) fields: Vec<Guess<'a>>,
+    /// Where the originals of paid subscriptions are, and whether that is sure.
+    pub(super) provider: Option<(&'static str, bool)>,
 }
 
-/// The lookup table through which a field goes: its values are ids of the catalog, which other systems write in their
-/// own way.
-fn lookup(field: &str) -> Option<&'static str> {
-    match field {
-        "planId" => Some("plans"),
-        "featureId" => Some("features"),
-        _ => None,
-    }
+/// The state of guessing: which columns are taken, and what was answered.
+pub(super) struct Guesser<'a, 'b> {
+    pub(super) schema: Schema,
+    pub(super) sample: &'a Sample,
+    pub(super) taken: BTreeSet<&'a str>,
+    pub(super) adviser: &'b mut dyn Adviser,
+    /// Whether the day comes first, as another column or a person told.
+    day_first: Option<bool>,
 }
 
 /// Guesses a column for each field that takes one value.
 pub(super) fn guess<'a>(
-    entity: Entity,
+    schema: Schema,
     sample: &'a Sample,
     said: &BTreeMap<String, String>,
-) -> Result<Vec<Guess<'a>>, CantDraft> {
-    let mut taken: BTreeSet<&str> = said.values().map(String::as_str).collect();
-    let mut guesses = Vec::new();
-    for field in entity.fields() {
-        let named = said.get(field.name).and_then(|name| sample.column(name));
-        let found = match named {
-            Some(column) => {
-                Some(Guess { field, column, why: Why::Said, form: form(field, column).unwrap_or(Form::Plain) })
-            }
-            None => by_name(entity, field, sample, &taken).or_else(|| by_content(field, sample, &taken)),
+    adviser: &mut dyn Adviser,
+) -> Result<Guesses<'a>, CantDraft> {
+    let said: BTreeMap<&str, &ColumnSample> =
+        said.iter().filter_map(|(field, name)| Some((field.as_str(), sample.column(name)?))).collect();
+    let taken = said.values().map(|column| column.name.as_str()).collect();
+    let day_first = times::day_is_first(&sample.columns);
+    let mut guesser = Guesser { schema, sample, taken, adviser, day_first };
+    let mut found: BTreeMap<&str, Guess<'a>> = BTreeMap::new();
+    for field in schema.fields() {
+        if let Some(column) = said.get(field.name) {
+            let form = form::of(field, column).unwrap_or(Form::Plain);
+            found.insert(field.name, Guess { field, column, why: Why::Said, form, doubt: None });
+        }
+    }
+    guesser.ids(&mut found);
+    let (mut guesses, mut missing) = (Vec::new(), Vec::new());
+    for field in schema.fields() {
+        let guess = match found.remove(field.name) {
+            Some(guess) => Some(guess),
+            None if names::is_id_field(field.name) => None,
+            None => guesser.by_name(field).or_else(|| guesser.by_content(field)),
         };
-        match found {
+        let guess = guess.map(|guess| guesser.decided(guess));
+        match guess {
             Some(Guess { column, form: Form::Time(Times::DayOrMonthFirst { .. }), .. }) if field.required => {
                 return Err(CantDraft::DayOrMonth { field: field.name, column: column.name.clone() });
             }
             Some(guess) => {
-                taken.insert(&guess.column.name);
+                guesser.taken.insert(&guess.column.name);
                 guesses.push(guess);
             }
-            None if field.required && !matches!(field.kind, Kind::Fixed(_)) => {
-                return Err(CantDraft::NoColumn { entity, field: field.name });
+            None if field.required && !matches!(field.kind, Kind::Fixed(_) | Kind::Object(_)) => {
+                missing.push(field.name);
             }
             None => {}
         }
     }
-    Ok(guesses)
+    if missing == ["subscriptionId"]
+        && let Some(key) = ids::made_key(schema, &guesses)
+    {
+        missing.clear();
+        guesses.insert(0, key);
+    }
+    if let Some(field) = missing.first() {
+        return Err(CantDraft::NoColumn { schema, field });
+    }
+    let provider = (schema == Schema::PaidSubscription).then(|| guesser.provider(&guesses));
+    Ok(Guesses { fields: guesses, provider })
 }
 
-fn by_name<'a>(entity: Entity, field: &'static Field, sample: &'a Sample, taken: &BTreeSet<&str>) -> Option<Guess<'a>> {
-    let free = || sample.columns.iter().filter(|column| !taken.contains(column.name.as_str()));
-    let mut found: Option<(names::Called, Guess<'a>)> = None;
-    for name in names::of(entity, field.name) {
-        for column in free() {
-            if let Some(called) = names::is_called(column, name)
-                && found.as_ref().is_none_or(|(best, _)| called < *best)
-                && let Some(form) = form(field, column)
-            {
-                found = Some((called, Guess { field, column, why: Why::Name, form }));
+impl<'a> Guesser<'a, '_> {
+    /// Columns that are no field yet.
+    pub(super) fn free(&self) -> impl Iterator<Item = &'a ColumnSample> {
+        self.sample.columns.iter().filter(|column| !self.taken.contains(column.name.as_str()))
+    }
+
+    fn by_name(&self, field: &'static Field) -> Option<Guess<'a>> {
+        let mut found: Option<(Called, Guess<'a>)> = None;
+        for name in names::of(self.schema, field.name) {
+            for column in self.free() {
+                if let Some(called) = names::is_called(column, name)
+                    && found.as_ref().is_none_or(|(best, _)| called < *best)
+                    && let Some(form) = self.form(field, column)
+                {
+                    found = Some((called, Guess { field, column, why: Why::Name, form, doubt: None }));
+                }
             }
         }
+        found.map(|(_, guess)| guess).or_else(|| self.first_and_last(field))
     }
-    found.map(|(_, guess)| guess)
-}
 
-/// Only what can't be anything else.
-fn by_content<'a>(field: &'static Field, sample: &'a Sample, taken: &BTreeSet<&str>) -> Option<Guess<'a>> {
-    let fits = |column: &ColumnSample| match field.name {
-        "email" => column.mostly(|cell| cell.contains('@') && fits_kind(&field.kind, cell)),
-        "billingId" => column.mostly(|cell| cell.starts_with("cus_") || cell.starts_with("sub_")),
-        "paymentMethodId" => column.mostly(|cell| cell.starts_with("pm_")),
-        _ => false,
-    };
-    let found: Vec<_> =
-        sample.columns.iter().filter(|column| !taken.contains(column.name.as_str()) && fits(column)).collect();
-    // Of several the one that is nearest to the record itself.
-    let depth = found.iter().map(|column| names::depth(column)).min()?;
-    let mut nearest = found.into_iter().filter(|column| names::depth(column) == depth);
-    match (nearest.next(), nearest.next()) {
-        (Some(column), None) => Some(Guess { field, column, why: Why::Content, form: Form::Plain }),
-        (Some(_) | None, _) => None,
+    fn form(&self, field: &'static Field, column: &'a ColumnSample) -> Option<Form<'a>> {
+        if field.name != "priceUnitAmount" {
+            return form::of(field, column);
+        }
+        let currencies = names::CURRENCY
+            .iter()
+            .find_map(|name| self.sample.columns.iter().find(|column| names::is_called(column, name).is_some()));
+        amount::of(column, currencies).map(Form::Amounts)
     }
-}
 
-/// How the column's cells become the field's values; none where they don't.
-fn form(field: &Field, column: &ColumnSample) -> Option<Form> {
-    if column.cells.is_empty() {
-        // A column without a value in the sample: its name has to do, where no form has to be known.
-        return matches!(field.kind, Kind::Text { .. } | Kind::Email).then_some(Form::Plain);
+    /// A name in two columns.
+    fn first_and_last(&self, field: &'static Field) -> Option<Guess<'a>> {
+        if field.name != "name" {
+            return None;
+        }
+        let [first, last] = names::FIRST_AND_LAST.map(|names| {
+            let is_called = |column: &&ColumnSample| names.iter().any(|name| names::is_called(column, name).is_some());
+            self.free().find(is_called)
+        });
+        Some(Guess { field, column: first?, why: Why::Name, form: Form::Joined(last?), doubt: None })
     }
-    if column.is_json() {
-        let fits = match field.kind {
-            Kind::TextMap => column.mostly(|cell| matches!(serde_json::from_str(cell), Ok(Value::Object(_)))),
-            Kind::ScalarMap => column.mostly(|cell| match serde_json::from_str(cell) {
-                Ok(Value::Object(inside)) => inside.values().all(|value| !value.is_object() && !value.is_array()),
-                _ => false,
-            }),
+
+    /// Only what can't be anything else, or has to be something.
+    fn by_content(&self, field: &'static Field) -> Option<Guess<'a>> {
+        let fits = |column: &ColumnSample| match field.name {
+            "email" => column.mostly(|cell| cell.contains('@') && form::fits(&field.kind, cell)),
+            "billingId" => column.mostly(|cell| cell.starts_with("cus_") || cell.starts_with("sub_")),
+            "paymentMethodId" => column.mostly(|cell| cell.starts_with("pm_")),
+            "billingPeriod" => form::all_words(field, column),
+            "planId" => self.is_like_plans(column),
             _ => false,
         };
-        return fits.then_some(Form::Json);
+        let found: Vec<_> = self.free().filter(|column| fits(column)).collect();
+        // Of several the one that is nearest to the record itself.
+        let depth = found.iter().map(|column| names::depth(column)).min()?;
+        let mut nearest = found.into_iter().filter(|column| names::depth(column) == depth);
+        let (column, None) = (nearest.next()?, nearest.next()) else { return None };
+        let doubt = (field.name == "planId").then(|| format!("does column {:?} say the plan?", column.name));
+        Some(Guess { field, column, why: Why::Content, form: form::of(field, column)?, doubt })
     }
-    if let Some(lookup) = lookup(field.name) {
-        return Some(Form::Lookup(lookup));
+
+    /// Few words that come again and again, and are nothing else.
+    fn is_like_plans(&self, column: &ColumnSample) -> bool {
+        const WORDS_MAX: usize = 50;
+        let words = column.distinct().filter(|words| words.len() <= WORDS_MAX && words.len() * 2 <= column.cells.len());
+        words.is_some()
+            && column.cells.len() as u64 == self.sample.rows
+            && !names::is_no_plan(column)
+            && !column.is_json()
+            && times::of(column).is_none()
+            && !self.schema.fields().iter().any(|field| form::all_words(field, column))
+            && !column.mostly(|cell| cell.contains('@') || cell.parse::<f64>().is_ok() || form::fits(&Kind::Bool, cell))
     }
-    match field.kind {
-        Kind::Time => times::of(column).map(Form::Time),
-        Kind::Enum(words) => words_of(words, column),
-        Kind::Id { .. } | Kind::Text { .. } | Kind::Email | Kind::Number { .. } | Kind::Bool => {
-            column.mostly(|cell| fits_kind(&field.kind, cell)).then_some(Form::Plain)
+
+    /// With what is ambiguous in its form asked for.
+    fn decided(&mut self, mut guess: Guess<'a>) -> Guess<'a> {
+        let column = &guess.column.name;
+        match &mut guess.form {
+            Form::Time(times) => {
+                if let Times::DayOrMonthFirst { day_first, month_first } = *times {
+                    let question = Question {
+                        about: About::DayOrMonth { column: column.clone() },
+                        choices: [("day first", day_first), ("month first", month_first)]
+                            .map(|(name, form)| Choice { name: name.to_owned(), because: form.to_owned() })
+                            .to_vec(),
+                        guess: usize::from(self.day_first == Some(false)),
+                    };
+                    let taken = ask(self.adviser, &question);
+                    if taken.is_said {
+                        self.day_first = Some(taken.choice == 0);
+                        let form = if taken.choice == 0 { day_first } else { month_first };
+                        *times = Times::Form { form, zoned: false };
+                    }
+                }
+            }
+            Form::Amounts(Amounts { unit, is_sure: is_sure @ false, .. }) => {
+                let units = [Unit::Whole, Unit::Cents];
+                let question = Question {
+                    about: About::Unit { column: column.clone() },
+                    choices: [("whole units", "4900 is 4900.00"), ("cents", "4900 is 49.00")]
+                        .map(|(name, because)| Choice { name: name.to_owned(), because: because.to_owned() })
+                        .to_vec(),
+                    guess: usize::from(*unit == Unit::Cents),
+                };
+                let taken = ask(self.adviser, &question);
+                (*unit, *is_sure) = (units[taken.choice], taken.is_said);
+            }
+            Form::Amounts(_)
+            | Form::Plain
+            | Form::Words(_)
+            | Form::Lookup(_)
+            | Form::Json
+            | Form::Joined(_)
+            | Form::Key(_) => {}
         }
-        Kind::Fixed(_) | Kind::TextMap | Kind::ScalarMap | Kind::TextList | Kind::Object(_) | Kind::List { .. } => None,
+        guess
     }
-}
 
-fn fits_kind(kind: &Kind, cell: &str) -> bool {
-    matches!(entity::check(kind, cell), Ok(Some(_)))
-}
-
-/// The words of a column that mean one of `words`: `month`, `Monthly` or `1 month` is `MONTHLY`.
-fn words_of(words: &'static [&'static str], column: &ColumnSample) -> Option<Form> {
-    let meant = |cell: &str| {
-        let cell = plain(cell);
-        words.iter().copied().find(|word| {
-            let stem = match *word {
-                "MONTHLY" => "month",
-                "ANNUALLY" => "annual",
-                other => return plain(other) == cell,
-            };
-            cell.trim_start_matches('1').starts_with(stem) || (*word == "ANNUALLY" && cell.contains("year"))
-        })
-    };
-    let found = column.distinct()?;
-    let pairs: Vec<_> = found.iter().filter_map(|(cell, _)| Some(((*cell).to_owned(), meant(cell)?))).collect();
-    (!pairs.is_empty()).then_some(Form::Words(pairs))
+    fn provider(&mut self, guesses: &[Guess<'a>]) -> (&'static str, bool) {
+        const PROVIDERS: [&str; 5] = ["stripe", "zuora", "chargebee", "recurly", "paddle"];
+        let ids = guesses.iter().find(|guess| guess.field.name == "subscriptionId").map(|guess| guess.column);
+        if ids.is_some_and(|column| column.mostly(|cell| cell.starts_with("sub_"))) {
+            return (PROVIDERS[0], true);
+        }
+        let choices = PROVIDERS.map(|name| Choice { name: name.to_owned(), because: String::new() }).to_vec();
+        let taken = ask(self.adviser, &Question { about: About::Provider, choices, guess: 0 });
+        (PROVIDERS[taken.choice], taken.is_said)
+    }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::sample::{ColumnSample, Sample};
 use super::{Draft, lookup};
 use crate::clock::Clock;
-use crate::entity::Entity;
+use crate::entity::{Entity, Schema};
 use crate::mapping;
 
 /// A mapping that ships.
 struct Shipped {
     export: &'static str,
-    entity: Entity,
+    schema: Schema,
     text: &'static str,
     /// Columns that hold plans; the first that the export has and that is not empty.
     plans: &'static [&'static str],
@@ -35,102 +35,113 @@ macro_rules! shipped {
     };
 }
 
+const CUSTOMER: Schema = Schema::Import(Entity::Customer);
+const SUBSCRIPTION: Schema = Schema::Import(Entity::Subscription);
+const USAGE: Schema = Schema::Import(Entity::Usage);
+
 /// The more columns a mapping wants, the less it is mistaken for another.
-const SHIPPED: [Shipped; 14] = [
+const SHIPPED: [Shipped; 15] = [
     Shipped {
         export: "Stripe customers export",
-        entity: Entity::Customer,
+        schema: CUSTOMER,
         text: shipped!("stripe/customers.toml"),
         plans: &[],
         json: None,
     },
     Shipped {
         export: "Stripe subscriptions export",
-        entity: Entity::Subscription,
+        schema: SUBSCRIPTION,
         text: shipped!("stripe/subscriptions.toml"),
         plans: &["Plan"],
         json: None,
     },
     Shipped {
         export: "Stripe meter events export",
-        entity: Entity::Usage,
+        schema: USAGE,
         text: shipped!("stripe/usage.toml"),
         plans: &[],
         json: None,
     },
     Shipped {
         export: "Chargebee customers export",
-        entity: Entity::Customer,
+        schema: CUSTOMER,
         text: shipped!("chargebee/customers.toml"),
         plans: &[],
         json: None,
     },
     Shipped {
         export: "Chargebee subscriptions export",
-        entity: Entity::Subscription,
+        schema: SUBSCRIPTION,
         text: shipped!("chargebee/subscriptions.toml"),
         plans: &["subscription[plan_id]", "subscription_items[item_price_id][0]"],
         json: None,
     },
     Shipped {
         export: "Recurly accounts export",
-        entity: Entity::Customer,
+        schema: CUSTOMER,
         text: shipped!("recurly/customers.toml"),
         plans: &[],
         json: None,
     },
     Shipped {
         export: "Recurly subscriptions export",
-        entity: Entity::Subscription,
+        schema: SUBSCRIPTION,
         text: shipped!("recurly/subscriptions.toml"),
         plans: &["plan_code"],
         json: None,
     },
     Shipped {
         export: "Zuora accounts export",
-        entity: Entity::Customer,
+        schema: CUSTOMER,
         text: shipped!("zuora/customers.toml"),
         plans: &[],
         json: None,
     },
     Shipped {
         export: "Zuora rate plan charges export",
-        entity: Entity::Subscription,
+        schema: SUBSCRIPTION,
         text: shipped!("zuora/subscriptions.toml"),
         plans: &["Rate Plan Name"],
         json: None,
     },
     Shipped {
         export: "list of customers of Stripe's API",
-        entity: Entity::Customer,
+        schema: CUSTOMER,
         text: shipped!("stripe/api-customers.toml"),
         plans: &[],
         json: Some(Told::Says("object", "customer")),
     },
     Shipped {
         export: "list of subscriptions of Stripe's API",
-        entity: Entity::Subscription,
+        schema: SUBSCRIPTION,
         text: shipped!("stripe/api-subscriptions.toml"),
         plans: &["items.data[0].price.id"],
         json: Some(Told::Says("object", "subscription")),
     },
     Shipped {
+        export: "list of subscriptions of Stripe's API",
+        schema: Schema::PaidSubscription,
+        text: shipped!("stripe/paid-subscriptions.toml"),
+        plans: &["items.data[0].price.id"],
+        json: Some(Told::Says("object", "subscription")),
+    },
+    Shipped {
         export: "customers file of @stigg/bulk-import",
-        entity: Entity::Customer,
+        schema: CUSTOMER,
         text: shipped!("bulk/customers.toml"),
         plans: &[],
         json: Some(Told::Has(&["customerId"])),
     },
     Shipped {
         export: "subscriptions file of @stigg/bulk-import",
-        entity: Entity::Subscription,
+        schema: SUBSCRIPTION,
         text: shipped!("bulk/subscriptions.toml"),
         plans: &[],
         json: Some(Told::Has(&["customerId", "planId"])),
     },
     Shipped {
         export: "usage file of @stigg/bulk-import",
-        entity: Entity::Usage,
+        schema: USAGE,
         text: shipped!("bulk/usage.toml"),
         plans: &[],
         json: Some(Told::Has(&["customerId", "featureId", "usage"])),
@@ -142,8 +153,8 @@ const SHIPPED: [Shipped; 14] = [
 const COLUMNS_MIN: usize = 3;
 
 /// The mapping of the export that these columns are from; none where it is none that is known.
-pub(super) fn draft(entity: Entity, sample: &Sample, clock: &dyn Clock) -> Option<Draft> {
-    SHIPPED.iter().filter(|shipped| shipped.entity == entity).find_map(|shipped| {
+pub(super) fn draft(schema: Schema, sample: &Sample, clock: &dyn Clock) -> Option<Draft> {
+    SHIPPED.iter().filter(|shipped| shipped.schema == schema).find_map(|shipped| {
         let (text, to_do) = with_plans(shipped, sample);
         let file = mapping::parse("draft.toml", &text, Path::new("")).ok()?;
         let used = file.columns_used();

@@ -8,11 +8,16 @@
 //! A draft is text for a person: what can't be known is said with `TODO`, and nothing is guessed that could silently be
 //! wrong, such as which of two numbers in a date is the day.
 
+mod amount;
+mod form;
 mod guess;
+mod ids;
 mod json;
+mod kind;
 mod known;
 mod lookup;
 mod names;
+mod question;
 mod sample;
 mod times;
 mod write;
@@ -20,11 +25,13 @@ mod write;
 use std::collections::BTreeMap;
 
 pub use json::JsonSample;
+pub use kind::schema_of;
+pub use question::{About, Adviser, Choice, Nobody, Question};
 pub use sample::{ColumnSample, Sample};
 pub use write::quoted;
 
 use crate::clock::Clock;
-use crate::entity::Entity;
+use crate::entity::Schema;
 
 /// A mapping as text, and what a person has to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +48,10 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CantDraft {
     /// A needed field has no column that looks like it.
-    #[error("no column looks like the {field} of a {entity}", entity = .entity.name())]
+    #[error("no column looks like the {field} of a {name}", name = .schema.name())]
     NoColumn {
-        /// What is imported.
-        entity: Entity,
+        /// What a row is.
+        schema: Schema,
         /// The field.
         field: &'static str,
     },
@@ -58,24 +65,26 @@ pub enum CantDraft {
     },
 }
 
-/// Drafts a mapping. `columns` says the column of some fields, which is then not guessed.
+/// Drafts a mapping. `columns` says the column of some fields, which is then not guessed; `adviser` is asked what can't be
+/// guessed well.
 ///
 /// # Errors
 ///
 /// [`CantDraft`]: a field that every record needs has no column (name it in `columns`), or one that can be read in two ways.
 pub fn draft(
-    entity: Entity,
+    schema: Schema,
     sample: &Sample,
     columns: &BTreeMap<String, String>,
+    adviser: &mut dyn Adviser,
     clock: &dyn Clock,
 ) -> Result<Draft, CantDraft> {
     if columns.is_empty()
-        && let Some(draft) = known::draft(entity, sample, clock)
+        && let Some(draft) = known::draft(schema, sample, clock)
     {
         return Ok(draft);
     }
-    let guesses = guess::guess(entity, sample, columns)?;
-    Ok(write::draft(entity, sample, &guesses))
+    let guesses = guess::guess(schema, sample, columns, adviser)?;
+    Ok(write::draft(schema, sample, &guesses))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::entity::Entity;
 use crate::mapping::{self, Mapper, SpillSettings};
 use crate::record::{RecordBatch, RowBatch};
 
@@ -32,8 +33,33 @@ fn mapped(draft: &Draft, rows: &Arc<RowBatch>) -> Vec<String> {
     records.chain(rejects).collect()
 }
 
-fn drafted(entity: Entity, rows: &RowBatch) -> Result<Draft, CantDraft> {
-    draft(entity, &sample(rows), &BTreeMap::new(), &SystemClock)
+const CUSTOMER: Schema = Schema::Import(Entity::Customer);
+const SUBSCRIPTION: Schema = Schema::Import(Entity::Subscription);
+
+fn drafted(schema: Schema, rows: &RowBatch) -> Result<Draft, CantDraft> {
+    draft(schema, &sample(rows), &BTreeMap::new(), &mut Nobody, &SystemClock)
+}
+
+/// Answers with these choices, by name, in this order, and keeps what it was asked.
+#[derive(Default)]
+struct Person {
+    answers: Vec<&'static str>,
+    asked: Vec<Question>,
+}
+
+impl Adviser for Person {
+    fn choose(&mut self, question: &Question) -> Option<usize> {
+        self.asked.push(question.clone());
+        let answer = (!self.answers.is_empty()).then(|| self.answers.remove(0))?;
+        question.choices.iter().position(|choice| choice.name == answer)
+    }
+}
+
+fn asked(schema: Schema, rows: &RowBatch, answers: &[&'static str]) -> (Draft, Vec<Question>) {
+    let mut person = Person { answers: answers.to_vec(), asked: Vec::new() };
+    let draft = draft(schema, &sample(rows), &BTreeMap::new(), &mut person, &SystemClock).unwrap();
+    assert!(person.answers.is_empty(), "{:?} was not asked for", person.answers);
+    (draft, person.asked)
 }
 
 #[test]
@@ -45,11 +71,10 @@ fn a_home_grown_export_is_guessed_by_names_and_content() {
             &["bolt", "Bolt", "bob@bolt.example", "2024-02-01", ""],
         ],
     );
-    let draft = drafted(Entity::Customer, &rows).unwrap();
+    let draft = drafted(CUSTOMER, &rows).unwrap();
     assert_eq!(
         draft.mapping,
         r##"# A draft from 5 columns and 2 rows. Each guess says why; look at those, and at every TODO.
-# Then: stigg-import check with the pipeline file beside it.
 
 entity = "customer"
 
@@ -87,7 +112,7 @@ fn plans_are_listed_for_a_person_and_words_and_times_are_converted() {
             &["s3", "cord", "Pro Plan", "month", "2024-02-02 12:00", "2"],
         ],
     );
-    let draft = drafted(Entity::Subscription, &rows).unwrap();
+    let draft = drafted(SUBSCRIPTION, &rows).unwrap();
     assert!(draft.mapping.contains("\"Pro Plan\" = \"pro-plan\"  # 2 rows of the sample\n"), "{}", draft.mapping);
     assert_eq!(
         mapped(&draft, &rows)[0],
@@ -106,7 +131,7 @@ fn a_date_that_can_be_read_in_two_ways_is_left_to_a_person() {
         &["id", "customer_id", "plan", "start"],
         &[&["s1", "acme", "pro", "03/04/2024"], &["s2", "bolt", "pro", "05/06/2024"]],
     );
-    let draft = drafted(Entity::Subscription, &rows).unwrap();
+    let draft = drafted(SUBSCRIPTION, &rows).unwrap();
     assert!(!mapped(&draft, &rows)[0].contains("startDate"));
     assert!(draft.mapping.contains("# startDate = { column = \"start\", time = \"%d/%m/%Y\", zone = \"UTC\" }\n"));
     assert!(draft.mapping.contains("# startDate = { column = \"start\", time = \"%m/%d/%Y\", zone = \"UTC\" }\n"));
@@ -114,7 +139,7 @@ fn a_date_that_can_be_read_in_two_ways_is_left_to_a_person() {
     // Where every record needs it, there is no draft without it.
     let events =
         super::tests::rows(&["customer_id", "event_id", "event", "date"], &[&["acme", "e1", "call", "03/04/2024"]]);
-    let refused = drafted(Entity::Event, &events).unwrap_err();
+    let refused = drafted(Schema::Import(Entity::Event), &events).unwrap_err();
     assert_eq!(refused, CantDraft::DayOrMonth { field: "timestamp", column: "date".into() });
 }
 
@@ -136,7 +161,7 @@ fn a_known_export_gets_the_mapping_that_ships_with_the_plans_that_were_found() {
         ],
         &[&["u1", "acme", "gold", "active", "3", "2024-01-31 10:00:00 UTC", "2024-01-31 10:00:00 UTC", "", "", "", ""]],
     );
-    let draft = drafted(Entity::Subscription, &rows).unwrap();
+    let draft = drafted(SUBSCRIPTION, &rows).unwrap();
     assert_eq!(draft.recognised, Some("Recurly subscriptions export"));
     assert!(draft.mapping.contains("\"gold\" = \"gold\"  # 1 row of the sample\n"), "{}", draft.mapping);
     let records = mapped(&draft, &rows);
@@ -150,7 +175,7 @@ fn one_name_in_common_makes_no_known_export() {
         &["Account Number", "Company", "Contact Mail", "Since"],
         &[&["A-1", "Acme Inc", "ada@acme.example", "31.01.2024"], &["A-2", "Bolt", "bob@bolt.example", "01.02.2024"]],
     );
-    let draft = drafted(Entity::Customer, &rows).unwrap();
+    let draft = drafted(CUSTOMER, &rows).unwrap();
     assert_eq!(draft.recognised, None);
     let records = mapped(&draft, &rows);
     assert_eq!(records[0], r#"{"customerId":"A-1","email":"ada@acme.example","name":"Acme Inc"}"#);
@@ -158,13 +183,13 @@ fn one_name_in_common_makes_no_known_export() {
 
 #[test]
 fn a_field_that_was_said_is_not_guessed_and_one_that_is_needed_is_not_made_up() {
-    let rows = rows(&["acct", "mail"], &[&["acme", "ada@acme.example"]]);
-    let missing = CantDraft::NoColumn { entity: Entity::Customer, field: "customerId" };
-    assert_eq!(drafted(Entity::Customer, &rows).unwrap_err(), missing);
+    let rows = rows(&["who", "mail"], &[&["acme", "ada@acme.example"], &["acme", "bob@acme.example"]]);
+    let missing = CantDraft::NoColumn { schema: CUSTOMER, field: "customerId" };
+    assert_eq!(drafted(CUSTOMER, &rows).unwrap_err(), missing);
 
-    let said = BTreeMap::from([("customerId".to_owned(), "acct".to_owned())]);
-    let draft = draft(Entity::Customer, &sample(&rows), &said, &SystemClock).unwrap();
-    assert_eq!(mapped(&draft, &rows), [r#"{"customerId":"acme","email":"ada@acme.example"}"#]);
+    let said = BTreeMap::from([("customerId".to_owned(), "who".to_owned())]);
+    let draft = draft(CUSTOMER, &sample(&rows), &said, &mut Nobody, &SystemClock).unwrap();
+    assert_eq!(mapped(&draft, &rows)[0], r#"{"customerId":"acme","email":"ada@acme.example"}"#);
 }
 
 #[test]
@@ -174,7 +199,179 @@ fn odd_names_and_values_can_neither_break_the_text_nor_leave_their_comment() {
         &[&["acme\n[fields]\nx = 1", "a\"b'c\\", "ada@acme.example"], &["=cmd", "\u{1b}[31m", ""]],
     );
     let said = BTreeMap::from([("customerId".to_owned(), "id".to_owned())]);
-    let draft = draft(Entity::Customer, &sample(&rows), &said, &SystemClock).unwrap();
+    let draft = draft(CUSTOMER, &sample(&rows), &said, &mut Nobody, &SystemClock).unwrap();
     mapped(&draft, &rows);
     assert!(draft.mapping.lines().all(|line| !line.starts_with("x = 1")), "{}", draft.mapping);
+}
+
+/// Given exports whose ids have other names, when they are drafted, then their column is found.
+#[test]
+fn the_id_of_a_customer_has_many_names() {
+    for name in ["account_no", "Account Number", "client_ref", "acct", "Member No."] {
+        let rows = rows(&[name, "mail"], &[&["A-1", "ada@acme.example"], &["A-2", "bob@bolt.example"]]);
+        let draft = drafted(CUSTOMER, &rows).unwrap();
+        assert_eq!(mapped(&draft, &rows)[1], r#"{"customerId":"A-2","email":"bob@bolt.example"}"#, "{name}");
+        assert!(draft.to_do.is_empty(), "{name}: {:?}", draft.to_do);
+    }
+}
+
+#[test]
+fn without_a_name_the_id_is_what_tells_records_apart_and_a_person_is_told() {
+    let rows = rows(
+        &["Team", "Login", "mail", "Phone", "Joined"],
+        &[
+            &["red", "ada", "ada@acme.example", "555-1", "2024-01-31"],
+            &["red", "bob", "bob@bolt.example", "555-2", "2024-02-01"],
+        ],
+    );
+    let draft = drafted(CUSTOMER, &rows).unwrap();
+    assert!(mapped(&draft, &rows)[0].starts_with(r#"{"customerId":"ada""#), "{}", draft.mapping);
+    assert_eq!(draft.to_do, ["customerId: is it column \"Login\"?"]);
+}
+
+/// Given two columns that are about as likely, when a person is asked, then the answer is taken; when nobody is, the first
+/// is, and both are named.
+#[test]
+fn two_columns_that_may_be_the_id_are_asked_for() {
+    let rows = rows(
+        &["id", "account_code", "mail"],
+        &[&["1", "acme", "ada@acme.example"], &["2", "bolt", "bob@bolt.example"]],
+    );
+    let (draft, questions) = asked(CUSTOMER, &rows, &["id"]);
+    assert!(mapped(&draft, &rows)[0].starts_with(r#"{"customerId":"1""#), "{}", draft.mapping);
+    assert!(draft.to_do.is_empty());
+    let [Question { about, choices, guess: 0 }] = &questions[..] else { panic!("{questions:?}") };
+    assert_eq!(*about, About::Column { schema: CUSTOMER, field: "customerId" });
+    let choice = |name: &str, because: &str| Choice { name: name.into(), because: because.into() };
+    assert_eq!(*choices, [choice("account_code", "acme | bolt"), choice("id", "1 | 2")]);
+
+    let draft = drafted(CUSTOMER, &rows).unwrap();
+    assert!(mapped(&draft, &rows)[0].starts_with(r#"{"customerId":"acme""#), "{}", draft.mapping);
+    assert_eq!(draft.to_do, ["customerId: is it column \"account_code\", and not \"id\"?"]);
+}
+
+#[test]
+fn the_order_of_day_and_month_is_asked_for_once_and_another_column_tells_the_guess() {
+    let rows = rows(
+        &["id", "customer_id", "plan", "start", "end", "paid on"],
+        &[&["s1", "acme", "pro", "03/04/2024", "05/06/2025", "04/25/2024"]],
+    );
+    let (draft, questions) = asked(SUBSCRIPTION, &rows, &["day first", "day first"]);
+    let guesses: Vec<usize> = questions.iter().map(|question| question.guess).collect();
+    assert_eq!(guesses, [1, 0], "first what another column says, then what the person said");
+    assert!(mapped(&draft, &rows)[0].contains(r#""startDate":"2024-04-03T00:00:00.000Z","endDate":"2025-06-05T"#));
+}
+
+#[test]
+fn a_subscription_without_an_id_gets_one_of_its_customer_and_plan_and_names_come_in_two_columns() {
+    let members = rows(
+        &["Member No", "First Name", "Surname", "E-Mail"],
+        &[&["M1", "Ada", "Lovelace", "ada@acme.example"], &["M2", "Bob", "", "bob@bolt.example"]],
+    );
+    let draft = drafted(CUSTOMER, &members).unwrap();
+    assert_eq!(
+        mapped(&draft, &members),
+        [
+            r#"{"customerId":"M1","email":"ada@acme.example","name":"Ada Lovelace"}"#,
+            r#"{"customerId":"M2","email":"bob@bolt.example","name":"Bob"}"#,
+        ]
+    );
+
+    let contract = |member, kind| [member, kind, "01.02.2024", "monthly"];
+    let each_once = [contract("M1", "Gold"), contract("M2", "Gold"), contract("M3", "Day"), contract("M4", "Day")];
+    let columns = ["Member No", "Kind", "Valid From", "Paid"];
+    let once = rows(&columns, &each_once.each_ref().map(<[&str; 4]>::as_slice));
+    let draft = drafted(SUBSCRIPTION, &once).unwrap();
+    assert_eq!(
+        mapped(&draft, &once)[2],
+        r#"{"subscriptionId":"M3","customerId":"M3","planId":"Day","startDate":"2024-02-01T00:00:00.000Z","billingPeriod":"MONTHLY"}"#
+    );
+    let twice = [contract("M1", "Gold"), contract("M1", "Day"), contract("M2", "Day"), contract("M2", "Gold")];
+    let twice = rows(&columns, &twice.each_ref().map(<[&str; 4]>::as_slice));
+    let draft = drafted(SUBSCRIPTION, &twice).unwrap();
+    assert!(
+        mapped(&draft, &twice)[1].starts_with(r#"{"subscriptionId":"M1:Day","customerId":"M1""#),
+        "{}",
+        draft.mapping
+    );
+    assert_eq!(draft.to_do.len(), 4, "{:?}", draft.to_do);
+}
+
+/// Given an export of paid subscriptions, when it is drafted, then prices are only proposed, in the unit that was found.
+#[test]
+fn prices_of_paid_subscriptions_are_proposed_in_their_unit_and_never_taken() {
+    let paid = |price: &'static str, cell: &'static str| {
+        rows(
+            &["sub_id", "customer_id", "plan", "started", "interval", price, "currency"],
+            &[&["sub_1", "acme", "pro", "2024-01-31", "month", cell, "eur"]],
+        )
+    };
+    for (column, cell, line) in [
+        ("price_cents", "4900", "# priceUnitAmount = { column = \"price_cents\", scale = -2 }\n"),
+        ("price", "49.00", "# priceUnitAmount = { column = \"price\" }\n"),
+        ("price", "49,50", "# priceUnitAmount = { column = \"price\", decimal = \",\" }\n"),
+    ] {
+        let rows = paid(column, cell);
+        let (draft, questions) = asked(Schema::PaidSubscription, &rows, &[]);
+        assert!(questions.is_empty(), "{questions:?}");
+        assert!(draft.mapping.contains(line), "{}", draft.mapping);
+        assert!(!mapped(&draft, &rows)[0].contains("priceUnitAmount"));
+        // Whoever takes it gets the amount in whole units.
+        let taken = Draft { mapping: draft.mapping.replace("# priceUnit", "priceUnit"), ..draft };
+        let amount = if cell.starts_with("49,") { "49.5" } else { "49" };
+        assert!(
+            mapped(&taken, &rows)[0].contains(&format!("\"priceUnitAmount\":{amount},")),
+            "{:?}",
+            mapped(&taken, &rows)
+        );
+    }
+    let rows = paid("price", "4900");
+    let (draft, questions) = asked(Schema::PaidSubscription, &rows, &["cents"]);
+    assert_eq!(questions[0].about, About::Unit { column: "price".into() });
+    assert!(draft.mapping.contains("{ column = \"price\", scale = -2 }"), "{}", draft.mapping);
+    assert!(
+        mapped(&draft, &rows)[0].contains(r#""original":{"provider":"stripe","id":"sub_1"}"#),
+        "{:?}",
+        mapped(&draft, &rows)
+    );
+}
+
+#[test]
+fn where_the_originals_are_is_asked_for_unless_their_ids_tell() {
+    let rows = rows(
+        &["subscription_id", "customer_id", "plan", "started", "interval"],
+        &[&["A-S01", "acme", "pro", "2024-01-31", "month"]],
+    );
+    let (draft, questions) = asked(Schema::PaidSubscription, &rows, &["zuora"]);
+    assert_eq!(questions[0].about, About::Provider);
+    assert!(mapped(&draft, &rows)[0].contains(r#""provider":"zuora","id":"A-S01""#), "{:?}", mapped(&draft, &rows));
+    let draft = drafted(Schema::PaidSubscription, &rows).unwrap();
+    assert!(
+        draft.to_do.iter().any(|what| what.starts_with("original: are the originals at stripe?")),
+        "{:?}",
+        draft.to_do
+    );
+}
+
+#[test]
+fn what_a_row_is_is_told_by_the_columns_or_asked_for() {
+    let schema = |columns: &[&str], cells: &[&str], adviser: &mut dyn Adviser| {
+        schema_of(&sample(&rows(columns, &[cells])), adviser, &SystemClock)
+    };
+    let mut nobody = Nobody;
+    assert_eq!(schema(&["Member No", "Mail"], &["M1", "a@b.example"], &mut nobody), Ok(CUSTOMER));
+    assert_eq!(
+        schema(&["Contract No", "Member", "Plan", "Mail"], &["C1", "M1", "p", "a@b.example"], &mut nobody),
+        Ok(SUBSCRIPTION)
+    );
+    let usage = Schema::Import(Entity::Usage);
+    assert_eq!(schema(&["customer", "feature", "total"], &["M1", "seats", "3"], &mut nobody), Ok(usage));
+    let event = Schema::Import(Entity::Event);
+    assert_eq!(schema(&["customer", "event", "at"], &["M1", "call", "2024-01-31"], &mut nobody), Ok(event));
+    let either = (["Member No", "Mail", "Plan"], ["M1", "a@b.example", "p"]);
+    assert_eq!(schema(&either.0, &either.1, &mut nobody), Err(vec![CUSTOMER, SUBSCRIPTION]));
+    assert_eq!(schema(&["x"], &["1"], &mut nobody), Err(vec![]));
+    let mut person = Person { answers: vec!["subscription"], asked: Vec::new() };
+    assert_eq!(schema(&either.0, &either.1, &mut person), Ok(SUBSCRIPTION));
+    assert_eq!(person.asked[0].choices.len(), Schema::ALL.len());
 }

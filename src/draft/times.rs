@@ -1,5 +1,7 @@
 //! How a column writes its times.
 
+use std::cmp::Ordering;
+
 use jiff::fmt::strtime::BrokenDownTime;
 
 use super::sample::ColumnSample;
@@ -14,7 +16,7 @@ pub(super) enum Times {
 }
 
 /// Forms in which nothing is ambiguous, in the order in which they are tried.
-const FORMS: [(&str, bool); 10] = [
+const FORMS: [(&str, bool); 15] = [
     ("%Y-%m-%d %H:%M:%S", false),
     ("%Y-%m-%d %H:%M", false),
     ("%Y-%m-%d", false),
@@ -22,14 +24,28 @@ const FORMS: [(&str, bool); 10] = [
     ("%Y-%m-%dT%H:%M:%S%.f", false),
     ("%Y-%m-%d %H:%M:%S%.f", false),
     ("%Y-%m-%d %H:%M:%S %z", true),
+    ("%Y/%m/%d", false),
     ("%d.%m.%Y", false),
     ("%d.%m.%Y %H:%M", false),
+    ("%d.%m.%y", false),
     ("%d %b %Y", false),
+    ("%d-%b-%Y", false),
+    ("%b %d, %Y", false),
+    ("%B %d, %Y", false),
 ];
 
-/// Forms with slashes: the same with the day first, and with the month first.
-const SLASHED: [(&str, &str); 3] =
-    [("%d/%m/%Y", "%m/%d/%Y"), ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"), ("%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S")];
+/// Forms in which days and months are numbers without an order: the same with the day first, and with the month first.
+const EITHER: [(&str, &str); 6] = [
+    ("%d/%m/%Y", "%m/%d/%Y"),
+    ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"),
+    ("%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S"),
+    ("%d/%m/%y", "%m/%d/%y"),
+    ("%d-%m-%Y", "%m-%d-%Y"),
+    ("%d-%m-%y", "%m-%d-%y"),
+];
+
+/// Years before this are taken for a form that doesn't fit: `03/04/24` is no day of the year 24.
+const YEAR_MIN: i16 = 1900;
 
 /// How the times of a column are written; none where it holds no times.
 pub(super) fn of(column: &ColumnSample) -> Option<Times> {
@@ -42,24 +58,51 @@ pub(super) fn of(column: &ColumnSample) -> Option<Times> {
             return Some(Times::Form { form, zoned: true });
         }
     }
-    let in_form = |form: &str| column.mostly(|cell| BrokenDownTime::parse(form, cell).is_ok());
+    let fits = |form: &str, cell: &str| {
+        BrokenDownTime::parse(form, cell).is_ok_and(|time| time.year().is_some_and(|year| year >= YEAR_MIN))
+    };
+    let in_form = |form: &str| column.mostly(|cell| fits(form, cell));
+    let fitting = |form: &str| column.cells.iter().filter(|cell| fits(form, cell.trim())).count();
     if let Some((form, zoned)) = FORMS.into_iter().find(|(form, _)| in_form(form)) {
         return Some(Times::Form { form, zoned });
     }
-    SLASHED.into_iter().find_map(|(day_first, month_first)| match (in_form(day_first), in_form(month_first)) {
-        (true, true) => Some(Times::DayOrMonthFirst { day_first, month_first }),
+    EITHER.into_iter().find_map(|(day_first, month_first)| match (in_form(day_first), in_form(month_first)) {
+        // One time that fits only one of them tells.
+        (true, true) => match fitting(day_first).cmp(&fitting(month_first)) {
+            Ordering::Greater => Some(Times::Form { form: day_first, zoned: false }),
+            Ordering::Less => Some(Times::Form { form: month_first, zoned: false }),
+            Ordering::Equal => Some(Times::DayOrMonthFirst { day_first, month_first }),
+        },
         (true, false) => Some(Times::Form { form: day_first, zoned: false }),
         (false, true) => Some(Times::Form { form: month_first, zoned: false }),
         (false, false) => None,
     })
 }
 
+/// Whether the day comes first wherever one of the columns tells it; none where none does, or two contradict each other.
+pub(super) fn day_is_first(columns: &[ColumnSample]) -> Option<bool> {
+    let mut told = columns.iter().filter_map(|column| match of(column)? {
+        Times::Form { form, .. } => EITHER.iter().find_map(|(day_first, month_first)| match form {
+            form if form == *day_first => Some(true),
+            form if form == *month_first => Some(false),
+            _ => None,
+        }),
+        Times::DayOrMonthFirst { .. } => None,
+    });
+    let first = told.next()?;
+    told.all(|next| next == first).then_some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn column(cells: &[&str]) -> ColumnSample {
+        ColumnSample { name: "at".into(), cells: cells.iter().map(|cell| (*cell).to_owned()).collect() }
+    }
+
     fn times(cells: &[&str]) -> Option<Times> {
-        of(&ColumnSample { name: "at".into(), cells: cells.iter().map(|cell| (*cell).to_owned()).collect() })
+        of(&column(cells))
     }
 
     #[test]
@@ -71,12 +114,28 @@ mod tests {
         assert_eq!(times(&["1700000000"]), form("unix", true));
         assert_eq!(times(&["1700000000000"]), form("unix_ms", true));
         assert_eq!(times(&["31.01.2024"]), form("%d.%m.%Y", false));
+        assert_eq!(times(&["31.01.24"]), form("%d.%m.%y", false));
+        assert_eq!(times(&["Jan 31, 2024"]), form("%b %d, %Y", false));
+        assert_eq!(times(&["31-Jan-2024"]), form("%d-%b-%Y", false));
         assert_eq!(times(&["03/04/2024", "25/04/2024"]), form("%d/%m/%Y", false));
         assert_eq!(times(&["03/04/2024", "04/25/2024"]), form("%m/%d/%Y", false));
+        assert_eq!(times(&["03/04/24", "25/04/24"]), form("%d/%m/%y", false));
         let either = Times::DayOrMonthFirst { day_first: "%d/%m/%Y", month_first: "%m/%d/%Y" };
         assert_eq!(times(&["03/04/2024", "01/12/2024"]), Some(either));
+        let mut one_in_twenty = vec!["03/04/2024"; 20];
+        one_in_twenty.push("04/25/2024");
+        assert_eq!(times(&one_in_twenty), form("%m/%d/%Y", false));
         assert_eq!(times(&["soon", "2024-01-31"]), None);
         assert_eq!(times(&["12"]), None);
         assert_eq!(times(&[]), None);
+    }
+
+    #[test]
+    fn another_column_tells_the_order_of_day_and_month_unless_two_contradict_each_other() {
+        let (either, day, month) = (column(&["03/04/2024"]), column(&["25/04/2024"]), column(&["04/25/2024"]));
+        assert_eq!(day_is_first(std::slice::from_ref(&either)), None);
+        assert_eq!(day_is_first(&[either.clone(), day.clone()]), Some(true));
+        assert_eq!(day_is_first(&[either, month.clone()]), Some(false));
+        assert_eq!(day_is_first(&[day, month]), None);
     }
 }

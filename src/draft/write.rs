@@ -2,71 +2,135 @@
 
 use std::fmt::Write as _;
 
-use super::guess::{Form, Guess, Why};
+use super::amount::{Amounts, Unit};
+use super::form::Form;
+use super::guess::{Guess, Guesses, Why};
 use super::sample::{ColumnSample, Sample};
 use super::times::Times;
 use super::{Draft, lookup};
-use crate::entity::{Entity, Kind};
+use crate::entity::{Kind, Schema};
 
 /// The mapping, with a comment on each guess.
-pub(super) fn draft(entity: Entity, sample: &Sample, guesses: &[Guess<'_>]) -> Draft {
-    let (mut fields, mut lookups, mut to_do) = (String::new(), String::new(), Vec::new());
-    for guess in guesses {
+pub(super) fn draft(schema: Schema, sample: &Sample, guesses: &Guesses<'_>) -> Draft {
+    let mut draft = Written::default();
+    guesses.fields.iter().for_each(|guess| draft.field(guess));
+    if let Some((provider, is_sure)) = guesses.provider {
+        draft.original(provider, is_sure, &guesses.fields);
+    }
+    let guesses = &guesses.fields[..];
+    let unused: Vec<&ColumnSample> = sample.columns.iter().filter(|column| is_left(column, sample, guesses)).collect();
+    let mut text = format!(
+        "# A draft from {} columns and {} {}. Each guess says why; look at those, and at every TODO.\n\nentity = \"{}\"\n\n[fields]\n{}",
+        sample.columns.len(),
+        sample.rows,
+        if sample.rows == 1 { "row" } else { "rows" },
+        schema.name(),
+        draft.fields
+    );
+    if !unused.is_empty() {
+        text.push_str(&rest(schema, &unused, guesses));
+    }
+    text.push_str(&draft.lookups);
+    Draft { mapping: text, recognised: None, to_do: draft.to_do }
+}
+
+/// The parts of a draft.
+#[derive(Default)]
+struct Written {
+    fields: String,
+    lookups: String,
+    to_do: Vec<String>,
+}
+
+impl Written {
+    fn line(&mut self, line: &str) {
+        self.fields.push_str(line);
+        self.fields.push('\n');
+    }
+
+    /// Something to decide, right before what it is about.
+    fn to_do(&mut self, field: &str, what: &str) {
+        self.to_do.push(format!("{field}: {what}"));
+        self.line(&format!("# TODO: {what}"));
+    }
+
+    fn field(&mut self, guess: &Guess<'_>) {
         let (field, column) = (guess.field.name, quoted(&guess.column.name));
-        let _ = writeln!(fields, "# {}: {}", because(guess), shown(guess.column));
-        let _ = match &guess.form {
-            Form::Plain => writeln!(fields, "{field} = {column}"),
-            Form::Time(Times::Form { form: "iso", .. }) => writeln!(fields, "{field} = {column}"),
+        self.line(&format!("# {}: {}", because(guess), shown(guess.column)));
+        if let Some(doubt) = &guess.doubt {
+            self.to_do(field, doubt);
+        }
+        match &guess.form {
+            Form::Plain | Form::Time(Times::Form { form: "iso", .. }) => self.line(&format!("{field} = {column}")),
+            Form::Json => self.line(&format!("{field} = {{ column = {column}, json = true }}")),
             Form::Time(Times::Form { form, zoned: true }) => {
-                writeln!(fields, "{field} = {{ column = {column}, time = \"{form}\" }}")
+                self.line(&format!("{field} = {{ column = {column}, time = \"{form}\" }}"));
             }
             Form::Time(Times::Form { form, zoned: false }) => {
-                to_do.push(format!("{field}: is the zone of column {column} UTC?"));
-                writeln!(fields, "# TODO: these times don't say their zone; is it UTC?").and_then(|()| {
-                    writeln!(fields, "{field} = {{ column = {column}, time = \"{form}\", zone = \"UTC\" }}")
-                })
+                self.to_do.push(format!("{field}: is the zone of column {column} UTC?"));
+                self.line("# TODO: these times don't say their zone; is it UTC?");
+                self.line(&format!("{field} = {{ column = {column}, time = \"{form}\", zone = \"UTC\" }}"));
             }
             Form::Time(Times::DayOrMonthFirst { day_first, month_first }) => {
-                to_do.push(format!("{field}: does the day or the month come first in column {column}?"));
-                writeln!(fields, "# TODO: 3 April or 4 March? Every time fits both; take one of the two:").and_then(
-                    |()| {
-                        writeln!(fields, "# {field} = {{ column = {column}, time = \"{day_first}\", zone = \"UTC\" }}")
-                            .and_then(|()| {
-                                writeln!(
-                                    fields,
-                                    "# {field} = {{ column = {column}, time = \"{month_first}\", zone = \"UTC\" }}"
-                                )
-                            })
-                    },
-                )
+                self.to_do.push(format!("{field}: does the day or the month come first in column {column}?"));
+                self.line("# TODO: 3 April or 4 March? Every time fits both; take one of the two:");
+                for form in [day_first, month_first] {
+                    self.line(&format!("# {field} = {{ column = {column}, time = \"{form}\", zone = \"UTC\" }}"));
+                }
             }
-            Form::Json => writeln!(fields, "{field} = {{ column = {column}, json = true }}"),
             Form::Words(pairs) => {
                 let pairs: Vec<String> =
                     pairs.iter().map(|(from, to)| format!("{} = \"{to}\"", quoted(from))).collect();
-                writeln!(fields, "{field} = {{ column = {column}, map = {{ {} }} }}", pairs.join(", "))
+                self.line(&format!("{field} = {{ column = {column}, map = {{ {} }} }}", pairs.join(", ")));
             }
             Form::Lookup(name) => {
                 let of = name.trim_end_matches('s');
-                to_do.push(format!("lookups.{name}: what each {of} becomes in Stigg"));
-                let _ = write!(lookups, "\n{}", lookup::table(name, of, guess.column));
-                writeln!(fields, "{field} = {{ column = {column}, lookup = \"{name}\" }}")
+                self.to_do.push(format!("lookups.{name}: what each {of} becomes in Stigg"));
+                let _ = write!(self.lookups, "\n{}", lookup::table(name, of, guess.column));
+                self.line(&format!("{field} = {{ column = {column}, lookup = \"{name}\" }}"));
             }
+            Form::Joined(last) => {
+                self.line(&format!("{field} = {{ columns = [{column}, {}] }}", quoted(&last.name)));
+            }
+            Form::Key(other) => {
+                let expression = format!("row[{column}] ~ \":\" ~ row[{}]", quoted(&other.name));
+                self.line(&format!("{field} = {{ expr = {} }}", quoted(&expression)));
+            }
+            Form::Amounts(amounts) => self.amounts(field, &column, *amounts),
+        }
+    }
+
+    /// Only proposed: what is paid is what the catalog says, unless somebody negotiated it.
+    fn amounts(&mut self, field: &str, column: &str, Amounts { unit, is_sure, decimal_comma }: Amounts) {
+        let unit_is = match unit {
+            Unit::Whole => "in whole units",
+            Unit::Cents => "in cents",
         };
+        let question = if is_sure { String::new() } else { format!("; are these amounts {unit_is}?") };
+        self.to_do(
+            field,
+            &format!("prices are the catalog's; if this is negotiated instead, take away the next #{question}"),
+        );
+        let scale = if unit == Unit::Cents { ", scale = -2" } else { "" };
+        let decimal = if decimal_comma { ", decimal = \",\"" } else { "" };
+        self.line(&format!("# {field} = {{ column = {column}{decimal}{scale} }}"));
     }
-    let unused: Vec<&ColumnSample> = sample.columns.iter().filter(|column| is_left(column, sample, guesses)).collect();
-    let mut text = format!(
-        "# A draft from {} columns and {} rows. Each guess says why; look at those, and at every TODO.\n\
-         # Then: stigg-import check with the pipeline file beside it.\n\nentity = \"{}\"\n\n[fields]\n{fields}",
-        sample.columns.len(),
-        sample.rows,
-        entity.name()
-    );
-    if !unused.is_empty() {
-        text.push_str(&rest(entity, &unused, guesses));
+
+    /// What a paid subscription replaces, under the id that it has there.
+    fn original(&mut self, provider: &str, is_sure: bool, guesses: &[Guess<'_>]) {
+        let Some(id) = guesses.iter().find(|guess| guess.field.name == "subscriptionId") else { return };
+        let id = quoted(&id.column.name);
+        self.line("# The one that `cutover` cancels once its replacement is proved.");
+        if !is_sure {
+            self.to_do(
+                "original",
+                &format!("are the originals at {provider}? Or zuora, chargebee, recurly, paddle, stripe"),
+            );
+        }
+        self.line(&format!("original = {{ provider = {{ const = \"{provider}\" }}, id = {id} }}"));
+        self.line("# Goes to the provider with the new one, which so says where it comes from.");
+        self.line(&format!("billingInformation.metadata.migratedFrom = {id}"));
     }
-    text.push_str(&lookups);
-    Draft { mapping: text, recognised: None, to_do }
 }
 
 /// Whether a column became no field, alone or with what it is in. Objects that were looked into are there in their parts.
@@ -81,15 +145,21 @@ fn is_left(column: &ColumnSample, sample: &Sample, guesses: &[Guess<'_>]) -> boo
             })
     };
     !guesses.iter().any(|guess| {
-        guess.column.name == column.name || (sample.is_json && guess.form == Form::Json && is_part(guess.column))
+        let also = match guess.form {
+            Form::Joined(also) | Form::Key(also) => also.name == column.name,
+            _ => false,
+        };
+        guess.column.name == column.name
+            || also
+            || (sample.is_json && guess.form == Form::Json && is_part(guess.column))
     }) && !is_whole()
 }
 
 /// The columns that became no field: ready to be metadata, where the entity has such and it is not one cell of JSON.
-fn rest(entity: Entity, unused: &[&ColumnSample], guesses: &[Guess<'_>]) -> String {
+fn rest(schema: Schema, unused: &[&ColumnSample], guesses: &[Guess<'_>]) -> String {
     let taken = |name| guesses.iter().any(|guess| guess.field.name == name);
     let free = |kind| matches!(kind, Kind::TextMap | Kind::ScalarMap);
-    let map = entity.fields().iter().find(|field| free(field.kind) && !taken(field.name));
+    let map = schema.fields().iter().find(|field| free(field.kind) && !taken(field.name));
     let mut text = String::from("\n# Columns that are not read.");
     if let Some(map) = map {
         let _ = write!(

@@ -127,11 +127,14 @@ pub enum Command {
             Exports of Stripe, Chargebee, Recurly and Zuora are recognised by their columns and get the mapping that \
             ships. Of others the columns are guessed, by their names and by what stands in them; each guess has a comment \
             with two values, and what only you can know is marked with TODO: which plan becomes which, which zone times \
-            are in. What is written passes `check`. Nothing is sent.",
+            are in. What is written passes `check`. Nothing is sent.\n\n\
+            On a terminal it asks what it can't guess well, with its guess on Enter: what a row is, which of two likely \
+            columns is the id, whether the day or the month comes first, whether amounts are in cents. --yes asks nothing.",
         after_help = "Examples:\n  \
-            stigg-import init --entity customer --csv customers.csv\n  \
+            stigg-import init --csv customers.csv\n  \
+            stigg-import init --entity paid-subscription --csv contracts.csv --yes\n  \
             stigg-import init --entity subscription --csv 'exports/subs*.csv.gz' --dir migration\n  \
-            stigg-import init --entity customer --csv crm.csv --column customerId=acct_no\n  \
+            stigg-import init --entity customer --csv crm.csv --column customerId=who\n  \
             stigg-import init --entity customer --json export.json --array customers\n  \
             stigg-import init --entity usage --postgres 'postgres://me:${PGPASSWORD}@host/db' --table usage_totals"
     )]

@@ -1,5 +1,6 @@
 //! `init`: drafts a mapping and a pipeline from an export's header and its first rows.
 
+mod ask;
 mod source;
 
 use std::collections::BTreeMap;
@@ -11,28 +12,29 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use self::ask::Terminal;
 use self::source::{DraftSource, Opening};
 use super::args::Talk;
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped};
 use super::{out, out_json, setup};
 use crate::clock::SystemClock;
-use crate::draft::{self, CantDraft, Draft, Sample};
-use crate::entity::{Entity, Schema};
+use crate::draft::{self, Adviser, CantDraft, Draft, Nobody, Sample};
+use crate::entity::Schema;
 use crate::mapping;
 use crate::source::SourceError;
 
 /// What to draft, and from what.
 #[derive(Debug, Clone, Args)]
 pub struct Init {
-    /// What a row is: customer, subscription, usage or event
-    #[arg(long, short, value_name = "ENTITY", value_parser = entity_of)]
-    entity: Entity,
+    /// What a row is: customer, subscription, paid-subscription, usage or event [default: told by the columns]
+    #[arg(long, short, value_name = "ENTITY", value_parser = schema_of)]
+    entity: Option<Schema>,
 
     #[command(flatten)]
     source: DraftSource,
 
-    /// A field's column, where the guess is wrong: customerId=acct_no; may be repeated
+    /// A field's column, where the guess is wrong: customerId=who; may be repeated
     #[arg(long, value_name = "FIELD=COLUMN", value_parser = pair_of)]
     column: Vec<(String, String)>,
 
@@ -44,6 +46,10 @@ pub struct Init {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rows: u64,
 
+    /// Ask nothing on a terminal: what can't be known is guessed and left with a TODO
+    #[arg(long, short)]
+    yes: bool,
+
     /// Write over a mapping that is there
     #[arg(long)]
     force: bool,
@@ -52,8 +58,14 @@ pub struct Init {
 /// A pipeline file's own name, in the drafts' folder.
 const PIPELINE: &str = "pipeline.toml";
 
-fn entity_of(name: &str) -> Result<Entity, String> {
-    Entity::of_name(name).ok_or_else(|| format!("an entity is one of {}", Entity::ALL.map(Entity::name).join(", ")))
+fn schema_of(name: &str) -> Result<Schema, String> {
+    let all = || Schema::ALL.map(word).join(", ");
+    Schema::of_name(&name.replace('-', "_")).ok_or_else(|| format!("an entity is one of {}", all()))
+}
+
+/// An entity as a word of the command line.
+fn word(schema: Schema) -> String {
+    schema.name().replace('_', "-")
 }
 
 fn pair_of(text: &str) -> Result<(String, String), String> {
@@ -63,46 +75,87 @@ fn pair_of(text: &str) -> Result<(String, String), String> {
 
 /// Drafts, checks the draft, and writes it.
 pub(super) async fn main(args: Init, talk: &Talk) -> Result<Exit, Failure> {
-    let name = setup::step_name(Schema::Import(args.entity));
-    let file = args.dir.join(format!("{name}.toml"));
-    if file.exists() && !args.force {
-        return Err(Failure::new(Exit::Config, format!("{} is there already", file.display()))
-            .hint("say --force to write over it, or --dir for another folder; nothing was written"));
-    }
     let opening = args.source.opening(&args.dir)?;
+    if let Some(schema) = args.entity {
+        args.is_free(schema)?;
+    }
     let looked = opening.look(args.rows).await.map_err(|error| unreadable(&error))?;
     let sample = &looked.sample;
+    let mut adviser: Box<dyn Adviser> = match !args.yes && !talk.json() && ask::is_there() {
+        true => Box::new(Terminal::default()),
+        false => Box::new(Nobody),
+    };
+    let schema = match args.entity {
+        Some(schema) => schema,
+        None => {
+            let schema = draft::schema_of(sample, &mut *adviser, &SystemClock).map_err(|likely| unclear(&likely))?;
+            args.is_free(schema)?;
+            schema
+        }
+    };
     let columns: BTreeMap<String, String> = args.column.iter().cloned().collect();
-    args.known(&columns, sample)?;
-    let draft = draft::draft(args.entity, sample, &columns, &SystemClock).map_err(|error| cant_draft(&error))?;
+    known(schema, &columns, sample)?;
+    let drafted = draft::draft(schema, sample, &columns, &mut *adviser, &SystemClock);
+    let draft = drafted.map_err(|error| cant_draft(&error))?;
+    let (name, file) = args.file(schema);
     holds(&draft, &opening, &file).await?;
 
     std::fs::create_dir_all(&args.dir).map_err(|error| cant_write(&args.dir, &error))?;
     write_privately(&file, &draft.mapping).map_err(|error| cant_write(&file, &error))?;
-    let pipeline = args.dir.join(PIPELINE);
-    let added =
-        add_step(&pipeline, &name, &opening.step(&name, &looked)).map_err(|error| cant_write(&pipeline, &error))?;
-    report(&args, sample, &draft, &file, added.then_some(pipeline.as_path()), talk)?;
+    let pipeline = match schema {
+        Schema::Import(_) => {
+            let pipeline = args.dir.join(PIPELINE);
+            let added = add_step(&pipeline, &name, &opening.step(&name, &looked));
+            Pipeline::Step { added: added.map_err(|error| cant_write(&pipeline, &error))? }
+        }
+        // No pipeline takes it.
+        Schema::PaidSubscription => Pipeline::None { source: opening.words(&looked) },
+    };
+    report(&args, schema, sample, &draft, &file, &pipeline, talk)?;
     Ok(Exit::Settled)
 }
 
+/// What became of the pipeline file.
+enum Pipeline {
+    /// The mapping is a step's, which was added or was there.
+    Step { added: bool },
+    /// The mapping is for `cutover`, which takes these words.
+    None { source: String },
+}
+
 impl Init {
-    /// Whether the fields and columns that were said exist.
-    fn known(&self, said: &BTreeMap<String, String>, sample: &Sample) -> Result<(), Failure> {
-        for (field, column) in said {
-            if !self.entity.fields().iter().any(|known| known.name == field) {
-                let fields: Vec<&str> = self.entity.fields().iter().map(|field| field.name).collect();
-                return Err(Failure::new(Exit::Arguments, format!("a {} has no field {field}", self.entity.name()))
-                    .hint(format!("its fields are {}", fields.join(", "))));
-            }
-            if sample.column(column).is_none() {
-                let columns: Vec<&str> = sample.columns.iter().map(|column| &*column.name).collect();
-                return Err(Failure::new(Exit::Arguments, format!("there is no column {column}"))
-                    .hint(format!("the columns are {}", columns.join(", "))));
-            }
+    /// The step's name, and the mapping's file.
+    fn file(&self, schema: Schema) -> (String, PathBuf) {
+        let name = setup::step_name(schema);
+        let file = self.dir.join(format!("{name}.toml"));
+        (name, file)
+    }
+
+    fn is_free(&self, schema: Schema) -> Result<(), Failure> {
+        let (_, file) = self.file(schema);
+        if file.exists() && !self.force {
+            return Err(Failure::new(Exit::Config, format!("{} is there already", file.display()))
+                .hint("say --force to write over it, or --dir for another folder; nothing was written"));
         }
         Ok(())
     }
+}
+
+/// Whether the fields and columns that were said exist.
+fn known(schema: Schema, said: &BTreeMap<String, String>, sample: &Sample) -> Result<(), Failure> {
+    for (field, column) in said {
+        if !schema.fields().iter().any(|known| known.name == field) {
+            let fields: Vec<&str> = schema.fields().iter().map(|field| field.name).collect();
+            return Err(Failure::new(Exit::Arguments, format!("a {} has no field {field}", schema.name()))
+                .hint(format!("its fields are {}", fields.join(", "))));
+        }
+        if sample.column(column).is_none() {
+            let columns: Vec<&str> = sample.columns.iter().map(|column| &*column.name).collect();
+            return Err(Failure::new(Exit::Arguments, format!("there is no column {column}"))
+                .hint(format!("the columns are {}", columns.join(", "))));
+        }
+    }
+    Ok(())
 }
 
 /// The draft parses, and fits the source: what is written passes `check`.
@@ -144,20 +197,22 @@ fn add_step(pipeline: &Path, name: &str, step: &str) -> std::io::Result<bool> {
 
 fn report(
     args: &Init,
+    schema: Schema,
     sample: &Sample,
     draft: &Draft,
     file: &Path,
-    pipeline: Option<&Path>,
+    pipeline: &Pipeline,
     talk: &Talk,
 ) -> Result<(), Failure> {
+    let path = args.dir.join(PIPELINE);
     if talk.json() {
         return out_json(&json!({
-            "entity": args.entity.name(),
+            "entity": schema.name(),
             "columns": sample.columns.len(),
             "rows": sample.rows,
             "recognised": draft.recognised,
             "mapping": file,
-            "pipeline": pipeline,
+            "pipeline": matches!(pipeline, Pipeline::Step { added: true }).then_some(&path),
             "to_do": draft.to_do,
         }));
     }
@@ -168,21 +223,46 @@ fn report(
     };
     let _ = writeln!(text, "wrote {}", file.display());
     let _ = match pipeline {
-        Some(pipeline) => writeln!(text, "wrote a step into {}", pipeline.display()),
-        None => writeln!(text, "{PIPELINE} has a step of this name already; it was left as it is"),
+        Pipeline::Step { added: true } => writeln!(text, "wrote a step into {}", path.display()),
+        Pipeline::Step { added: false } => {
+            writeln!(text, "{PIPELINE} has a step of this name already; it was left as it is")
+        }
+        Pipeline::None { .. } => writeln!(text, "paid subscriptions are no step of a pipeline: `cutover` moves them"),
     };
     if !draft.to_do.is_empty() {
         text.push_str("\nto decide, each at a TODO in the mapping:\n");
         draft.to_do.iter().for_each(|what| text.push_str(&format!("  {what}\n")));
     }
-    let pipeline = args.dir.join(PIPELINE);
-    let _ = write!(
-        text,
-        "\nthen:\n  stigg-import check {0}\n  stigg-import plan {0}\n  stigg-import run {0}\n",
-        pipeline.display()
-    );
+    let _ = match pipeline {
+        Pipeline::Step { .. } => write!(
+            text,
+            "\nthen:\n  stigg-import check {0}\n  stigg-import plan {0}\n  stigg-import run {0}\n  stigg-import verify {0}\n",
+            path.display()
+        ),
+        Pipeline::None { source } => write!(
+            text,
+            "\nthen:\n  stigg-import check --mapping {0} {source}\n  stigg-import cutover --mapping {0} {source} --plan\n",
+            file.display()
+        ),
+    };
     out(&text);
     Ok(())
+}
+
+/// Nobody said what a row is, and nobody can be asked.
+fn unclear(likely: &[Schema]) -> Failure {
+    let words: Vec<String> = likely.iter().map(|schema| word(*schema)).collect();
+    let (message, hint) = match &words[..] {
+        [] => (
+            "the columns don't tell what a row is".to_owned(),
+            format!("say --entity with one of {}; nothing was written", Schema::ALL.map(word).join(", ")),
+        ),
+        words => (
+            format!("a row may be a {}", words.join(" or a ")),
+            format!("say --entity {}, or draft one after the other; nothing was written", words.join(" or --entity ")),
+        ),
+    };
+    Failure::new(Exit::Arguments, message).hint(hint)
 }
 
 fn cant_draft(error: &CantDraft) -> Failure {

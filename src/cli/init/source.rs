@@ -60,6 +60,7 @@ pub(super) struct Opening {
     spec: SourceSpec,
     /// The `source` of a pipeline's step, but for a JSON array that is found.
     written: String,
+    words: String,
 }
 
 /// What was looked at.
@@ -70,6 +71,27 @@ pub(super) struct Looked {
 }
 
 impl DraftSource {
+    /// The source as words of the command line.
+    fn words(&self) -> String {
+        let json = self.json.iter().find_map(|json| match json {
+            Json::Source(file) => Some(file),
+            Json::No | Json::Print => None,
+        });
+        let words = [
+            ("csv", self.csv.as_ref()),
+            ("json", json),
+            ("array", self.array.as_ref()),
+            ("each", self.each.as_ref()),
+            ("postgres", self.postgres.as_ref()),
+            ("mysql", self.mysql.as_ref()),
+            ("sqlite", self.sqlite.as_ref()),
+            ("query", self.query.as_ref()),
+            ("table", self.table.as_ref()),
+        ];
+        let said = words.iter().filter_map(|(name, value)| Some(format!("--{name} {}", for_shell(value.as_ref()?))));
+        said.collect::<Vec<_>>().join(" ")
+    }
+
     /// The source, and how a pipeline file in the folder `dir` names it.
     pub(super) fn opening(&self, dir: &Path) -> Result<Opening, Failure> {
         let text = draft::quoted;
@@ -109,7 +131,7 @@ impl DraftSource {
                     .hint("files of one kind go in one pattern ('exports/*.csv'); draft the others one by one"));
             }
         };
-        Ok(Opening { spec, written })
+        Ok(Opening { spec, written, words: self.words() })
     }
 
     fn database(&self) -> Option<(&'static str, &str)> {
@@ -181,6 +203,12 @@ impl Opening {
         }
     }
 
+    /// The source as words of the command line.
+    pub(super) fn words(&self, looked: &Looked) -> String {
+        let array = looked.array.as_ref().map(|array| format!(" --array {}", for_shell(array))).unwrap_or_default();
+        format!("{}{array}", self.words)
+    }
+
     /// The pipeline's step.
     pub(super) fn step(&self, name: &str, looked: &Looked) -> String {
         let mut source = self.written.clone();
@@ -188,6 +216,16 @@ impl Opening {
             let _ = write!(source, ", array = {}", draft::quoted(array));
         }
         format!("[[step]]\nname = \"{name}\"\nmapping = \"{name}.toml\"\nsource = {{ {source} }}\n")
+    }
+}
+
+/// A word for a shell: in single quotes where it needs some.
+fn for_shell(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '_' | '-' | ':' | '@' | '=');
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

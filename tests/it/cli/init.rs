@@ -30,6 +30,7 @@ fn an_export_that_nobody_knows_is_drafted_checked_planned_run_and_verified() {
       stigg-import check ./pipeline.toml
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
 
     --- stderr
     "#);
@@ -48,6 +49,7 @@ fn an_export_that_nobody_knows_is_drafted_checked_planned_run_and_verified() {
       stigg-import check ./pipeline.toml
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
 
     --- stderr
     "#);
@@ -100,7 +102,7 @@ fn a_draft_is_not_written_over_what_a_person_wrote() {
 #[test]
 fn what_is_needed_and_not_found_is_asked_for() {
     let folder = Folder::new();
-    folder.write("crm.csv", "acct_no,mail\nacme,ada@acme.example\n");
+    folder.write("crm.csv", "who,mail\nacme,ada@acme.example\nacme,bob@acme.example\n");
     assert_ran!(folder.run("init --entity customer --csv crm.csv"), @r#"
     exit 5
     --- stdout
@@ -115,9 +117,9 @@ fn what_is_needed_and_not_found_is_asked_for() {
 
     --- stderr
     error: there is no column acct
-    hint: the columns are acct_no, mail
+    hint: the columns are who, mail
     "#);
-    assert_ran!(folder.run("init --entity customer --csv crm.csv --column id=acct_no"), @r#"
+    assert_ran!(folder.run("init --entity customer --csv crm.csv --column id=who"), @r#"
     exit 2
     --- stdout
 
@@ -138,13 +140,13 @@ fn what_is_needed_and_not_found_is_asked_for() {
     --- stdout
 
     --- stderr
-    error: invalid value 'invoice' for '--entity <ENTITY>': an entity is one of customer, subscription, usage, event
+    error: invalid value 'invoice' for '--entity <ENTITY>': an entity is one of customer, subscription, paid-subscription, usage, event
 
     For more information, try '--help'.
     "#);
     assert!(!folder.path("customers.toml").exists(), "nothing was written");
 
-    folder.run("init --entity customer --csv crm.csv --column customerId=acct_no").exits(0);
+    folder.run("init --entity customer --csv crm.csv --column customerId=who").exits(0);
     folder.run("check pipeline.toml").exits(0);
 }
 
@@ -189,10 +191,14 @@ fn nested_json_that_nobody_knows_is_drafted_checked_run_and_verified() {
     wrote ./customers.toml
     wrote a step into ./pipeline.toml
 
+    to decide, each at a TODO in the mapping:
+      customerId: is it column "account.id", and not "account.ref"?
+
     then:
       stigg-import check ./pipeline.toml
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
 
     --- stderr
     "#);
@@ -204,23 +210,25 @@ fn nested_json_that_nobody_knows_is_drafted_checked_run_and_verified() {
     wrote a step into ./pipeline.toml
 
     to decide, each at a TODO in the mapping:
+      customerId: is it column "account.id", and not "account.ref"?
       lookups.plans: what each plan becomes in Stigg
 
     then:
       stigg-import check ./pipeline.toml
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
 
     --- stderr
     "#);
     insta::assert_snapshot!(folder.read("customers.toml"), @r#"
     # A draft from 22 columns and 2 rows. Each guess says why; look at those, and at every TODO.
-    # Then: stigg-import check with the pipeline file beside it.
 
     entity = "customer"
 
     [fields]
     # by its name: acc-1 | acc-2
+    # TODO: is it column "account.id", and not "account.ref"?
     customerId = "account.id"
     # by its name: ada@acme.example | bob@bolt.example
     email = "workspace.owner.email"
@@ -242,7 +250,6 @@ fn nested_json_that_nobody_knows_is_drafted_checked_run_and_verified() {
     "#);
     insta::assert_snapshot!(folder.read("subscriptions.toml"), @r#"
     # A draft from 22 columns and 2 rows. Each guess says why; look at those, and at every TODO.
-    # Then: stigg-import check with the pipeline file beside it.
 
     entity = "subscription"
 
@@ -250,6 +257,7 @@ fn nested_json_that_nobody_knows_is_drafted_checked_run_and_verified() {
     # by its name: k1 | k2
     subscriptionId = "agreement.subscription_id"
     # by its name: acc-1 | acc-2
+    # TODO: is it column "account.id", and not "account.ref"?
     customerId = "account.id"
     # by its name: Pro Plan | free
     planId = { column = "agreement.plan.code", lookup = "plans" }
@@ -369,4 +377,186 @@ fn a_source_that_is_missing_double_or_has_several_arrays_is_told() {
     "#);
     folder.run("init --entity customer --json a.json --array two").exits(0);
     assert!(folder.read("pipeline.toml").contains(r#"source = { json = "a.json", array = "two" }"#));
+}
+
+/// Nobody said what a row is: the columns tell, or somebody has to.
+#[test]
+fn what_a_row_is_is_told_by_the_columns_where_it_can_be() {
+    let folder = Folder::new();
+    folder
+        .write("accounts.csv", ACCOUNTS)
+        .write("contracts.csv", CONTRACTS)
+        .write("either.csv", "member,mail,plan\nm1,ada@acme.example,gold\n")
+        .write("neither.csv", "x\n1\n");
+    for (file, entity) in [("accounts.csv", "customer"), ("contracts.csv", "subscription")] {
+        let drafted = folder.run(&format!("init --csv {file} --json")).exits(0);
+        assert_eq!(drafted.json()["entity"], entity, "{drafted}");
+    }
+    assert_ran!(folder.run("init --csv either.csv"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: a row may be a customer or a subscription
+    hint: say --entity customer or --entity subscription, or draft one after the other; nothing was written
+    "#);
+    assert_ran!(folder.run("init --csv neither.csv"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: the columns don't tell what a row is
+    hint: say --entity with one of customer, subscription, paid-subscription, usage, event; nothing was written
+    "#);
+    assert_ran!(folder.run("init --csv accounts.csv"), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: ./customers.toml is there already
+    hint: say --force to write over it, or --dir for another folder; nothing was written
+    "#);
+}
+
+#[test]
+fn paid_subscriptions_are_drafted_for_a_cutover_and_not_into_the_pipeline() {
+    let folder = Folder::new();
+    folder.write(
+        "paid subs.csv",
+        "sub_id,customer_id,plan,started,interval,price\nsub_1,acme,Pro,2024-01-31T10:00:00Z,month,4900\n",
+    );
+    let mut command = folder.command("init --entity paid-subscription --csv");
+    assert_ran!(folder.finish(command.arg("paid subs.csv")), @r#"
+    exit 0
+    --- stdout
+    1 row of 6 columns: no export that is known; columns were guessed
+    wrote ./paid-subscriptions.toml
+    paid subscriptions are no step of a pipeline: `cutover` moves them
+
+    to decide, each at a TODO in the mapping:
+      lookups.plans: what each plan becomes in Stigg
+      priceUnitAmount: prices are the catalog's; if this is negotiated instead, take away the next #; are these amounts in cents?
+
+    then:
+      stigg-import check --mapping ./paid-subscriptions.toml --csv 'paid subs.csv'
+      stigg-import cutover --mapping ./paid-subscriptions.toml --csv 'paid subs.csv' --plan
+
+    --- stderr
+    "#);
+    insta::assert_snapshot!(folder.read("paid-subscriptions.toml"), @r#"
+    # A draft from 6 columns and 1 row. Each guess says why; look at those, and at every TODO.
+
+    entity = "paid_subscription"
+
+    [fields]
+    # by its name: sub_1
+    subscriptionId = "sub_id"
+    # by its name: acme
+    customerId = "customer_id"
+    # by its name: Pro
+    planId = { column = "plan", lookup = "plans" }
+    # by its name: 2024-01-31T10:00:00Z
+    startDate = "started"
+    # by its name: month
+    billingPeriod = { column = "interval", map = { "month" = "MONTHLY" } }
+    # by its name: 4900
+    # TODO: prices are the catalog's; if this is negotiated instead, take away the next #; are these amounts in cents?
+    # priceUnitAmount = { column = "price", scale = -2 }
+    # The one that `cutover` cancels once its replacement is proved.
+    original = { provider = { const = "stripe" }, id = "sub_id" }
+    # Goes to the provider with the new one, which so says where it comes from.
+    billingInformation.metadata.migratedFrom = "sub_id"
+
+    # TODO: what each becomes in Stigg: the id of its plan. Rows with another value are rejected.
+    [lookups.plans]
+    "Pro" = "Pro"  # 1 row of the sample
+    "#);
+    assert!(!folder.path("pipeline.toml").exists());
+    let mut check = folder.command("check --mapping paid-subscriptions.toml --csv");
+    folder.finish(check.arg("paid subs.csv")).exits(0);
+}
+
+/// What a draft can't know, all in one export.
+const DOUBTFUL: &str = "id,acct,plan,start,interval,price,mail
+s1,acme,Pro,03/04/2024,month,4900,ada@acme.example
+s2,bolt,Day,05/06/2024,year,1900,bob@bolt.example
+";
+
+/// On a terminal (`script` of util-linux makes one) what can't be guessed well is asked for, once each, with the guess on Enter.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_what_cannot_be_known_is_asked_for() {
+    let draft = |typed: &str, words: &str| {
+        let folder = Folder::new();
+        folder.write("doubtful.csv", DOUBTFUL);
+        let line = format!(
+            "(sleep 1; printf '{typed}'; sleep 1) | script -qec \"stty -echo; $PROGRAM init --csv doubtful.csv {words}\" /dev/null"
+        );
+        let ran = folder.finish(&mut folder.shell(&line));
+        (folder, ran)
+    };
+
+    // What a row is, which column, the order of day and month, and the unit: two by number or name, two by Enter.
+    let (folder, ran) = draft("paid_subscription\\nmonth\\n2\\n\\n\\n", "");
+    let said: Vec<&str> = ran.stdout.lines().map(str::trim_end).collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    what is a row?
+      1  customer           who is billed
+      2  subscription       a customer has a free or custom plan
+      3  paid_subscription  a customer has a paid plan, which is moved by `cutover`
+      4  usage              how much of a feature a customer has used, in all
+      5  event              something that a customer did once
+    number, or Enter for 1:
+    column start: does the day or the month come first?
+      1  day first    %d/%m/%Y
+      2  month first  %m/%d/%Y
+    number, or Enter for 1:
+    a number from 1 to 2, or Enter for 1:
+    column price: are these amounts in whole units or in cents?
+      1  whole units  4900 is 4900.00
+      2  cents        4900 is 49.00
+    number, or Enter for 2:
+    at which billing provider are the originals?
+      1  stripe
+      2  zuora
+      3  chargebee
+      4  recurly
+      5  paddle
+    number, or Enter for 1:
+    2 rows of 7 columns: no export that is known; columns were guessed
+    wrote ./paid-subscriptions.toml
+    paid subscriptions are no step of a pipeline: `cutover` moves them
+
+    to decide, each at a TODO in the mapping:
+      lookups.plans: what each plan becomes in Stigg
+      startDate: is the zone of column "start" UTC?
+      priceUnitAmount: prices are the catalog's; if this is negotiated instead, take away the next #
+
+    then:
+      stigg-import check --mapping ./paid-subscriptions.toml --csv doubtful.csv
+      stigg-import cutover --mapping ./paid-subscriptions.toml --csv doubtful.csv --plan
+    "#);
+    let mapping = folder.read("paid-subscriptions.toml");
+    for line in [
+        "startDate = { column = \"start\", time = \"%m/%d/%Y\", zone = \"UTC\" }\n",
+        "# priceUnitAmount = { column = \"price\", scale = -2 }\n",
+        "original = { provider = { const = \"stripe\" }, id = \"id\" }\n",
+    ] {
+        assert!(mapping.contains(line), "{line}: {mapping}");
+    }
+    assert!(!mapping.contains("are these amounts"), "it was answered: {mapping}");
+
+    // Silent with --yes: nothing is asked, and what would silently be wrong is refused or left out.
+    let (folder, ran) = draft("", "--yes --entity subscription");
+    assert_eq!(ran.exit, Some(0), "{ran}");
+    assert!(!ran.stdout.contains("Enter"), "{ran}");
+    assert!(folder.read("subscriptions.toml").contains("# TODO: 3 April or 4 March?"), "{ran}");
+    let (_, ran) = draft("", "--yes");
+    assert_eq!(ran.exit, Some(2), "{ran}");
+    assert!(ran.stdout.contains("a row may be a customer or a subscription"), "{ran}");
+
+    // Who ends the input leaves the rest to the guesses.
+    let (folder, ran) = draft("\\004", "--entity subscription");
+    assert_eq!(ran.exit, Some(0), "{ran}");
+    assert!(folder.read("subscriptions.toml").contains("# TODO: 3 April or 4 March?"), "{ran}");
 }

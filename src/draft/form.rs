@@ -1,0 +1,104 @@
+//! How the text of a column becomes a field's value.
+
+use serde_json::Value;
+
+use super::amount::Amounts;
+use super::names::plain;
+use super::sample::ColumnSample;
+use super::times::{self, Times};
+use crate::entity::{self, Field, Kind};
+
+/// How the column's text becomes the field's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Form<'a> {
+    /// As it stands.
+    Plain,
+    /// A time.
+    Time(Times),
+    /// Through a table of words: those that were found, and what each becomes.
+    Words(Vec<(String, &'static str)>),
+    /// Through a lookup table of this name that a person fills: ids of a catalog.
+    Lookup(&'static str),
+    /// The cell's JSON is the whole field.
+    Json,
+    /// An amount of money, which is only proposed.
+    Amounts(Amounts),
+    /// With another column behind it.
+    Joined(&'a ColumnSample),
+    /// An id that is made of this column's and another's.
+    Key(&'a ColumnSample),
+}
+
+/// The lookup table through which a field goes: its values are ids of the catalog, which other systems write in their
+/// own way.
+fn lookup(field: &str) -> Option<&'static str> {
+    match field {
+        "planId" => Some("plans"),
+        "featureId" => Some("features"),
+        _ => None,
+    }
+}
+
+/// How the column's cells become the field's values; none where they don't.
+pub(super) fn of(field: &Field, column: &ColumnSample) -> Option<Form<'static>> {
+    if column.cells.is_empty() {
+        // A column without a value in the sample: its name has to do, where no form has to be known.
+        return matches!(field.kind, Kind::Text { .. } | Kind::Email).then_some(Form::Plain);
+    }
+    if column.is_json() {
+        let is_map = match field.kind {
+            Kind::TextMap => column.mostly(|cell| matches!(serde_json::from_str(cell), Ok(Value::Object(_)))),
+            Kind::ScalarMap => column.mostly(|cell| match serde_json::from_str(cell) {
+                Ok(Value::Object(inside)) => inside.values().all(|value| !value.is_object() && !value.is_array()),
+                _ => false,
+            }),
+            _ => false,
+        };
+        return is_map.then_some(Form::Json);
+    }
+    if let Some(lookup) = lookup(field.name) {
+        return Some(Form::Lookup(lookup));
+    }
+    match field.kind {
+        Kind::Time => times::of(column).map(Form::Time),
+        Kind::Enum(words) => words_of(words, column),
+        Kind::Id { .. } | Kind::Text { .. } | Kind::Email | Kind::Number { .. } | Kind::Bool => {
+            column.mostly(|cell| fits(&field.kind, cell)).then_some(Form::Plain)
+        }
+        Kind::Fixed(_) | Kind::TextMap | Kind::ScalarMap | Kind::TextList | Kind::Object(_) | Kind::List { .. } => None,
+    }
+}
+
+/// Whether a cell is a value of a kind.
+pub(super) fn fits(kind: &Kind, cell: &str) -> bool {
+    matches!(entity::check(kind, cell), Ok(Some(_)))
+}
+
+/// Whether every cell means one of the field's words.
+pub(super) fn all_words(field: &Field, column: &ColumnSample) -> bool {
+    let Kind::Enum(words) = field.kind else { return false };
+    let found = column.distinct().unwrap_or_default();
+    !found.is_empty() && found.iter().all(|(cell, _)| meant(words, cell).is_some())
+}
+
+/// The words of a column that mean one of `words`.
+fn words_of(words: &'static [&'static str], column: &ColumnSample) -> Option<Form<'static>> {
+    let found = column.distinct()?;
+    let pairs: Vec<_> = found.iter().filter_map(|(cell, _)| Some(((*cell).to_owned(), meant(words, cell)?))).collect();
+    (!pairs.is_empty()).then_some(Form::Words(pairs))
+}
+
+/// The word that a cell means: `month`, `Monthly` or `1 month` is `MONTHLY`.
+fn meant(words: &'static [&'static str], cell: &str) -> Option<&'static str> {
+    let cell = plain(cell);
+    let every = cell.trim_start_matches("every").trim_start_matches("per");
+    words.iter().copied().find(|word| match *word {
+        "MONTHLY" => every.trim_start_matches('1').starts_with("month"),
+        "ANNUALLY" => {
+            every.starts_with("12month")
+                || every.starts_with("annual")
+                || every.trim_start_matches('1').starts_with("year")
+        }
+        other => plain(other) == cell,
+    })
+}
