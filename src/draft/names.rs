@@ -128,8 +128,8 @@ pub(super) fn is_id_of(column: &ColumnSample, field: &str) -> bool {
 /// Whether a column's name is that of an id of something.
 pub(super) fn is_id(column: &ColumnSample) -> bool {
     // By words, so that `Casino` is none.
-    let words = column.name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.last().is_some_and(|last| ID_ENDS.contains(&last.to_ascii_lowercase().as_str()) || last.ends_with("Id"))
+    let mut words = column.name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.next_back().is_some_and(|last| ID_ENDS.contains(&last.to_ascii_lowercase().as_str()) || last.ends_with("Id"))
 }
 
 /// Whether a column's name says that its values are of people, places or amounts, which tell records apart only by chance.

@@ -49,7 +49,7 @@ impl Written {
     }
 
     /// Something to decide, right before what it is about.
-    fn to_do(&mut self, field: &str, what: &str) {
+    fn ask(&mut self, field: &str, what: &str) {
         self.to_do.push(format!("{field}: {what}"));
         self.line(&format!("# TODO: {what}"));
     }
@@ -58,7 +58,7 @@ impl Written {
         let (field, column) = (guess.field.name, quoted(&guess.column.name));
         self.line(&format!("# {}: {}", because(guess), shown(guess.column)));
         if let Some(doubt) = &guess.doubt {
-            self.to_do(field, doubt);
+            self.ask(field, doubt);
         }
         match &guess.form {
             Form::Plain | Form::Time(Times::Form { form: "iso", .. }) => self.line(&format!("{field} = {column}")),
@@ -107,7 +107,7 @@ impl Written {
             Unit::Cents => "in cents",
         };
         let question = if is_sure { String::new() } else { format!("; are these amounts {unit_is}?") };
-        self.to_do(
+        self.ask(
             field,
             &format!("prices are the catalog's; if this is negotiated instead, take away the next #{question}"),
         );
@@ -122,7 +122,7 @@ impl Written {
         let id = quoted(&id.column.name);
         self.line("# The one that `cutover` cancels once its replacement is proved.");
         if !is_sure {
-            self.to_do(
+            self.ask(
                 "original",
                 &format!("are the originals at {provider}? Or zuora, chargebee, recurly, paddle, stripe"),
             );
