@@ -1,10 +1,8 @@
 //! Why the ledger could not do what it was asked.
 
-use std::path::PathBuf;
-
 use crate::batch::BatchId;
 
-use super::{Holder, RunId};
+use super::{Holder, LedgerPlace, RunId};
 
 /// Why a write did not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,52 +39,90 @@ impl WriteFailure {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
     /// The write did not happen.
-    #[error("can't write the ledger {}: {failure} ({detail})", path.display())]
+    #[error("can't write the ledger {ledger}: {failure} ({detail})")]
     CannotWrite {
-        /// The file.
-        path: PathBuf,
+        /// Which ledger.
+        ledger: LedgerPlace,
         /// Which kind of failure.
         failure: WriteFailure,
         /// The system's words.
         detail: String,
     },
     /// The file is no ledger, or is damaged. It was not changed.
-    #[error("the ledger {} is damaged, or is no ledger: {detail}", path.display())]
+    #[error("the ledger {ledger} is damaged, or is no ledger: {detail}")]
     Corrupt {
-        /// The file.
-        path: PathBuf,
+        /// Which ledger.
+        ledger: LedgerPlace,
         /// What is wrong with it.
         detail: String,
     },
     /// The file was written by a newer version of this program. It was not changed.
-    #[error("the ledger {} has format {found}, this program knows formats up to {known}", path.display())]
+    #[error("the ledger {ledger} has format {found}, this program knows formats up to {known}")]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// Which ledger.
+        ledger: LedgerPlace,
         /// The file's format.
         found: i64,
         /// The newest format that is known.
         known: i64,
     },
     /// There is no such file, and nothing was to be written.
-    #[error("there is no ledger {}", path.display())]
+    #[error("there is no ledger {ledger}")]
     Missing {
-        /// The file.
-        path: PathBuf,
+        /// Which ledger.
+        ledger: LedgerPlace,
     },
     /// Another run holds the ledger. Nothing was written.
-    #[error("another run holds the ledger {}: {by}", path.display())]
+    #[error("another run holds the ledger {ledger}: {by}")]
     Held {
-        /// The file.
-        path: PathBuf,
+        /// Which ledger.
+        ledger: LedgerPlace,
         /// Who.
         by: Holder,
     },
     /// Another process kept the file locked for longer than the ledger waits. Nothing was written.
-    #[error("the ledger {} is kept busy by another process", path.display())]
+    #[error("the ledger {ledger} is kept busy by another process")]
     Busy {
-        /// The file.
-        path: PathBuf,
+        /// Which ledger.
+        ledger: LedgerPlace,
+    },
+    /// The database's address can't be used. Nothing was written.
+    #[error("the ledger's address {ledger} can't be used: {problem}")]
+    Address {
+        /// Which ledger.
+        ledger: LedgerPlace,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The database was not reached, or the connection was lost. A write may have happened, and may be repeated.
+    #[error("can't reach the ledger {ledger}: {detail}")]
+    Unreachable {
+        /// Which ledger.
+        ledger: LedgerPlace,
+        /// The system's words.
+        detail: String,
+    },
+    /// The database did not let the user in. Nothing was written.
+    #[error("the ledger {ledger} refused the login: {detail}")]
+    Login {
+        /// Which ledger.
+        ledger: LedgerPlace,
+        /// The database's words.
+        detail: String,
+    },
+    /// The database's user lacks a right. Nothing was written.
+    #[error("the user of the ledger {ledger} lacks a right: {detail}")]
+    NoRight {
+        /// Which ledger.
+        ledger: LedgerPlace,
+        /// The database's words.
+        detail: String,
+    },
+    /// Another run has taken the ledger over: this one could not renew its lease in time. Nothing was written.
+    #[error("the lease on the ledger {ledger} was over, and another run has taken it")]
+    LeaseLost {
+        /// Which ledger.
+        ledger: LedgerPlace,
     },
     /// No batch has that id. Nothing was written.
     #[error("the ledger has no batch {0}")]
@@ -126,10 +162,10 @@ pub enum LedgerError {
     #[error("the ledger is closed")]
     Closed,
     /// The database refused a statement: a mistake in this program. Nothing was written.
-    #[error("the ledger {} refused a statement: {detail}", path.display())]
+    #[error("the ledger {ledger} refused a statement: {detail}")]
     Refused {
-        /// The file.
-        path: PathBuf,
+        /// Which ledger.
+        ledger: LedgerPlace,
         /// The database's words.
         detail: String,
     },
@@ -142,13 +178,30 @@ impl LedgerError {
             Self::CannotWrite { failure: WriteFailure::Full, .. } => {
                 Some("make room and run the same command again; it goes on where it stopped")
             }
+            Self::CannotWrite { ledger: LedgerPlace::Postgres(_), .. } => {
+                Some("a standby, and a database that is set read-only, take no writes: name the primary")
+            }
             Self::CannotWrite { .. } => Some("make the folder writable, or name another place with `--ledger PATH`"),
             Self::Corrupt { .. } => Some(
                 "restore it from a backup, or move it aside and run again: everything is then sent again, which the API makes harmless",
             ),
+            Self::Address { .. } => {
+                Some("an address looks like postgres://user@host:5432/database?sslmode=verify-full")
+            }
+            Self::Unreachable { .. } => Some(
+                "check that the server runs and lets this machine in, then run the same command again; nothing is lost",
+            ),
+            Self::Login { .. } => Some(
+                "put the address with the right user and password into STIGG_IMPORT_LEDGER, or the password into PGPASSWORD",
+            ),
+            Self::NoRight { .. } => Some("docs/ledgers.md lists the rights that it needs, as statements to run"),
+            Self::LeaseLost { .. } => Some("the other run goes on where this one stopped; `status` shows it"),
             Self::Newer { .. } => Some("use the newer version of stigg-import, or another ledger with `--ledger PATH`"),
             Self::Missing { .. } => Some("`run` makes one; or name its place with `--ledger PATH`"),
             Self::Held { .. } => Some("wait until it is done; two runs over one ledger would count things twice"),
+            Self::Busy { ledger: LedgerPlace::Postgres(_) } => {
+                Some("see in pg_stat_activity who holds locks in the schema stigg_import, then run again")
+            }
             Self::Busy { .. } => Some("close the program that has the file open, then run again"),
             Self::NoSuchBatch(_)
             | Self::Closed

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{LedgerError, WriteFailure};
+use super::{LedgerError, LedgerPlace, WriteFailure};
 
 /// The process that holds a ledger, as far as it could be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl RunLock {
     pub fn acquire(ledger_path: &Path, now: Timestamp) -> Result<Self, LedgerError> {
         let path = Self::path(ledger_path);
         let failed = |error: std::io::Error| LedgerError::CannotWrite {
-            path: path.clone(),
+            ledger: LedgerPlace::File(path.clone()),
             failure: WriteFailure::of(&error),
             detail: error.to_string(),
         };
@@ -76,7 +76,7 @@ impl RunLock {
                     Ok(_) => Holder::parse(&text),
                     Err(_) => Holder::default(),
                 };
-                return Err(LedgerError::Held { path: ledger_path.to_owned(), by });
+                return Err(LedgerError::Held { ledger: LedgerPlace::File(ledger_path.to_owned()), by });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }

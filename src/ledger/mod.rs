@@ -19,10 +19,16 @@ mod error;
 mod index;
 mod lock;
 mod memory;
+mod merge;
+mod place;
+mod postgres;
 pub mod rejects;
 mod replacement;
+mod replay;
 mod segment;
 mod sqlite;
+mod superseded;
+mod verdict;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -31,6 +37,8 @@ pub use error::{LedgerError, WriteFailure};
 pub use index::{Index, Seen};
 pub use lock::{Holder, RunLock};
 pub use memory::MemoryLedger;
+pub use place::LedgerPlace;
+pub use postgres::{PostgresAddress, PostgresLedger};
 pub use replacement::{CutoverLedger, OriginalRef, ParkReason, Parked, Replacement, Replacements, Stage, StageCount};
 pub use sqlite::{Access, Durability, SqliteLedger};
 

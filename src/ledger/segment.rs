@@ -1,5 +1,6 @@
 //! The packed form of a batch's records, and what became of each.
 
+use super::OpenItem;
 use crate::batch::{Batch, Outcome};
 use crate::record::{Fingerprint, KeyHash};
 
@@ -20,8 +21,14 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) fn of_byte(byte: u8) -> Option<Self> {
+    fn of_byte(byte: u8) -> Option<Self> {
         [Self::Open, Self::Accepted, Self::Failed, Self::NeverKnown].get(byte as usize).copied()
+    }
+
+    /// The states of a batch of `len` records; none where the bytes are damaged.
+    pub(super) fn of_bytes(bytes: &[u8], len: u32) -> Option<Vec<Self>> {
+        let states: Vec<Self> = bytes.iter().map(|byte| Self::of_byte(*byte)).collect::<Option<_>>()?;
+        (states.len() == len as usize).then_some(states)
     }
 
     fn of_outcome(outcome: &Outcome) -> Self {
@@ -93,6 +100,44 @@ pub(super) fn unpack_keys(mut packed: &[u8]) -> Option<Vec<(u32, &str)>> {
         packed = rest;
     }
     Some(keys)
+}
+
+/// Packs the key texts of a batch that is opened.
+pub(super) fn pack_batch_keys(batch: &Batch) -> Vec<u8> {
+    let keys = (0u32..).zip(&batch.items).map(|(position, item)| (position, batch.key_of(item)));
+    pack_keys(keys, batch.keys.len() + 8 * batch.items.len())
+}
+
+/// The open records of a batch, from their keys and all of its records; none where the bytes are damaged.
+pub(super) fn open_items(keys: &[u8], items: &[u8], len: u32) -> Option<Vec<OpenItem>> {
+    let records: Vec<_> = unpack(items).collect();
+    if records.len() != len as usize || !items.len().is_multiple_of(ITEM_BYTES) {
+        return None;
+    }
+    let item = |(position, key): (u32, &str)| {
+        let (hash, fingerprint) = *records.get(position as usize)?;
+        Some(OpenItem { position, key: key.to_owned(), hash, fingerprint })
+    };
+    unpack_keys(keys)?.into_iter().map(item).collect()
+}
+
+/// A batch's packed records and what became of them; none means that all were accepted.
+pub(super) struct Stored<'a> {
+    pub(super) id: u64,
+    pub(super) items: &'a [u8],
+    pub(super) states: Option<Vec<State>>,
+}
+
+impl Stored<'_> {
+    /// The state of the record at `position`.
+    pub(super) fn state(&self, position: usize) -> State {
+        self.states.as_ref().map_or(State::Accepted, |states| states[position])
+    }
+
+    /// Its records with their states.
+    pub(super) fn records(&self) -> impl Iterator<Item = (KeyHash, Fingerprint, State)> + '_ {
+        unpack(self.items).enumerate().map(|(position, (hash, print))| (hash, print, self.state(position)))
+    }
 }
 
 /// Builds merged segments: for each batch, in order, the records whose latest content it delivered.

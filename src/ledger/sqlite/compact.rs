@@ -10,25 +10,13 @@ use sqlx::Row as _;
 
 use super::reader::BATCHES;
 use super::writer::Writer;
-use crate::ledger::segment::{SegmentBuilder, State, unpack, unpack_segment};
+use crate::ledger::merge::{Merge, is_worth_it};
+use crate::ledger::segment::{State, unpack, unpack_segment};
 use crate::ledger::{Compacted, Compaction, Index, LedgerError, Scope};
 use crate::record::Fingerprint;
 
-/// Number of batches below which merging is not worth it, however small they are.
-const BATCHES_FREE: i64 = 20_000;
-
-/// Mean number of records of a batch from which merging is not worth it: its own row then takes little space and time
-/// beside them. Many runs with few changes each make small batches, an import makes large ones.
-const RECORDS_LARGE: i64 = 20;
-
-/// Number of superseded records below which their share does not matter.
-const GARBAGE_FREE: i64 = 10_000;
-
 /// Batches that are held at once while they are read, 2 MB at most.
 const PAGE: i64 = 100;
-
-/// Place of a record whose outcome was never known.
-const NEVER_KNOWN: u32 = u32::MAX;
 
 impl Writer {
     pub(super) async fn compact(
@@ -93,46 +81,19 @@ impl Writer {
         if !worth {
             return Ok(Compacted::default());
         }
-        latest.clear();
-        let mut place = 0u32;
+        let mut merge = Merge::with(latest);
         self.replay(scope, limit, segment_last, |_, records| {
-            place += 1;
-            let records: Vec<_> = records.collect();
-            latest.approach(records.iter().map(|(hash, ..)| *hash));
-            for (hash, fingerprint, state) in records {
-                match state {
-                    State::Accepted => latest.put(hash, fingerprint, place),
-                    State::NeverKnown => latest.put(hash, Fingerprint(0), NEVER_KNOWN),
-                    State::Failed | State::Open => {}
-                }
-            }
+            merge.learn(records);
             None
         })
         .await?;
-
-        let (mut segment, mut kept, mut place) = (SegmentBuilder::default(), Vec::new(), 0u32);
-        let mut kept_records = 0;
-        self.replay(scope, limit, segment_last, |batch, records| {
-            place += 1;
-            segment.begin_batch(batch);
-            let records: Vec<_> = records.collect();
-            latest.approach(records.iter().map(|(hash, ..)| *hash));
-            for (hash, fingerprint, state) in records {
-                if state == State::Accepted && latest.place(hash) == Some(place) {
-                    segment.push(hash, fingerprint);
-                    kept_records += 1;
-                }
-            }
-            if segment.end_batch() {
-                kept.push(batch);
-            }
-            if segment.is_full() { segment.finish() } else { None }
-        })
-        .await?;
-        if let Some(last) = segment.finish() {
+        merge.begin_again();
+        self.replay(scope, limit, segment_last, |batch, records| merge.keep(batch, records)).await?;
+        if let Some(last) = merge.last() {
             self.insert_segment(scope, last).await?;
         }
-        let kept = serde_json::to_string(&kept).expect("numbers are JSON");
+        let (kept, kept_records) = (merge.kept(), merge.kept_records());
+        let kept = serde_json::to_string(kept).expect("numbers are JSON");
         self.change("DELETE FROM segment WHERE scope = ?1 AND id <= ?2", scope, segment_last, None).await?;
         for sql in [
             "DELETE FROM outcome WHERE batch IN (SELECT id FROM batch WHERE scope = ?1 AND id < ?2
@@ -198,12 +159,7 @@ impl Writer {
             after = last.try_get(0).map_err(|error| self.database.error(error))?;
             for row in &page {
                 let stored = self.database.stored(row)?;
-                let mut records = unpack(stored.items)
-                    .enumerate()
-                    .map(|(position, (hash, print))| (hash, print, stored.state(position)));
-                let written = visit(stored.id, &mut records);
-                drop(records);
-                if let Some(segment) = written {
+                if let Some(segment) = visit(stored.id, &mut stored.records()) {
                     self.insert_segment(scope, segment).await?;
                 }
             }
@@ -231,28 +187,5 @@ impl Writer {
             .await
             .map(drop)
             .map_err(|error| self.database.error(error))
-    }
-}
-
-/// Whether merging gains more than it costs: there are many small batches, or most records have been superseded since.
-fn is_worth_it(batches: i64, records: i64, known: Option<usize>) -> bool {
-    let small = batches > BATCHES_FREE && records < batches * RECORDS_LARGE;
-    let garbage = known.is_some_and(|known| known > 0 && records - GARBAGE_FREE > 2 * known as i64);
-    small || garbage
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_small_batches_and_much_garbage_are_worth_merging_but_not_an_import() {
-        assert!(!is_worth_it(10_000, 1_000_000, Some(1_000_000)), "a million usage records, imported");
-        assert!(!is_worth_it(100_000, 10_000_000, Some(10_000_000)), "ten millions");
-        assert!(!is_worth_it(20_000, 20_000, Some(15_000)), "small batches, but not many");
-        assert!(is_worth_it(20_001, 300_000, Some(250_000)), "years of small changes");
-        assert!(is_worth_it(30_000, 3_000_000, Some(1_000_000)), "every record was delivered three times");
-        assert!(!is_worth_it(8, 9_000, Some(1_000)), "little garbage, whatever its share");
-        assert!(!is_worth_it(10_000, 1_000_000, None), "the index was never loaded");
     }
 }

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::ledger::lock::{make_folder_of, private};
-use crate::ledger::{LedgerError, WriteFailure};
+use crate::ledger::{LedgerError, LedgerPlace, WriteFailure};
 
 /// Marks the file as ours ("STIG"), so that no other program's database is ever changed.
 const APPLICATION_ID: i32 = 0x5354_4947;
@@ -64,7 +64,7 @@ impl Database {
                 self.run(&mut connection, "PRAGMA synchronous = NORMAL").await?;
             }
             // A file that was made and not filled: its run was killed in between.
-            Access::Read if version == 0 => return Err(LedgerError::Missing { path: self.path.clone() }),
+            Access::Read if version == 0 => return Err(LedgerError::Missing { ledger: self.place() }),
             Access::Read => {}
         }
         Ok(connection)
@@ -79,7 +79,7 @@ impl Database {
 
     fn prepare_file(&self, access: Access) -> Result<(), LedgerError> {
         match (access, self.path.exists()) {
-            (Access::Read, false) => Err(LedgerError::Missing { path: self.path.clone() }),
+            (Access::Read, false) => Err(LedgerError::Missing { ledger: self.place() }),
             (_, true) => Ok(()),
             // SQLite would make it readable for all. Its journal files take the file's mode.
             (Access::Write, false) => make_folder_of(&self.path)
@@ -116,7 +116,7 @@ impl Database {
         } else if application != i64::from(APPLICATION_ID) {
             Err(self.corrupt("it is another program's database"))
         } else if version > known {
-            Err(LedgerError::Newer { path: self.path.clone(), found: version, known })
+            Err(LedgerError::Newer { ledger: self.place(), found: version, known })
         } else {
             Ok(version)
         }
@@ -141,41 +141,41 @@ impl Database {
         connection.close().await.map_err(|error| self.error(error))
     }
 
+    pub(super) fn place(&self) -> LedgerPlace {
+        LedgerPlace::File(self.path.clone())
+    }
+
     pub(super) fn corrupt(&self, detail: impl Into<String>) -> LedgerError {
-        LedgerError::Corrupt { path: self.path.clone(), detail: detail.into() }
+        LedgerError::Corrupt { ledger: self.place(), detail: detail.into() }
     }
 
     fn cannot_write(&self, error: &std::io::Error) -> LedgerError {
-        LedgerError::CannotWrite {
-            path: self.path.clone(),
-            failure: WriteFailure::of(error),
-            detail: error.to_string(),
-        }
+        LedgerError::CannotWrite { ledger: self.place(), failure: WriteFailure::of(error), detail: error.to_string() }
     }
 
     /// What a database error says of the file. Codes: <https://www.sqlite.org/rescode.html>.
     pub(super) fn error(&self, error: sqlx::Error) -> LedgerError {
-        let path = self.path.clone();
+        let ledger = self.place();
         let error = match error {
             sqlx::Error::Database(error) => error,
             sqlx::Error::Io(error) => return self.cannot_write(&error),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => {
                 return self.corrupt(error.to_string());
             }
-            other => return LedgerError::Refused { path, detail: other.to_string() },
+            other => return LedgerError::Refused { ledger, detail: other.to_string() },
         };
         let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);
         let detail = error.message().to_owned();
-        let cannot_write = |failure, detail| LedgerError::CannotWrite { path: self.path.clone(), failure, detail };
+        let cannot_write = |failure, detail| LedgerError::CannotWrite { ledger: self.place(), failure, detail };
         // The low byte is the kind; the rest says more.
         match (code & 0xff, code) {
-            (11 | 26, _) | (10, 522 | 8202 | 8458) => LedgerError::Corrupt { path, detail },
+            (11 | 26, _) | (10, 522 | 8202 | 8458) => LedgerError::Corrupt { ledger, detail },
             (13, _) => cannot_write(WriteFailure::Full, detail),
             (8, _) => cannot_write(WriteFailure::ReadOnly, detail),
             (3 | 14 | 23, _) => cannot_write(WriteFailure::Denied, detail),
             (10, _) => cannot_write(WriteFailure::Io, detail),
-            (5 | 6, _) => LedgerError::Busy { path },
-            _ => LedgerError::Refused { path, detail },
+            (5 | 6, _) => LedgerError::Busy { ledger },
+            _ => LedgerError::Refused { ledger, detail },
         }
     }
 }

@@ -12,7 +12,7 @@ mod replacements;
 mod settle;
 mod writer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,10 +24,11 @@ use tokio::sync::{mpsc, oneshot};
 pub use database::Access;
 use database::Database;
 use reader::BATCHES;
-use settle::Verdict;
 use writer::{Op, Packed, Reply, Traces, Writer};
 
-use super::segment::{State, pack, pack_keys, unpack};
+use super::segment::{pack, pack_batch_keys};
+use super::superseded::Superseded;
+use super::verdict::Verdict;
 use super::{
     Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, OpenBatch, RunFinish, RunId, RunInfo, RunStart,
     Scope, StepMark, WriteFailure,
@@ -123,7 +124,7 @@ impl SqliteLedger {
     async fn write<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, LedgerError> {
         let Some(writer) = &self.writer else {
             return Err(LedgerError::CannotWrite {
-                path: self.database.path.clone(),
+                ledger: self.database.place(),
                 failure: WriteFailure::ReadOnly,
                 detail: "it was opened only to read".to_owned(),
             });
@@ -144,30 +145,13 @@ impl SqliteLedger {
         let open = self.database.open_batches(connection, scope).await?;
         let Some(first) = open.first().map(|batch| batch.id.0) else { return Ok(Vec::new()) };
         let Some(scope) = self.database.scope_id(connection, scope).await? else { return Ok(Vec::new()) };
-        let wanted: HashSet<KeyHash> = open.iter().flat_map(|batch| &batch.items).map(|item| item.hash).collect();
-        let mut settled: HashMap<KeyHash, u64> = HashMap::new();
+        let mut superseded = Superseded::of(open);
         let mut rows =
             sqlx::query(BATCHES).bind(scope).bind(first.cast_signed()).bind(i64::MAX).bind(-1i64).fetch(connection);
         while let Some(row) = rows.try_next().await.map_err(|error| self.database.error(error))? {
-            let stored = self.database.stored(&row)?;
-            for (position, (hash, _)) in unpack(stored.items).enumerate() {
-                if stored.state(position) != State::Open && wanted.contains(&hash) {
-                    settled.insert(hash, stored.id);
-                }
-            }
+            superseded.see(&self.database.stored(&row)?);
         }
-        drop(rows);
-        let later = |batch: &OpenBatch, hash| settled.get(hash).is_some_and(|settled| *settled > batch.id.0);
-        Ok(open
-            .iter()
-            .map(|batch| {
-                let gone = batch.items.iter().filter(|item| later(batch, &item.hash));
-                let gone: Vec<u32> = gone.map(|item| item.position).collect();
-                let closes = gone.len() == batch.items.len();
-                (batch.id, gone, closes)
-            })
-            .filter(|(_, gone, _)| !gone.is_empty())
-            .collect())
+        Ok(superseded.found())
     }
 }
 
@@ -257,11 +241,10 @@ impl Ledger for SqliteLedger {
     ) -> BoxFuture<'a, Result<Vec<BatchId>, LedgerError>> {
         let packed = batches.iter().map(|batch| {
             assert_eq!(batch.entity, scope.entity, "a batch belongs to its scope");
-            let keys = (0u32..).zip(&batch.items).map(|(position, item)| (position, batch.key_of(item)));
             Packed {
                 len: u32::try_from(batch.items.len()).expect("a batch stays under 4 GiB"),
                 items: pack(batch),
-                keys: pack_keys(keys, batch.keys.len() + 8 * batch.items.len()),
+                keys: pack_batch_keys(batch),
             }
         });
         let batches = packed.collect();
@@ -283,11 +266,7 @@ impl Ledger for SqliteLedger {
     }
 
     fn settle<'a>(&'a self, batch: BatchId, outcomes: &'a [Outcome]) -> BoxFuture<'a, Result<(), LedgerError>> {
-        let verdict = if outcomes.iter().all(|outcome| *outcome == Outcome::Accepted) {
-            Verdict::AllAccepted(outcomes.len())
-        } else {
-            Verdict::Outcomes(outcomes.to_vec())
-        };
+        let verdict = Verdict::of(outcomes);
         let settled_ms = self.now_ms();
         Box::pin(self.write(move |reply| Op::Settle { batch, verdict, settled_ms, reply }))
     }

@@ -8,33 +8,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::database::Database;
 use crate::batch::BatchId;
 use crate::entity::Entity;
-use crate::ledger::segment::{ITEM_BYTES, State, unpack, unpack_keys, unpack_segment};
-use crate::ledger::{
-    Event, Fate, Index, LedgerError, OpenBatch, OpenItem, RunFinish, RunId, RunInfo, RunStart, Scope, StepMark,
-};
-use crate::record::{Fingerprint, KeyHash};
-
-/// Records that are collected before the index takes them in, 3 MB with the copy that it sorts.
-const LEARNED_MAX: usize = 1 << 16;
-
-fn flush(learned: &mut Vec<(KeyHash, Fingerprint)>, index: &mut Index) {
-    index.learn_all(learned);
-    learned.clear();
-}
-
-/// A batch's packed records and what became of them; none means that all were accepted.
-pub(super) struct Stored<'a> {
-    pub(super) id: u64,
-    pub(super) items: &'a [u8],
-    pub(super) states: Option<Vec<State>>,
-}
-
-impl Stored<'_> {
-    /// The state of the record at `position`.
-    pub(super) fn state(&self, position: usize) -> State {
-        self.states.as_ref().map_or(State::Accepted, |states| states[position])
-    }
-}
+use crate::ledger::replay::Replay;
+use crate::ledger::segment::{ITEM_BYTES, State, Stored, open_items, unpack, unpack_segment};
+use crate::ledger::{Event, Fate, Index, LedgerError, OpenBatch, RunFinish, RunId, RunInfo, RunStart, Scope, StepMark};
+use crate::record::KeyHash;
 
 /// Reads batches with a state for each record: those that have no outcome yet are open as a whole.
 pub(super) const BATCHES: &str =
@@ -44,10 +21,7 @@ pub(super) const BATCHES: &str =
 
 impl Database {
     pub(super) fn states(&self, bytes: &[u8], len: u32) -> Result<Vec<State>, LedgerError> {
-        let states: Option<Vec<State>> = bytes.iter().map(|byte| State::of_byte(*byte)).collect();
-        states
-            .filter(|states| states.len() == len as usize)
-            .ok_or_else(|| self.corrupt("the states of a batch are damaged"))
+        State::of_bytes(bytes, len).ok_or_else(|| self.corrupt("the states of a batch are damaged"))
     }
 
     pub(super) fn refusals(&self, text: &str) -> Result<Vec<(u32, String)>, LedgerError> {
@@ -136,8 +110,7 @@ impl Database {
                 .map_err(|error| self.error(error))?,
         };
         let Some(first) = first else { return Ok(Index::new()) };
-        let (mut index, mut learned) =
-            (Index::with_room(self.known_at_least(connection, scope, first).await?), Vec::new());
+        let mut replay = Replay::with_room(self.known_at_least(connection, scope, first).await?);
         // One at a time: a stream would hold fifty of them ready.
         let mut after = 0i64;
         loop {
@@ -150,38 +123,16 @@ impl Database {
             let Some(row) = next else { break };
             after = row.try_get(0).map_err(|error| self.error(error))?;
             let items: &[u8] = row.try_get(1).map_err(|error| self.error(error))?;
-            let take = |batch: u64, items| {
-                if batch >= first.cast_unsigned() {
-                    learned.extend(unpack(items));
-                }
-            };
-            if !unpack_segment(items, take) {
+            if !replay.segment(items, |batch| batch >= first.cast_unsigned()) {
                 return Err(self.corrupt("a segment is damaged"));
             }
-            flush(&mut learned, &mut index);
         }
         let mut batches =
             sqlx::query(BATCHES).bind(scope).bind(first - 1).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
         while let Some(row) = batches.try_next().await.map_err(|error| self.error(error))? {
-            let stored = self.stored(&row)?;
-            if stored.states.is_none() {
-                learned.extend(unpack(stored.items));
-            } else {
-                flush(&mut learned, &mut index); // what came before has to be known before it is doubted
-                for (position, (hash, fingerprint)) in unpack(stored.items).enumerate() {
-                    match stored.state(position) {
-                        State::Accepted => index.learn(hash, fingerprint),
-                        State::Open | State::NeverKnown => index.doubt(hash),
-                        State::Failed => {}
-                    }
-                }
-            }
-            if learned.len() >= LEARNED_MAX {
-                flush(&mut learned, &mut index);
-            }
+            replay.batch(&self.stored(&row)?);
         }
-        flush(&mut learned, &mut index);
-        Ok(index)
+        Ok(replay.index())
     }
 
     pub(super) async fn open_batches(
@@ -204,17 +155,8 @@ impl Database {
     fn open_batch(&self, row: &SqliteRow) -> Result<OpenBatch, LedgerError> {
         let decode = |error| self.error(error);
         let (keys, items): (&[u8], &[u8]) = (row.try_get(6).map_err(decode)?, row.try_get(7).map_err(decode)?);
-        let damaged = || self.corrupt("the records of an open batch are damaged");
-        let records: Vec<_> = unpack(items).collect();
-        let item = |(position, key): (u32, &str)| {
-            let (hash, fingerprint) = *records.get(position as usize)?;
-            Some(OpenItem { position, key: key.to_owned(), hash, fingerprint })
-        };
-        let open = unpack_keys(keys).and_then(|keys| keys.into_iter().map(item).collect::<Option<Vec<_>>>());
         let len: u32 = row.try_get(4).map_err(decode)?;
-        if records.len() != len as usize || items.len() % ITEM_BYTES != 0 {
-            return Err(damaged());
-        }
+        let open = open_items(keys, items, len);
         Ok(OpenBatch {
             id: BatchId(row.try_get::<i64, _>(0).map_err(decode)?.cast_unsigned()),
             run: RunId(row.try_get::<i64, _>(1).map_err(decode)?.cast_unsigned()),
@@ -222,7 +164,7 @@ impl Database {
             opened_at: self.instant(row.try_get(3).map_err(decode)?)?,
             task: row.try_get(5).map_err(decode)?,
             len,
-            items: open.ok_or_else(damaged)?,
+            items: open.ok_or_else(|| self.corrupt("the records of an open batch are damaged"))?,
         })
     }
 

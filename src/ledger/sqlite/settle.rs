@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use std::sync::PoisonError;
 
 use super::writer::{Script, Trace, Writer};
-use crate::batch::{BatchId, Outcome};
+use crate::batch::BatchId;
 use crate::ledger::LedgerError;
-use crate::ledger::segment::{State, pack_keys, take_outcomes, unpack_keys};
-
-/// Most characters of a refusal's code that are kept.
-const CODE_CHARS_MAX: usize = 64;
+use crate::ledger::segment::State;
+use crate::ledger::verdict::{Verdict, keys_left};
 
 /// Settles batches that were accepted as a whole: `$4` lists them, `$5` their ids. A function in a DELETE of many rows, even
 /// `->>`, makes SQLite copy each page that it changes into a temporary file first.
@@ -19,16 +17,6 @@ const ACCEPT: &str = "
       SELECT open_batch.batch, list.value ->> 1, task, list.value ->> 2, list.value ->> 3
       FROM json_each($4) AS list JOIN open_batch ON open_batch.batch = list.value ->> 0;
     DELETE FROM open_batch WHERE batch IN (SELECT value FROM json_each($5));";
-
-/// What became of a batch's records.
-pub(super) enum Verdict {
-    /// All of so many were accepted.
-    AllAccepted(usize),
-    /// One outcome for each.
-    Outcomes(Vec<Outcome>),
-    /// The open ones at these positions, or all that are open, will never be known.
-    NeverKnown(Option<Vec<u32>>),
-}
 
 /// What the writer knows of an open batch.
 pub(super) struct Open {
@@ -103,11 +91,7 @@ impl Writer {
             Found::No => return Ok(Err(LedgerError::NoSuchBatch(batch))),
         }
         let open = self.open.get_mut(&batch.0).expect("was found");
-        let found = match &verdict {
-            Verdict::AllAccepted(found) => *found,
-            Verdict::Outcomes(outcomes) => outcomes.len(),
-            Verdict::NeverKnown(_) => open.len as usize,
-        };
+        let found = verdict.len(open.len);
         if found != open.len as usize {
             return Ok(Err(LedgerError::OutcomesMismatch { batch, expected: open.len, found }));
         }
@@ -117,26 +101,7 @@ impl Writer {
             return Ok(Ok(()));
         }
         let mut states = open.states.take().unwrap_or_else(|| vec![State::Open; open.len as usize]);
-        let before = states.clone();
-        match verdict {
-            Verdict::AllAccepted(_) => {
-                states.iter_mut().filter(|state| **state == State::Open).for_each(|state| *state = State::Accepted);
-            }
-            Verdict::Outcomes(outcomes) => {
-                let refusals = take_outcomes(&mut states, &outcomes);
-                let cut = |code: &str| code.chars().take(CODE_CHARS_MAX).collect();
-                open.refusals.extend(refusals.into_iter().map(|(position, code)| (position, cut(code))));
-            }
-            Verdict::NeverKnown(positions) => {
-                for (position, state) in (0u32..).zip(&mut states) {
-                    let meant = positions.as_ref().is_none_or(|positions| positions.contains(&position));
-                    if *state == State::Open && meant {
-                        *state = State::NeverKnown;
-                    }
-                }
-            }
-        }
-        let news = states != before;
+        let news = verdict.apply(&mut states, &mut open.refusals);
         open.closed = !states.contains(&State::Open);
         open.states = Some(states);
         if news {
@@ -172,9 +137,8 @@ impl Writer {
                 .fetch_one(&mut self.connection)
                 .await
                 .map_err(|error| self.database.error(error))?;
-            let texts = unpack_keys(&keys).ok_or_else(|| self.database.corrupt("the keys of a batch are damaged"))?;
-            let still_open = |position: &u32| states.get(*position as usize) == Some(&State::Open);
-            let left = pack_keys(texts.into_iter().filter(|(position, _)| still_open(position)), keys.len());
+            let left =
+                keys_left(&keys, states).ok_or_else(|| self.database.corrupt("the keys of a batch are damaged"))?;
             sqlx::query("UPDATE open_batch SET keys = ?2 WHERE batch = ?1").bind(batch.cast_signed()).bind(left)
         };
         rest.execute(&mut self.connection).await.map(drop).map_err(|error| self.database.error(error))

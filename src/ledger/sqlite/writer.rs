@@ -12,8 +12,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Durability;
 use super::database::Database;
-use super::settle::{Open, Verdict};
+use super::settle::Open;
 use crate::batch::BatchId;
+use crate::ledger::verdict::Verdict;
 use crate::ledger::{
     Compacted, Compaction, Index, LedgerError, Replacement, RunFinish, RunId, RunStart, Scope, StepMark,
 };

@@ -1,15 +1,14 @@
 //! A ledger that is looked over its shoulder, and that fails on demand.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures::future::BoxFuture;
 use stigg_import::batch::{Batch, BatchId, Outcome};
 use stigg_import::ledger::{
-    Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, OpenBatch, RunFinish, RunId, RunInfo, RunStart,
-    Scope, StepMark, WriteFailure,
+    Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, LedgerPlace, OpenBatch, RunFinish, RunId,
+    RunInfo, RunStart, Scope, StepMark, WriteFailure,
 };
 use stigg_import::record::{Fingerprint, KeyHash};
 
@@ -98,7 +97,7 @@ impl Watched {
             left => left.checked_sub(1),
         });
         spent.map(drop).map_err(|_| LedgerError::CannotWrite {
-            path: PathBuf::from("ledger.db"),
+            ledger: LedgerPlace::of("ledger.db"),
             failure: WriteFailure::Full,
             detail: "disk full".to_owned(),
         })

@@ -1,0 +1,388 @@
+//! Connections that are cut, servers that stop, processes that are killed, two writers, and what a ledger refuses.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::*;
+use crate::ledger::conformance::replacements::planned;
+use crate::ledger::conformance::{batch, scope, start};
+use crate::ledger::{Replacement, Replacements as _, Stage};
+
+const TARGET: &str = "https://api.example/graphql#prod";
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+async fn known(ledger: &PostgresLedger) -> BTreeMap<KeyHash, crate::record::Fingerprint> {
+    ledger.load_index(&scope()).await.unwrap().known_fingerprints()
+}
+
+/// Cuts every connection that a ledger has, on the server's side.
+fn cut(database: &Database) {
+    database.client(&format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()",
+        database.name
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_cut_again_and_again_lose_and_double_nothing() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    let ledger = Arc::new(database.open().await);
+    let run = ledger.begin_run(start()).await.unwrap();
+
+    // When: four writers at once, whose connections are cut some twenty times, mostly in the middle of a write.
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let cutter = {
+        let (database, stop) = (database.clone(), stop.clone());
+        std::thread::spawn(move || {
+            let mut cuts = 0;
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(60));
+                cut(&database);
+                cuts += 1;
+            }
+            cuts
+        })
+    };
+    let writer = |number: usize| {
+        let ledger = ledger.clone();
+        async move {
+            let (mut opened, mut settled, mut failures) = (Vec::new(), Vec::new(), 0);
+            for round in 0..60 {
+                let key = format!("{number}-{round}");
+                // A write that failed, although it was tried twice, is what ends a run; the next one goes on.
+                match ledger.open(run, "s", &scope(), &[&batch(&[(&key, 7)])]).await {
+                    Ok(ids) => opened.push((key.clone(), ids[0])),
+                    Err(LedgerError::Unreachable { .. }) => {
+                        failures += 1;
+                        continue;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+                match ledger.settle(opened.last().unwrap().1, &[Outcome::Accepted]).await {
+                    Ok(()) => settled.push(key),
+                    Err(LedgerError::Unreachable { .. }) => failures += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (opened, settled, failures)
+        }
+    };
+    let done = futures::future::join_all((0..4).map(writer).map(tokio::spawn)).await;
+    stop.store(true, Ordering::Relaxed);
+    let cuts = cutter.join().unwrap();
+
+    // Then: what was said to be settled is known, what was said to be opened is known or open, and each only once.
+    let ledger = database.open().await;
+    let known = known(&ledger).await;
+    let open = ledger.open_batches(&scope()).await.unwrap();
+    let mut writes = 0;
+    for result in done {
+        let (opened, settled, _) = result.unwrap();
+        for key in &settled {
+            assert!(known.contains_key(&KeyHash::of(key)), "{key} was settled");
+        }
+        for (key, id) in &opened {
+            let is_open = open.iter().any(|batch| batch.id == *id && batch.items[0].key == *key);
+            assert!(known.contains_key(&KeyHash::of(key)) != is_open, "{key} was opened once");
+        }
+        writes += opened.len();
+    }
+    assert!(cuts >= 3 && writes > 100, "{cuts} cuts, {writes} writes");
+    let twice = database.client("SELECT count(*) - count(DISTINCT items) FROM stigg_import.batch");
+    assert_eq!(twice, "0", "a batch that was opened twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_whose_answer_was_lost_is_found_written() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    let ledger = database.open().await;
+    let first = planned("ada");
+    ledger.write_step(TARGET, &first).await.unwrap();
+    let next = Replacement { stage: Stage::Provisioned, ..first };
+    ledger.write_step(TARGET, &next).await.unwrap();
+    // Provisioned may not follow itself, so that a plain repeat would be refused.
+    assert!(matches!(ledger.write_step(TARGET, &next).await, Err(LedgerError::StepRefused { .. })));
+
+    ledger.try_write_step(TARGET, &next, true).await.unwrap();
+
+    let other = Replacement { attempts: 9, ..next };
+    assert!(ledger.try_write_step(TARGET, &other, true).await.is_err(), "another step is not taken for it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_started_again_is_waited_for() {
+    if left_out() {
+        return;
+    }
+    let mut server = Server::start(Engine::Postgres);
+    let database = Database::on(&server);
+    let ledger = database.open().await;
+    let run = ledger.begin_run(start()).await.unwrap();
+    let id = ledger.open(run, "s", &scope(), &[&batch(&[("ada", 1)])]).await.unwrap()[0];
+
+    server.kill();
+    let settling = tokio::spawn(async move {
+        ledger.settle(id, &[Outcome::Accepted]).await.unwrap();
+        ledger
+    });
+    let server = tokio::task::spawn_blocking(move || {
+        server.start_again();
+        server
+    })
+    .await
+    .unwrap();
+
+    let ledger = settling.await.unwrap();
+    assert_eq!(known(&ledger).await.len(), 1);
+    server.kill();
+    let error = ledger.settle(id, &[Outcome::Accepted]).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Unreachable { .. }), "{error}");
+    assert!(matches!(database.try_open(Access::Write).await, Err(LedgerError::Unreachable { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_at_once_get_ids_of_their_own_and_settle_a_batch_once() {
+    if left_out() {
+        return;
+    }
+    // Given: no tables yet, and several that find that out at the same time.
+    let database = Database::new();
+    let ledgers = futures::future::join_all((0..4).map(|_| database.open())).await;
+    let runs = futures::future::join_all(ledgers.iter().map(|ledger| ledger.begin_run(start()))).await;
+    let mut runs: Vec<RunId> = runs.into_iter().map(Result::unwrap).collect();
+    let scope = scope();
+    let opening = ledgers.iter().zip(&runs).flat_map(|(ledger, run)| {
+        let scope = &scope;
+        (0..20).map(move |round| async move {
+            let batch = batch(&[(&format!("{run}-{round}"), round), (&format!("{run}-{round}b"), round)]);
+            ledger.open(*run, "s", scope, &[&batch]).await.unwrap()[0]
+        })
+    });
+    let ids = futures::future::join_all(opening).await;
+    runs.sort_unstable();
+    runs.dedup();
+    assert_eq!(runs.len(), 4);
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 80);
+
+    // When: all settle all batches, with outcomes that contradict each other, while two compact.
+    let refused = Outcome::Failed { code: "X".to_owned(), message: String::new() };
+    let unknown = Outcome::Open { reason: String::new() };
+    let words = [
+        [Outcome::Accepted, Outcome::Accepted],
+        [refused.clone(), Outcome::Accepted],
+        [unknown.clone(), refused.clone()],
+        [refused, unknown],
+    ];
+    let settling = ledgers.iter().zip(&words).flat_map(|(ledger, outcomes)| {
+        ids.iter().map(move |id| async move { ledger.settle(*id, outcomes).await.unwrap() })
+    });
+    let compacting = ledgers[..2].iter().map(|ledger| async {
+        for _ in 0..3 {
+            ledger.compact(Compaction::Now, Index::new()).await.unwrap();
+        }
+    });
+    tokio::join!(futures::future::join_all(settling), futures::future::join_all(compacting));
+
+    // Then: every record has one outcome.
+    assert!(ledgers[0].open_batches(&scope).await.unwrap().is_empty());
+    let known = known(&ledgers[0]).await;
+    for (id, number) in ids.iter().zip(0..) {
+        let (run, round) = (runs[number / 20], number % 20);
+        for key in [format!("{run}-{round}"), format!("{run}-{round}b")] {
+            let events = ledgers[1].history(&scope, KeyHash::of(&key)).await.unwrap();
+            let accepted = events.iter().any(|event| event.fate == crate::ledger::Fate::Accepted);
+            assert_eq!(known.contains_key(&KeyHash::of(&key)), accepted, "{key} in {id}");
+            assert!(events.len() <= 1, "{events:?}");
+        }
+    }
+}
+
+const CHILD: &str = "STIGG_IMPORT_TEST_POSTGRES_LEDGER";
+const CHILD_LOG: &str = "STIGG_IMPORT_TEST_POSTGRES_LEDGER_LOG";
+
+/// The process that the next test kills. Says in a file what it is about to do and what was done.
+#[test]
+fn child_that_is_killed() {
+    let (Ok(url), Some(log)) = (std::env::var(CHILD), std::env::var_os(CHILD_LOG)) else { return };
+    let mut log = std::fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
+    runtime().block_on(async {
+        let address = PostgresAddress::of(&url);
+        let ledger = PostgresLedger::open(&address, Access::Write, None, clock()).await.unwrap();
+        let (run, scope) = (ledger.begin_run(start()).await.unwrap(), scope());
+        for round in 0u64.. {
+            let (a, b) = (format!("{run}-{round}-a"), format!("{run}-{round}-b"));
+            let (first, second) = (batch(&[(&a, round)]), batch(&[(&b, round)]));
+            let ids = ledger.open(run, "s", &scope, &[&first, &second]).await.unwrap();
+            write!(log, "opened {a} {round}\nopened {b} {round}\nsettling {a} {round}\n").unwrap();
+            ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
+            writeln!(log, "settled {a} {round}").unwrap();
+            if round % 20 == 19 {
+                ledger.compact(Compaction::Now, Index::new()).await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_killed_process_leaves_what_it_had_opened_and_settled() {
+    if left_out() {
+        return;
+    }
+    let (database, folder) = (Database::new(), tempfile::tempdir().unwrap());
+    let path: PathBuf = folder.path().join("log");
+    let mut random = fastrand::Rng::new();
+    let seed = random.get_seed();
+    for kill in 1..=4 {
+        // When: a process works on the ledger and is killed at some moment.
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "ledger::postgres::tests::trouble::child_that_is_killed", "--test-threads", "1"])
+            .env(CHILD, server().url(&database.name))
+            .env(CHILD_LOG, &path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(random.u64(150..900)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        // Then: what it says was written is known, and nothing is that was not delivered.
+        let log = std::fs::read_to_string(&path).unwrap_or_default();
+        let complete = &log[..log.rfind('\n').map_or(0, |end| end + 1)];
+        std::fs::write(&path, complete).unwrap();
+        let said = |what: &str| -> Vec<(&str, u64)> {
+            let words = complete.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+            words.filter(|words| words[0] == what).map(|words| (words[1], words[2].parse().unwrap())).collect()
+        };
+        runtime().block_on(async {
+            let ledger = database.open().await;
+            let known = known(&ledger).await;
+            let open = ledger.open_batches(&scope()).await.unwrap();
+            let open: BTreeMap<&str, u64> =
+                open.iter().flat_map(|batch| &batch.items).map(|item| (&*item.key, item.fingerprint.0)).collect();
+            for (key, content) in said("settled") {
+                assert_eq!(known.get(&KeyHash::of(key)).map(|print| print.0), Some(content), "{key}, seed {seed}");
+            }
+            for (key, content) in said("opened") {
+                let settled = known.get(&KeyHash::of(key)).map(|print| print.0);
+                assert_eq!(settled.or(open.get(key).copied()), Some(content), "{key}, seed {seed}");
+            }
+            let settling: Vec<&str> = said("settling").into_iter().map(|(key, _)| key).collect();
+            for (key, _) in said("opened").into_iter().filter(|(key, _)| !settling.contains(key)) {
+                assert!(!known.contains_key(&KeyHash::of(key)), "{key} was not delivered, seed {seed}");
+            }
+            assert!(ledger.runs(100).await.unwrap().iter().all(|run| run.finish.is_none()));
+        });
+        assert!(kill < 4 || !said("settled").is_empty(), "the child came to nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_newer_program_is_refused_and_not_changed() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    assert!(matches!(database.try_open(Access::Read).await, Err(LedgerError::Missing { .. })));
+    database.open().await.close().await.unwrap();
+    database.client("UPDATE stigg_import.format SET version = 7");
+    for access in [Access::Write, Access::Read] {
+        let error = database.try_open(access).await.unwrap_err();
+        assert!(matches!(error, LedgerError::Newer { found: 7, known: 1, .. }), "{error}");
+        assert!(error.hint().is_some());
+    }
+    assert_eq!(database.client("SELECT version FROM stigg_import.format"), "7");
+}
+
+#[tokio::test]
+async fn a_schema_of_somebody_else_is_refused_and_not_changed() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    database.client("CREATE SCHEMA stigg_import; CREATE TABLE stigg_import.run (theirs text)");
+    let error = database.try_open(Access::Write).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Corrupt { .. }), "{error}");
+    assert_eq!(database.client("SELECT count(*) FROM pg_tables WHERE schemaname = 'stigg_import'"), "1");
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_closed_or_only_read_takes_nothing() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    let writer = database.open().await;
+    let reader = database.try_open(Access::Read).await.unwrap();
+    let error = reader.begin_run(start()).await.unwrap_err();
+    assert!(matches!(error, LedgerError::CannotWrite { failure: WriteFailure::ReadOnly, .. }), "{error}");
+    assert_eq!(reader.runs(1).await.unwrap(), []);
+    writer.close().await.unwrap();
+    assert!(matches!(writer.begin_run(start()).await, Err(LedgerError::Closed)));
+    assert!(matches!(writer.close().await, Err(LedgerError::Closed)));
+}
+
+#[tokio::test]
+async fn commits_wait_for_the_disk_whatever_the_server_is_set_to() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    database.client(&format!("ALTER DATABASE {} SET synchronous_commit = off", database.name));
+    let ledger = database.open().await;
+    let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(ledger.pool()).await.unwrap();
+    assert_eq!(set, "on");
+    database.client(&format!("ALTER DATABASE {} SET synchronous_commit = remote_apply", database.name));
+    let ledger = database.open().await;
+    let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(ledger.pool()).await.unwrap();
+    assert_eq!(set, "remote_apply", "what waits for more stays");
+}
+
+#[tokio::test]
+async fn a_user_without_a_right_and_a_wrong_password_are_told_without_the_password() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    database.client("CREATE ROLE poor LOGIN PASSWORD 's3cret'; CREATE ROLE owner LOGIN PASSWORD 's3cret'");
+    let as_user = |user: &str, password: &str| {
+        PostgresAddress::of(&format!("postgres://{user}:{password}@127.0.0.1:{}/{}", server().port(), database.name))
+    };
+    let open = async |address: PostgresAddress| PostgresLedger::open(&address, Access::Write, None, clock()).await;
+    let refused = async |user: &str, password: &str| {
+        let error = open(as_user(user, password)).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        error
+    };
+
+    let error = refused("poor", "s3cret-not").await;
+    assert!(matches!(error, LedgerError::Login { .. }), "{error}");
+    let error = refused("poor", "s3cret").await;
+    assert!(matches!(error, LedgerError::NoRight { .. }), "{error}");
+
+    // What docs/ledgers.md says is enough: a schema that somebody has made for it.
+    database.client("CREATE SCHEMA stigg_import AUTHORIZATION owner");
+    let ledger = open(as_user("owner", "s3cret")).await.unwrap();
+    ledger.begin_run(start()).await.unwrap();
+    ledger.compact(Compaction::Now, Index::new()).await.unwrap();
+    let error = refused("poor", "s3cret").await;
+    assert!(matches!(error, LedgerError::NoRight { .. }), "{error}");
+    database.client(
+        "GRANT USAGE ON SCHEMA stigg_import TO poor; GRANT SELECT ON ALL TABLES IN SCHEMA stigg_import TO poor",
+    );
+    let reader = PostgresLedger::open(&as_user("poor", "s3cret"), Access::Read, None, clock()).await.unwrap();
+    assert_eq!(reader.runs(5).await.unwrap().len(), 1);
+    database.client("DROP OWNED BY poor; DROP OWNED BY owner; DROP ROLE poor; DROP ROLE owner");
+}
