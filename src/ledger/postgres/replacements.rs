@@ -120,12 +120,7 @@ impl PostgresLedger {
         once_more(|| self.server.select(&self.server.pool, sql, binds)).await
     }
 
-    pub(super) async fn try_write_step(
-        &self,
-        target: &str,
-        next: &Replacement,
-        again: bool,
-    ) -> Result<(), LedgerError> {
+    async fn try_write_step(&self, target: &str, next: &Replacement, again: bool) -> Result<(), LedgerError> {
         let fail = |error| self.server.error(error);
         let mut transaction = self.begin().await?;
         sqlx::query(ALONE).bind(target).execute(&mut *transaction).await.map_err(fail)?;

@@ -12,6 +12,12 @@ const MIGRATIONS: [&str; 1] = [include_str!("format_1.sql")];
 /// Two runs that find no tables don't both make them: the lock is this number's.
 const MAKING: &str = "SELECT pg_advisory_xact_lock(6001229364101943879)";
 
+/// Read from the catalog, not by `to_regclass`: that remembers, until its transaction ends, that there was none.
+const HAS_FORMAT: &str = "
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+                   WHERE nspname = 'stigg_import' AND relname = 'format')";
+const HAS_SCHEMA: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'stigg_import')";
+
 impl Server {
     /// Checks that the tables are there and known; makes them, or brings them up, where `access` allows that.
     pub(super) async fn prepare(&self, access: Access) -> Result<(), LedgerError> {
@@ -31,10 +37,8 @@ impl Server {
 
     /// The format of the tables; none where there are none.
     async fn format(&self, connection: &mut PgConnection) -> Result<Option<i64>, LedgerError> {
-        let is_there: bool = sqlx::query_scalar("SELECT to_regclass('stigg_import.format') IS NOT NULL")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|error| self.error(error))?;
+        let is_there: bool =
+            sqlx::query_scalar(HAS_FORMAT).fetch_one(&mut *connection).await.map_err(|error| self.error(error))?;
         if !is_there {
             return Ok(None);
         }
@@ -54,10 +58,7 @@ impl Server {
         sqlx::query(MAKING).execute(&mut *transaction).await.map_err(fail)?;
         // Again, now that nobody else makes them.
         let found = self.format(&mut transaction).await?.unwrap_or(0);
-        let schema: bool = sqlx::query_scalar("SELECT to_regnamespace('stigg_import') IS NOT NULL")
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(fail)?;
+        let schema: bool = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut *transaction).await.map_err(fail)?;
         // Not `IF NOT EXISTS`, which needs the right to make one even where it is there.
         if !schema {
             sqlx::query("CREATE SCHEMA stigg_import").execute(&mut *transaction).await.map_err(fail)?;
