@@ -60,6 +60,7 @@ where
         an_outcome_that_is_never_known_takes_away_what_was_known,
         a_batch_whose_records_were_sent_again_closes,
         a_killed_run_stays_unfinished,
+        old_runs_are_forgotten_and_what_they_delivered_is_not,
         scopes_do_not_see_each_other,
         a_key_has_a_history,
         mistakes_are_named_and_change_nothing,
@@ -248,6 +249,48 @@ async fn a_killed_run_stays_unfinished(reopen: impl AsyncFn() -> Box<dyn Ledger>
     assert_eq!(ledger.runs(1).await.unwrap(), expected[..1]);
     assert_eq!(ledger.run(killed).await.unwrap().as_ref(), Some(&expected[1]));
     assert_eq!(ledger.run(RunId(99)).await.unwrap(), None);
+}
+
+async fn old_runs_are_forgotten_and_what_they_delivered_is_not(reopen: impl AsyncFn() -> Box<dyn Ledger>) {
+    let ledger = reopen().await;
+    let at = |hour: i64| start().started_at + jiff::SignedDuration::from_hours(hour);
+    let run = async |hour: i64, ended: Option<i64>| {
+        let run = ledger.begin_run(RunStart { started_at: at(hour), ..start() }).await.unwrap();
+        if let Some(ended) = ended {
+            let finish = RunFinish { finished_at: at(ended), exit: 3, summary_json: "{\"ok\":true}".to_owned() };
+            ledger.finish_run(run, finish).await.unwrap();
+        }
+        run
+    };
+    // Given: an old run that delivered something and left something open, one that did nothing, one that was killed, one
+    // that began early and ended late, and the last.
+    let delivered = run(0, Some(1)).await;
+    let known = open_one(&*ledger, delivered, &[("ada", 1), ("bob", 1)]).await;
+    ledger.settle(known, &[Outcome::Accepted, unknown()]).await.unwrap();
+    let idle = run(2, Some(3)).await;
+    let killed = run(4, None).await;
+    let long = run(5, Some(30)).await;
+    let last = run(6, Some(7)).await;
+    // When
+    assert_eq!(ledger.prune(at(1)).await.unwrap(), 0, "none ended before");
+    assert_eq!(ledger.prune(at(24)).await.unwrap(), 2);
+    // Then
+    let ledger = reopen().await;
+    let runs = ledger.runs(10).await.unwrap();
+    assert_eq!(
+        runs.iter().map(|run| run.id).collect::<Vec<_>>(),
+        [last, long, delivered],
+        "{idle} and {killed} are gone"
+    );
+    let emptied = &runs[2];
+    assert_eq!(emptied.start.arguments_json, "{}");
+    let finish = RunFinish { finished_at: at(1), exit: 3, summary_json: "{}".to_owned() };
+    assert_eq!(emptied.finish.as_ref(), Some(&finish));
+    assert_eq!(runs[1].start.arguments_json, start().arguments_json);
+    assert_eq!(fingerprint(&*ledger, "ada").await, Some(1));
+    assert_eq!(ledger.open_batches(&scope()).await.unwrap().len(), 1);
+    assert_eq!(ledger.prune(at(1_000)).await.unwrap(), 1, "all but the last, and the one that has a batch");
+    assert_eq!(ledger.begin_run(start()).await.unwrap(), RunId(last.0 + 1), "numbers are not used again");
 }
 
 async fn scopes_do_not_see_each_other(reopen: impl AsyncFn() -> Box<dyn Ledger>) {

@@ -172,7 +172,7 @@ fn done<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 impl Ledger for MemoryLedger {
     fn begin_run(&self, start: RunStart) -> BoxFuture<'_, Result<RunId, LedgerError>> {
         let mut held = self.held();
-        let id = RunId(held.runs.len() as u64 + 1);
+        let id = RunId(held.runs.last().map_or(0, |last| last.id.0) + 1);
         held.runs.push(RunInfo { id, start, finish: None });
         done(Ok(id))
     }
@@ -366,6 +366,24 @@ impl Ledger for MemoryLedger {
     }
 
     /// Does nothing: a clone may still be used.
+    fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        let mut held = self.held();
+        let named: BTreeSet<RunId> = held.batches.values().map(|kept| kept.run).collect();
+        let (all, last) = (held.runs.len(), held.runs.last().map(|run| run.id));
+        let is_old = |run: &RunInfo| {
+            let ended = run.finish.as_ref().map_or(run.start.started_at, |finish| finish.finished_at);
+            ended < before && Some(run.id) != last
+        };
+        held.runs.retain(|run| !is_old(run) || named.contains(&run.id));
+        for run in held.runs.iter_mut().filter(|run| is_old(run)) {
+            run.start.arguments_json = "{}".to_owned();
+            if let Some(finish) = &mut run.finish {
+                finish.summary_json = "{}".to_owned();
+            }
+        }
+        done(Ok((all - held.runs.len()) as u64))
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), LedgerError>> {
         done(Ok(()))
     }

@@ -325,6 +325,11 @@ pub trait Ledger: Send + Sync {
     /// index whose content is no longer needed, and whose memory is used again.
     fn compact(&self, when: Compaction, scratch: Index) -> BoxFuture<'_, Result<Compacted, LedgerError>>;
 
+    /// Forgets runs that ended before this instant, but for the last of all; what they delivered stays known. A run that a
+    /// batch is still kept of stays with its times and its exit code, without arguments and summary. Returns how many are
+    /// gone. Space that has become free is given back when it is much.
+    fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, LedgerError>>;
+
     /// Writes out everything and closes. Every later call fails with [`LedgerError::Closed`].
     fn close(&self) -> BoxFuture<'_, Result<(), LedgerError>>;
 }

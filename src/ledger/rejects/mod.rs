@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod groups;
 mod list;
+mod prune;
 mod reader;
 mod writer;
 
@@ -19,6 +20,7 @@ pub use error::RejectsError;
 pub use export::{Exported, OUR_COLUMNS, export, is_our_column, neutralise, restore};
 pub use groups::{Group, Groups, Sample};
 pub use list::{Listing, list};
+pub use prune::{PruneError, prune};
 pub use reader::Reader;
 pub use writer::Writer;
 
@@ -105,6 +107,12 @@ pub fn folder(ledger_path: &Path) -> PathBuf {
 ///
 /// [`RejectsError::CannotRead`]. A missing folder is no error: nothing was ever rejected.
 pub fn files(ledger_path: &Path, run: Option<RunId>) -> Result<Vec<PathBuf>, RejectsError> {
+    let found = by_run(ledger_path)?.into_iter();
+    Ok(found.filter(|(of_run, _)| run.is_none_or(|run| run == *of_run)).map(|(_, path)| path).collect())
+}
+
+/// All files and whose they are, oldest run first.
+fn by_run(ledger_path: &Path) -> Result<Vec<(RunId, PathBuf)>, RejectsError> {
     let folder = folder(ledger_path);
     let cannot_read = |error: std::io::Error| RejectsError::cannot_read(&folder, &error);
     let entries = match std::fs::read_dir(&folder) {
@@ -119,13 +127,12 @@ pub fn files(ledger_path: &Path, run: Option<RunId>) -> Result<Vec<PathBuf>, Rej
         let of_run = name.split_once('-').and_then(|(run, _)| run.parse().ok()).map(RunId);
         if let Some(of_run) = of_run
             && name.ends_with(".jsonl")
-            && run.is_none_or(|run| run == of_run)
         {
             found.push((of_run, path));
         }
     }
     found.sort();
-    Ok(found.into_iter().map(|(_, path)| path).collect())
+    Ok(found)
 }
 
 #[cfg(test)]

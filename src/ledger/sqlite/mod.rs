@@ -7,6 +7,7 @@ mod compact;
 #[cfg(test)]
 mod crash;
 mod database;
+mod prune;
 mod reader;
 mod replacements;
 mod settle;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -330,6 +332,10 @@ impl Ledger for SqliteLedger {
     fn compact(&self, when: Compaction, scratch: Index) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(self.write(move |reply| Op::Compact { when, scratch, known, reply }))
+    }
+
+    fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(self.write(move |reply| Op::Prune { before_ms: before.as_millisecond(), reply }))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), LedgerError>> {

@@ -63,6 +63,7 @@ pub(super) enum Op {
     Mark { scope: Scope, step: String, mark: Option<StepMark>, reply: Reply<()> },
     Step { target: String, next: Box<Replacement>, reply: Reply<()> },
     Compact { when: Compaction, scratch: Index, known: HashMap<Scope, usize>, reply: Reply<Compacted> },
+    Prune { before_ms: i64, reply: Reply<u64> },
     Close { reply: Reply<()> },
 }
 
@@ -132,6 +133,7 @@ impl Writer {
                     | Op::Mark { .. }
                     | Op::Step { .. }
                     | Op::Compact { .. }
+                    | Op::Prune { .. }
                     | Op::Close { .. } => {}
                 }
                 self.commit(std::mem::take(&mut group)).await;
@@ -155,6 +157,7 @@ impl Writer {
                         }
                         drop(reply.send(compacted));
                     }
+                    Op::Prune { before_ms, reply } => drop(reply.send(self.prune(before_ms).await)),
                     Op::Close { reply } => {
                         inbox.close();
                         drop(reply.send(self.database.close(self.connection).await));
@@ -232,6 +235,7 @@ impl Writer {
                 | Op::Mark { .. }
                 | Op::Step { .. }
                 | Op::Compact { .. }
+                | Op::Prune { .. }
                 | Op::Close { .. } => {
                     unreachable!("is not part of a group")
                 }

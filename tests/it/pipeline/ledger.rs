@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use stigg_import::batch::{Batch, BatchId, Outcome};
 use stigg_import::ledger::{
     Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, LedgerPlace, OpenBatch, RunFinish, RunId,
@@ -281,6 +282,13 @@ impl Ledger for Watched {
             self.fuse.burn().await;
             let _held = self.hold();
             self.inner().compact(when, scratch).await
+        })
+    }
+
+    fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().prune(before).await
         })
     }
 
