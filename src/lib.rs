@@ -53,6 +53,7 @@ pub mod problem;
 pub mod provider;
 pub mod record;
 pub mod sandbox;
+pub mod schedule;
 pub mod sink;
 pub mod source;
 pub mod spreadsheet;

@@ -96,11 +96,9 @@ impl Files {
         self.one_reads_stdin()?;
         Ok(Work {
             steps,
-            target: None,
-            limits: Vec::new(),
-            max_rejects: None,
             identity: "bulk".to_owned(),
             arguments: json!({ "bulk": self.arguments() }),
+            ..Work::default()
         })
     }
 

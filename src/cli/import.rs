@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::args::{self, Talk};
 use super::canary::{self, Decided};
 use super::exit::{Exit, Failure};
@@ -14,7 +16,7 @@ use super::setup::{self, Connection, Work};
 use super::{out, out_json, plan_file, say, to_files};
 use crate::clock::SystemClock;
 use crate::entity::Entity;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, rejects};
 use crate::pipeline::{
     Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec,
     Stop, run,
@@ -64,10 +66,29 @@ pub(super) struct Wanted<'a> {
 pub(super) async fn deliver(mut work: Work, wanted: Wanted<'_>, talk: &Talk) -> Result<Exit, Failure> {
     let Wanted { command, max_rejects, how, target, ledger, destination } = wanted;
     work.bound_rejects(max_rejects)?;
-    let watched = Watched::new(command, destination, setup::address(target, &work)?, talk);
+    let watched = Watched::new(command, destination, setup::address(target, &work)?, Teller::new(talk));
     let how = How { observer: Some(watched.recorder.clone()), ..how };
     let finished = import(work, how, target, ledger, talk).await?;
     watched.end(finished, ledger, talk)
+}
+
+/// The same for a run of a schedule: what happened is handed back, and shown only where it is `show`n as that of `run`.
+pub(super) async fn delivered(
+    work: Work,
+    wanted: Wanted<'_>,
+    talk: &Talk,
+    is_shown: bool,
+) -> Result<(Finished, Exit), Failure> {
+    let Wanted { command, max_rejects: _, how, target, ledger, destination } = wanted;
+    let observer = how.observer.clone().unwrap_or_else(|| Teller::new(talk));
+    let watched = Watched::new(command, destination, setup::address(target, &work)?, observer);
+    let how = How { observer: Some(watched.recorder.clone()), ..how };
+    let mut finished = import(work, how, target, ledger, talk).await?;
+    let (exit, report_failed) = watched.written(&mut finished, ledger);
+    if is_shown {
+        show(&finished, ledger, talk)?;
+    }
+    Ok((finished, report_html::said(exit, report_failed)))
 }
 
 /// A run that is looked at for its report.
@@ -79,21 +100,32 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(command: &'static str, destination: Option<Destination>, address: String, talk: &Talk) -> Self {
-        Self { command, destination, address, recorder: Recorder::new(Teller::new(talk)) }
+    fn new(
+        command: &'static str,
+        destination: Option<Destination>,
+        address: String,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self { command, destination, address, recorder: Recorder::new(observer) }
     }
 
     /// Writes the report, and says what happened.
     fn end(&self, mut finished: Finished, ledger: &Path, talk: &Talk) -> Result<Exit, Failure> {
+        let (ends_with, report_failed) = self.written(&mut finished, ledger);
+        show(&finished, ledger, talk)?;
+        Ok(report_html::said(ends_with, report_failed))
+    }
+
+    /// Writes the report. Returns how the process ends, and why there is none.
+    fn written(&self, finished: &mut Finished, ledger: &Path) -> (Exit, Option<Failure>) {
         let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
         let (ends_with, report_failed) = report_html::write(self.destination.as_ref(), exit, |destination| {
-            report_html::run(self.command, &finished, &self.address, &self.recorder.seen(), ledger, destination)
+            report_html::run(self.command, finished, &self.address, &self.recorder.seen(), ledger, destination)
         });
         // What the process ends with; the ledger has what the run did.
         finished.summary.exit = ends_with as i32;
         finished.summary.ok = ends_with == Exit::Settled;
-        show(&finished, ledger, talk)?;
-        Ok(report_html::said(ends_with, report_failed))
+        (ends_with, report_failed)
     }
 }
 
@@ -125,7 +157,7 @@ async fn as_planned(
         kept.still_holds(target.name.as_deref().unwrap_or_default(), &planned)?;
         planned.steps.into_iter().map(|step| step.chosen.map_or(Selection::All, Selection::Just)).collect()
     };
-    let watched = Watched::new("run --plan", destination, setup::address(&plan.target, &work)?, talk);
+    let watched = Watched::new("run --plan", destination, setup::address(&plan.target, &work)?, Teller::new(talk));
     let observer: Option<Arc<dyn Observer>> = Some(watched.recorder.clone());
     let how = How { full: plan.full, selections, stop: Some(stop), observer, ..How::default() };
     let finished = import(work, how, &plan.target, ledger, talk).await?;
@@ -145,6 +177,8 @@ pub(super) struct How {
     pub stop: Option<Arc<Stop>>,
     /// Who watches instead of the terminal.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Runs that ended before this are forgotten afterwards, and their rejects files deleted; none: never.
+    pub keep_since: Option<Timestamp>,
 }
 
 impl How {
@@ -166,7 +200,7 @@ pub(super) async fn import(
     ledger: &Path,
     talk: &Talk,
 ) -> Result<Finished, Failure> {
-    let How { known, full, selections, stop, observer } = how;
+    let How { known, full, selections, stop, observer, keep_since } = how;
     let connection = setup::connect(target, &work)?;
     let (stop, steps) = match stop {
         Some(stop) => {
@@ -192,6 +226,7 @@ pub(super) async fn import(
         full,
         known,
         stop,
+        keep_since,
     };
     import.run(observer.unwrap_or_else(|| Teller::new(talk))).await
 }
@@ -225,6 +260,7 @@ pub(super) struct Import<'a> {
     pub full: bool,
     pub known: Known,
     pub stop: Arc<Stop>,
+    pub keep_since: Option<Timestamp>,
 }
 
 impl Import<'_> {
@@ -260,12 +296,28 @@ impl Import<'_> {
             Ok(finished) => settle(finished, &*store).await,
             Err(error) => Err(setup::start_failure(&error, &address)),
         };
+        if let (Ok(_), Some(before)) = (&finished, self.keep_since) {
+            forget(self.ledger, &*store, before).await;
+        }
         // Whatever came before: what was written must be on disk, and the next run may begin.
         let closed = store.close().await.map_err(|error| setup::ledger_failure(&error));
         drop(lock);
         let finished = finished?;
         closed?;
         Ok(finished)
+    }
+}
+
+/// Forgets runs of long ago. What the run did stands, whatever becomes of this.
+async fn forget(ledger_path: &Path, ledger: &dyn Ledger, before: Timestamp) {
+    let files = rejects::prune(ledger_path, ledger, before).await;
+    match (files, ledger.prune(before).await) {
+        (Ok(files), Ok(runs)) if files + runs > 0 => {
+            tracing::info!(runs, files, "old runs and rejects files are deleted")
+        }
+        (Ok(_), Ok(_)) => {}
+        (Err(error), _) => tracing::warn!("old rejects files could not be deleted: {error}"),
+        (_, Err(error)) => tracing::warn!("old runs could not be forgotten: {error}"),
     }
 }
 

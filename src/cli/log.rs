@@ -9,7 +9,7 @@ use super::args::{LogFormat, Talk};
 pub(super) fn start(talk: &Talk) {
     let level = match (talk.quiet, talk.verbose) {
         (true, _) => "error",
-        (false, 0) => "warn",
+        (false, 0) => "warn,stigg_import::cli::sync=info",
         (false, 1) => "stigg_import=info,warn",
         (false, 2) => "stigg_import=debug,info",
         (false, _) => "stigg_import=trace,debug",

@@ -26,6 +26,7 @@ mod settle;
 mod setup;
 mod source_args;
 mod status;
+mod sync;
 mod to_files;
 mod verify;
 mod why;
@@ -93,6 +94,7 @@ fn threads(command: &Command) -> Builder {
         | Command::Verify(_)
         | Command::Cutover(_)
         | Command::Status(_)
+        | Command::Sync(_)
         | Command::Settle(_)
         | Command::Rejects(_)
         | Command::Why(_)
@@ -109,6 +111,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(args) => import::main(args, &talk).await,
         Command::Bulk(args) => bulk::main(args, &talk).await,
         Command::Init(args) => init::main(args, &talk).await,
+        Command::Sync(args) => sync::main(*args, &talk).await,
         Command::Plan(args) => plan::main(args, &talk).await,
         Command::Check(args) => check::main(args, &talk).await,
         Command::Doctor(args) => doctor::main(args, &talk).await,

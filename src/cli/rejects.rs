@@ -244,9 +244,9 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
         }],
         target: arguments["target"].as_str().map(str::to_owned),
         limits: limits_of(&arguments),
-        max_rejects: None,
         identity: format!("rejects of run {}", listing.header.run),
         arguments: arguments.clone(),
+        ..Work::default()
     };
     let target = args::Target {
         rate_scale: args.target.rate_scale.or_else(|| arguments["rate_scale"].as_f64()),

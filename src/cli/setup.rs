@@ -10,7 +10,7 @@ use super::args;
 use super::exit::{Exit, Failure};
 use super::say;
 use crate::clock::SystemClock;
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, NotifyWritten};
 use crate::entity::{Entity, Schema};
 use crate::ledger::{Access, Durability, Ledger, LedgerError, RunFinish, RunId, RunLock, SqliteLedger};
 use crate::mapping::LoadError;
@@ -26,11 +26,14 @@ use crate::source;
 pub(super) const KEY_VARIABLES: [&str; 2] = ["STIGG_API_KEY", "STIGG_SERVER_API_KEY"];
 
 /// What is to be imported.
+#[derive(Default)]
 pub(super) struct Work {
     pub steps: Vec<StepSpec>,
     pub target: Option<String>,
     pub limits: Vec<(Operation, u32)>,
     pub max_rejects: Option<MaxRejects>,
+    /// Whom to tell how scheduled runs go.
+    pub notify: Option<NotifyWritten>,
     /// Names the work in the ledger.
     pub identity: String,
     /// The arguments, so that rejects can be run again.
@@ -69,6 +72,7 @@ pub(super) fn any_work(input: &args::Input, command: &str) -> Result<Work, Failu
             target: file.target,
             limits: file.limits,
             max_rejects: file.max_rejects,
+            notify: file.notify,
             identity: path.display().to_string(),
             arguments: serde_json::json!({ "pipeline": absolute(path) }),
         });
@@ -77,14 +81,7 @@ pub(super) fn any_work(input: &args::Input, command: &str) -> Result<Work, Failu
         return Err(Failure::new(Exit::Arguments, "neither a pipeline file nor a mapping is given")
             .hint(format!("stigg-import {command} pipeline.toml, or stigg-import {command} --mapping M --csv F")));
     };
-    Ok(Work {
-        arguments,
-        identity: step.mapping.name().to_owned(),
-        steps: vec![step],
-        target: None,
-        limits: Vec::new(),
-        max_rejects: None,
-    })
+    Ok(Work { arguments, identity: step.mapping.name().to_owned(), steps: vec![step], ..Work::default() })
 }
 
 /// Refuses a source that can be read only once.

@@ -64,6 +64,7 @@ pub(super) async fn main(
         full: true,
         known: Known::SendAll,
         stop,
+        keep_since: None,
     };
     let finished = import.run(Teller::new(talk)).await?;
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::notify::NotifyWritten;
 use super::source;
 use crate::document::{Document, Named, Span};
 use crate::mapping::{self, LoadError, MappingFile};
@@ -43,6 +44,8 @@ pub struct PipelineFile {
     pub limits: Vec<(Operation, u32)>,
     /// When to give up on a source.
     pub max_rejects: Option<MaxRejects>,
+    /// Whom to tell how scheduled runs go.
+    pub notify: Option<NotifyWritten>,
     /// The steps, in order. Never empty.
     pub steps: Vec<StepSpec>,
 }
@@ -91,7 +94,7 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn pipeline(&mut self, top: &DeTable<'_>) -> PipelineFile {
-        self.document.known_keys(top, &["$schema", "target", "limits", "max_rejects", "step"], "a pipeline");
+        self.document.known_keys(top, &["$schema", "target", "limits", "max_rejects", "notify", "step"], "a pipeline");
         let target = self.document.table(top, "target").and_then(|target| {
             for secret in ["key", "api_key", "token"] {
                 if let Some((key, _)) = target.get_key_value(secret) {
@@ -103,9 +106,10 @@ impl Reader<'_> {
             self.document.string(target, "url")
         });
         let limits = self.limits(top);
-        let max_rejects = self.max_rejects(top);
+        let max_rejects = bound_on_rejects(&mut self.document, top, "max_rejects");
+        let notify = NotifyWritten::read(&mut self.document, top);
         let steps = self.steps(top);
-        PipelineFile { target: target.map(|url| url.text), limits, max_rejects, steps }
+        PipelineFile { target: target.map(|url| url.text), limits, max_rejects, notify, steps }
     }
 
     fn limits(&mut self, top: &DeTable<'_>) -> Vec<(Operation, u32)> {
@@ -125,17 +129,6 @@ impl Reader<'_> {
             }
         }
         limits
-    }
-
-    fn max_rejects(&mut self, top: &DeTable<'_>) -> Option<MaxRejects> {
-        let item = top.get("max_rejects")?;
-        let text = match item.get_ref().as_str() {
-            Some(text) => text.to_owned(),
-            None => self.document.integer(top, "max_rejects")?.to_string(),
-        };
-        text.parse()
-            .map_err(|error: crate::pipeline::NoBound| self.document.problem(item.span(), error.to_string()))
-            .ok()
     }
 
     fn steps(&mut self, top: &DeTable<'_>) -> Vec<StepSpec> {
@@ -194,6 +187,16 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// A bound on rejects: a number, or a text with a number or a share.
+pub(super) fn bound_on_rejects(document: &mut Document<'_>, table: &DeTable<'_>, key: &str) -> Option<MaxRejects> {
+    let item = table.get(key)?;
+    let text = match item.get_ref().as_str() {
+        Some(text) => text.to_owned(),
+        None => document.integer(table, key)?.to_string(),
+    };
+    text.parse().map_err(|error: crate::pipeline::NoBound| document.problem(item.span(), error.to_string())).ok()
 }
 
 fn reads_stdin(source: &SourceSpec) -> bool {

@@ -40,6 +40,22 @@ pub fn json_schema() -> Value {
                 "description": "stop after this many rejects, or this share of the rows",
                 "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^[0-9.]+ ?%$" }]
             },
+            "notify": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["url"],
+                "description": "a webhook that `sync` tells of runs that failed",
+                "properties": {
+                    "url": {
+                        "type": "string",
+                        "description": "gets a POST with a JSON object; ${NAME} stands for an environment variable"
+                    },
+                    "rejects_above": {
+                        "description": "it is told, too, when more than this was rejected or refused",
+                        "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^[0-9.]+ ?%$" }]
+                    }
+                }
+            },
             "step": {
                 "type": "array",
                 "minItems": 1,

@@ -94,7 +94,7 @@ impl SqlWritten<'_> {
 }
 
 /// Replaces `${NAME}` by the environment variable's value, or names the first that is not set.
-fn expanded(text: &str) -> Result<SecretString, String> {
+pub(super) fn expanded(text: &str) -> Result<SecretString, String> {
     let mut result = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -109,7 +109,7 @@ fn expanded(text: &str) -> Result<SecretString, String> {
 }
 
 /// Whether a URL as it is written (variables not replaced) holds a password.
-fn has_password(url: &str) -> bool {
+pub(super) fn has_password(url: &str) -> bool {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
     let literal = |password: &str| !password.is_empty() && !password.contains("${");

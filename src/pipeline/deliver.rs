@@ -23,6 +23,7 @@ use crate::ledger::rejects::Writer as RejectsWriter;
 use crate::ledger::{Ledger, LedgerError, RunId, Scope};
 use crate::sink::{self, Concurrency, Disposition, Health, Operation, SinkError, Submission, UnknownCause};
 use futures::stream::{FuturesUnordered, StreamExt};
+use tracing::Instrument as _;
 
 /// Tries after which a batch that the API itself reports as failed, again and again, is sent in parts.
 const POISON_TRIES: u32 = 3;
@@ -98,7 +99,8 @@ impl Delivery {
             }
         };
         self.reading.progress.batches.add(1);
-        let mut outcomes = self.find_outcomes(&batch, id).await;
+        let span = tracing::debug_span!("batch", id = id.0);
+        let mut outcomes = self.find_outcomes(&batch, id).instrument(span).await;
         if let Err(why) = self.settle(&batch, id, &outcomes).await {
             // To the ledger they are open, and it is what the next run goes by.
             outcomes.fill(Outcome::Open { reason: why.clone() });
@@ -112,6 +114,7 @@ impl Delivery {
                 Outcome::Open { .. } => open += 1,
             }
         }
+        tracing::debug!(batch = id.0, accepted, failed, open, "a batch has its answer");
         self.reading.progress.accepted.add(accepted);
         self.reading.progress.failed.add(failed);
         self.reading.progress.open.add(open);

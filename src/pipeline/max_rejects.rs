@@ -20,6 +20,14 @@ impl MaxRejects {
     /// A share says nothing over fewer rows.
     pub const SHARE_ROWS_MIN: u64 = 1000;
 
+    /// Whether so many rejects of so many rows pass the bound. A share is looked at however few the rows are.
+    pub fn is_passed(&self, rejects: u64, rows: u64) -> bool {
+        match *self {
+            Self::Number(max) => rejects > max,
+            Self::Share(max) => rejects as f64 > max * rows as f64,
+        }
+    }
+
     /// Says so where the bound is passed.
     pub(super) fn passed(&self, rejects: u64, rows: u64) -> Option<String> {
         match *self {

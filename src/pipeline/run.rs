@@ -1,11 +1,13 @@
 //! A whole run: every step in order, each settled before the next begins.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::changes::{self, Extent, HeldBack};
 use super::deliver::Delivery;
@@ -97,6 +99,8 @@ pub struct Finished {
     pub summary: Summary,
     /// Why it ended early, if it did.
     pub stopped: Option<Stopped>,
+    /// Batches of its steps that are open still.
+    pub open_batches: u64,
     /// The rejects files that it wrote.
     pub rejects: Vec<PathBuf>,
 }
@@ -169,6 +173,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
     let mut finished = Finished {
         summary: Summary { run: run.0, ok: false, exit: 0, duration_s: 0.0, stopped: None, steps: Vec::new() },
         stopped: None,
+        open_batches: 0,
         rejects: Vec::new(),
     };
     let Job { steps, sink, budgets, ledger, journal, observer, clock, stop, retry, max_rejects, full, .. } = job;
@@ -209,7 +214,8 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             prepare_on: prepare_on.clone(),
             known,
         };
-        match step.run().await {
+        let span = tracing::info_span!("step", run = run.0, name = %step.step.name);
+        match step.run().instrument(span).await {
             Ok(summary) => finished.summary.steps.push(summary),
             Err(error) if finished.summary.steps.is_empty() => return Err(error.into()),
             // Earlier steps were sent, and their account is owed.
@@ -217,6 +223,11 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         }
         let writer = writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         finished.rejects.extend(writer.path().map(std::path::Path::to_owned));
+    }
+    for entity in entities.into_iter().collect::<BTreeSet<_>>() {
+        let open = ledger.open_batches(&Scope { target: target.clone(), entity }).await;
+        // Of a ledger that can't be read the run has said so.
+        finished.open_batches += open.map_or(0, |batches| batches.len() as u64);
     }
     finished.stopped = stop.why().cloned();
     finished.summary.stopped = finished.stopped.as_ref().map(ToString::to_string);
@@ -315,13 +326,14 @@ impl StepRun {
         // A task of its own: rows are read and mapped on one core while batches are sent on another.
         // In a set, which ends it when this future is dropped: nobody shall read and write rejects for a run that is gone.
         let mut preparing = JoinSet::new();
-        preparing.spawn_on(preparation.prepare(sender), &self.prepare_on);
+        preparing.spawn_on(preparation.prepare(sender).in_current_span(), &self.prepare_on);
         delivery.deliver(receiver).await;
         let prepared = match preparing.join_next().await.expect("the set holds a task") {
             Ok(prepared) => prepared,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let settled = prepared.complete && self.progress.open.get() == 0;
+        let mut mark_moved = None;
         if settled {
             let closed = match since {
                 Some(_) => delivery.close_superseded().await,
@@ -334,6 +346,7 @@ impl StepRun {
                 (Ok(closed), Some((_, identity))) => {
                     let mark = delivery.held_back.up_to(prepared.mark).filter(|_| closed);
                     let mark = mark.map(|value| StepMark { identity: identity.clone(), value });
+                    mark_moved = mark.as_ref().map(|mark| mark.value.clone());
                     changes::settled(&*self.ledger, &self.scope, &name, mark, closed).await
                 }
                 (Ok(_), None) => Ok(()),
@@ -357,6 +370,7 @@ impl StepRun {
             && summary.rejected == 0;
         summary.missing = all_came.then_some(prepared.unseen);
         summary.since = since;
+        summary.mark = mark_moved;
         summary.budget_share = self
             .budgets
             .per_minute(operation)

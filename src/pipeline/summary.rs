@@ -112,6 +112,10 @@ pub struct StepSummary {
     /// Only rows that were changed at this mark or later were read; none: all rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// Everything before this mark was read and is settled: where the next run begins to read. None where rows are not
+    /// read by their changes, or where the step did not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// Records that the ledger knows and that no row makes any more: deleted, or left out by `where` now.
     /// Nothing is sent for them. None where it can't be told: see `docs/sources.md`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +150,7 @@ impl StepSummary {
             retries: progress.retries.get(),
             throttled: progress.throttled.get(),
             since: None,
+            mark: None,
             missing: None,
             duration_s,
             budget_share: None,

@@ -23,9 +23,13 @@ const RULES: &[(&str, &[&str])] = &[
     ("ledger", &["spreadsheet", "batch", "record", "entity", "clock", "problem"]),
     ("sandbox", &[]),
     ("pipeline", &["source", "mapping", "batch", "sink", "ledger", "provider", "record", "entity", "clock", "problem"]),
+    ("schedule", &["pipeline", "http", "entity", "clock"]),
     (
         "config",
-        &["document", "stripe", "source", "mapping", "sink", "pipeline", "record", "entity", "clock", "problem"],
+        &[
+            "document", "stripe", "source", "mapping", "sink", "pipeline", "schedule", "record", "entity", "clock",
+            "problem",
+        ],
     ),
     ("doctor", &["pipeline", "sink", "entity", "clock"]),
     (
@@ -36,6 +40,7 @@ const RULES: &[(&str, &[&str])] = &[
             "doctor",
             "draft",
             "pipeline",
+            "schedule",
             "source",
             "mapping",
             "sink",

@@ -13,6 +13,7 @@ use super::cutover;
 use super::doctor;
 use super::init::Init;
 use super::source_args::Json;
+use super::sync;
 use super::why;
 
 pub use afterwards::{BecameOf, Rejects, RejectsExport, RejectsOf, RejectsRetry, Settle, Status};
@@ -95,7 +96,7 @@ impl Talk {
 }
 
 /// Commands that take a source, where `--json` may name one.
-const SOURCE_COMMANDS: [&str; 7] = ["init", "run", "plan", "check", "verify", "cutover", "why"];
+const SOURCE_COMMANDS: [&str; 8] = ["init", "run", "sync", "plan", "check", "verify", "cutover", "why"];
 
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -172,6 +173,10 @@ pub enum Command {
             stigg-import bulk --customers-file customers.json --target http://127.0.0.1:8080/graphql"
     )]
     Bulk(Bulk),
+
+    /// Run again and again: on a schedule, one at a time, or once under a scheduler of your own
+    #[command(long_about = sync::LONG_ABOUT, after_help = sync::EXAMPLES)]
+    Sync(Box<sync::Sync>),
 
     /// Say what `run` would do; sends nothing
     #[command(

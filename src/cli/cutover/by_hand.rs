@@ -83,12 +83,9 @@ pub(super) fn read(path: &Path) -> Result<CancelledList, Failure> {
 pub(super) async fn returned(args: &Cutover, path: &Path, talk: &Talk) -> Result<Exit, Failure> {
     let list = read(path)?;
     let work = Work {
-        steps: Vec::new(),
-        target: None,
-        limits: Vec::new(),
-        max_rejects: None,
         identity: "originals cancelled by hand".to_owned(),
         arguments: json!({ "cancelled": setup::absolute(path) }),
+        ..Work::default()
     };
     let connection = setup::connect(&args.target, &work)?;
     let target = named(&connection.sink, &connection.budgets, &connection.address).await?;

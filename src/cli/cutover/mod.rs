@@ -67,7 +67,7 @@ pub(super) async fn opened(args: &Cutover) -> Result<(Work, Option<OpenPaid>), F
         }
         None => (vec![], "cutover".to_owned(), json!({}), None),
     };
-    let mut work = Work { steps, target: None, limits: Vec::new(), max_rejects: None, identity, arguments };
+    let mut work = Work { steps, identity, arguments, ..Work::default() };
     work.bound_rejects(args.max_rejects.as_deref())?;
     Ok((work, step))
 }

@@ -80,14 +80,7 @@ pub(super) async fn main(args: Doctor, talk: &Talk) -> Result<Exit, Failure> {
         Some(path) => {
             setup::any_work(&args::Input { pipeline: Some(path.clone()), ..args::Input::default() }, "doctor")?
         }
-        None => Work {
-            steps: Vec::new(),
-            target: None,
-            limits: Vec::new(),
-            max_rejects: None,
-            identity: String::new(),
-            arguments: serde_json::Value::Null,
-        },
+        None => Work::default(),
     };
     let diagnosis = diagnosed(&args, &work).await?;
     let exit = diagnosis.exit();

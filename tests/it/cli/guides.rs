@@ -62,3 +62,13 @@ fn the_vendors_files_go_by_their_guide() {
     assert!(api.customers() > 0);
     assert_eq!(api.requests("importCustomersBulk"), 1, "the second time sends nothing");
 }
+
+#[test]
+fn a_sync_goes_on_from_the_import_by_its_guide() {
+    let (api, folder) = (Api::open(), Folder::new());
+    folder.write("customers.toml", CUSTOMERS_TOML).write("customers.csv", super::CLEAN_CSV);
+    let step = "[[step]]\nname = \"customers\"\nmapping = \"customers.toml\"\nsource = { csv = \"customers.csv\" }\n";
+    folder.write("pipeline.toml", format!("[target]\nurl = \"{}\"\n{step}", api.url));
+    assert_eq!(walk("nightly-sync.md", &folder, &api), 4);
+    assert_eq!((api.customers(), api.requests("importCustomersBulk")), (3, 1), "the second run sends nothing");
+}

@@ -22,6 +22,7 @@ mod sandbox;
 mod secrets;
 mod settle;
 mod sources;
+mod sync;
 mod to_files;
 mod trouble;
 mod verify;
