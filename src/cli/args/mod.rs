@@ -174,7 +174,7 @@ pub enum Command {
     )]
     Bulk(Bulk),
 
-    /// Run again and again: on a schedule, one at a time, or once under a scheduler of your own
+    /// Run again and again on a schedule, never two at a time
     #[command(long_about = sync::LONG_ABOUT, after_help = sync::EXAMPLES)]
     Sync(Box<sync::Sync>),
 
