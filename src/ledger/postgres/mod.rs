@@ -8,6 +8,7 @@
 mod address;
 mod compact;
 mod fence;
+mod prune;
 mod reader;
 mod replacements;
 mod schema;
@@ -21,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, Transaction};
 
@@ -251,6 +253,10 @@ impl Ledger for PostgresLedger {
 
     fn compact(&self, when: Compaction, scratch: Index) -> BoxFuture<'_, Result<Compacted, LedgerError>> {
         Box::pin(self.compact_all(when, scratch))
+    }
+
+    fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(async move { once_more(|| self.try_prune(before.as_millisecond())).await })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), LedgerError>> {

@@ -10,8 +10,6 @@ mod trouble;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use jiff::Timestamp;
-
 use self::databases::{Engine, Server, left_out};
 use super::*;
 use crate::clock::FixedClock;
