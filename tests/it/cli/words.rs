@@ -157,6 +157,7 @@ fn help_of_the_program() {
       init         Draft a mapping and a pipeline from an export's header and first rows
       run          Import, resume, or send what changed: always the same command
       bulk         Import the files of the vendor's bulk-import tool, under its flags
+      sync         Run again and again on a schedule, never two at a time
       plan         Say what `run` would do; sends nothing
       check        Do the files hold? Runs a mapping's examples and maps the first rows
       doctor       Look at key, rights, catalog, clock and speed of the target before the first write
