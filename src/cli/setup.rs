@@ -12,7 +12,9 @@ use super::say;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigError, NotifyWritten};
 use crate::entity::{Entity, Schema};
-use crate::ledger::{Access, Durability, Ledger, LedgerError, RunFinish, RunId, RunLock, SqliteLedger};
+use crate::ledger::{
+    Access, Durability, LeaseTerms, Ledger, LedgerError, LedgerPlace, RunFinish, RunId, RunLock, SqliteLedger,
+};
 use crate::mapping::LoadError;
 use crate::pipeline::{
     MaxRejects, NoBound, OpenStep, OpenStepError, SourceSpec, StartError, StepSpec, Stop, Stopped, open_steps,
@@ -216,7 +218,10 @@ pub(super) fn key(endpoint: &Endpoint) -> Result<SecretString, Failure> {
 
 /// The ledger for writing, and the lock that goes with it.
 pub(super) async fn ledger_to_write(path: &Path) -> Result<(RunLock, Arc<SqliteLedger>), Failure> {
-    let lock = RunLock::acquire(path, jiff::Timestamp::now()).map_err(|error| ledger_failure(&error))?;
+    let place = LedgerPlace::File(path.to_owned());
+    let lock = RunLock::acquire(&place, LeaseTerms::default(), jiff::Timestamp::now())
+        .await
+        .map_err(|error| ledger_failure(&error))?;
     let ledger = SqliteLedger::open(path, Access::Write, Durability::default(), Arc::new(SystemClock))
         .await
         .map_err(|error| ledger_failure(&error))?;

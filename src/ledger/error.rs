@@ -198,6 +198,9 @@ impl LedgerError {
             Self::LeaseLost { .. } => Some("the other run goes on where this one stopped; `status` shows it"),
             Self::Newer { .. } => Some("use the newer version of stigg-import, or another ledger with `--ledger PATH`"),
             Self::Missing { .. } => Some("`run` makes one; or name its place with `--ledger PATH`"),
+            Self::Held { ledger: LedgerPlace::Postgres(_), .. } => Some(
+                "wait until it is done; one that was killed holds it until then. Two runs over one ledger would count things twice",
+            ),
             Self::Held { .. } => Some("wait until it is done; two runs over one ledger would count things twice"),
             Self::Busy { ledger: LedgerPlace::Postgres(_) } => {
                 Some("see in pg_stat_activity who holds locks in the schema stigg_import, then run again")

@@ -16,8 +16,8 @@
 #[cfg(test)]
 mod conformance;
 mod error;
+mod file_lock;
 mod index;
-mod lock;
 mod memory;
 mod merge;
 mod place;
@@ -25,6 +25,7 @@ mod postgres;
 pub mod rejects;
 mod replacement;
 mod replay;
+mod run_lock;
 mod segment;
 mod sqlite;
 mod superseded;
@@ -34,12 +35,13 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use error::{LedgerError, WriteFailure};
+pub use file_lock::FileLock;
 pub use index::{Index, Seen};
-pub use lock::{Holder, RunLock};
 pub use memory::MemoryLedger;
 pub use place::LedgerPlace;
-pub use postgres::{PostgresAddress, PostgresLedger};
+pub use postgres::{Fence, Lease, PostgresAddress, PostgresLedger};
 pub use replacement::{CutoverLedger, OriginalRef, ParkReason, Parked, Replacement, Replacements, Stage, StageCount};
+pub use run_lock::{Holder, LeaseTerms, Part, RunLock};
 pub use sqlite::{Access, Durability, SqliteLedger};
 
 use crate::batch::{Batch, BatchId, Outcome};

@@ -8,6 +8,7 @@
 mod address;
 mod compact;
 mod fence;
+mod lease;
 mod prune;
 mod reader;
 mod replacements;
@@ -28,6 +29,7 @@ use sqlx::{Postgres, Transaction};
 
 pub use address::PostgresAddress;
 pub use fence::Fence;
+pub use lease::Lease;
 use server::{Server, once_more};
 
 use super::verdict::Verdict;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{RejectsError, VERSION, folder};
 use crate::entity::Schema;
 use crate::ledger::RunId;
-use crate::ledger::lock::{make_folder_of, private};
+use crate::ledger::file_lock::{make_folder_of, private};
 use crate::record::{Origin, Place, Reject};
 
 /// Bytes that are collected before they are written.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
-use crate::ledger::lock::{make_folder_of, private};
+use crate::ledger::file_lock::{make_folder_of, private};
 use crate::ledger::{LedgerError, LedgerPlace, WriteFailure};
 
 /// Marks the file as ours ("STIG"), so that no other program's database is ever changed.

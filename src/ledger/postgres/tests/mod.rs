@@ -3,6 +3,7 @@
 #[path = "../../../../tests/it/databases.rs"]
 #[allow(dead_code, reason = "the sources' tests need more of it")]
 mod databases;
+mod lease;
 mod lost_answers;
 mod promises;
 mod trouble;

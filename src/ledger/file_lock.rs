@@ -1,41 +1,13 @@
-//! One run at a time over a ledger.
+//! One run at a time over a ledger that is a file.
 
-use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::run_lock::Holder;
 use super::{LedgerError, LedgerPlace, WriteFailure};
-
-/// The process that holds a ledger, as far as it could be read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process id, on the machine where it runs.
-    pub pid: Option<u32>,
-    /// When it took hold.
-    pub since: Option<Timestamp>,
-}
-
-impl Holder {
-    /// Reads a lock file's content: process id, a blank, an instant. What can't be read is none.
-    fn parse(text: &str) -> Self {
-        let mut words = text.split_whitespace();
-        let pid = words.next().and_then(|word| word.parse().ok());
-        Self { pid, since: words.next().and_then(|word| word.parse().ok()) }
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.pid {
-            Some(pid) => write!(f, "process {pid}")?,
-            None => f.write_str("a process that has not named itself")?,
-        }
-        self.since.map_or(Ok(()), |since| write!(f, ", since {since}"))
-    }
-}
 
 /// Holds a ledger for one run until it is dropped, or its process ends however it may.
 ///
@@ -43,11 +15,11 @@ impl fmt::Display for Holder {
 /// content only says who. The file stays: deleting it would let two processes lock two files of
 /// the same name.
 #[derive(Debug)]
-pub struct RunLock {
+pub struct FileLock {
     file: File,
 }
 
-impl RunLock {
+impl FileLock {
     /// Most bytes read of a lock file's content.
     const HOLDER_BYTES_MAX: u64 = 1024;
 
@@ -93,7 +65,7 @@ impl RunLock {
     }
 }
 
-impl Drop for RunLock {
+impl Drop for FileLock {
     fn drop(&mut self) {
         // Closing the file frees the lock, whatever becomes of this.
         if let Err(error) = self.file.set_len(0) {
@@ -130,22 +102,22 @@ mod tests {
         let ledger = folder.path().join("new/ledger.db");
         let now: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
 
-        let lock = RunLock::acquire(&ledger, now).unwrap();
-        let error = RunLock::acquire(&ledger, now).unwrap_err();
+        let lock = FileLock::acquire(&ledger, now).unwrap();
+        let error = FileLock::acquire(&ledger, now).unwrap_err();
         let LedgerError::Held { by, .. } = &error else { panic!("{error}") };
-        assert_eq!(*by, Holder { pid: Some(std::process::id()), since: Some(now) });
+        assert_eq!(*by, Holder { pid: Some(std::process::id()), since: Some(now), ..Holder::default() });
         assert!(error.to_string().ends_with("since 2026-05-01T00:00:00Z"), "{error}");
 
         drop(lock);
-        RunLock::acquire(&ledger, now).unwrap();
+        FileLock::acquire(&ledger, now).unwrap();
     }
 
     #[test]
     fn a_lock_file_that_a_killed_run_left_does_not_hold() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger.db");
-        std::fs::write(RunLock::path(&ledger), "1 2026-05-01T00:00:00Z and then some more text").unwrap();
-        RunLock::acquire(&ledger, Timestamp::UNIX_EPOCH).unwrap();
+        std::fs::write(FileLock::path(&ledger), "1 2026-05-01T00:00:00Z and then some more text").unwrap();
+        FileLock::acquire(&ledger, Timestamp::UNIX_EPOCH).unwrap();
     }
 
     #[cfg(unix)]
@@ -154,9 +126,9 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("new/ledger.db");
-        let _lock = RunLock::acquire(&ledger, Timestamp::UNIX_EPOCH).unwrap();
+        let _lock = FileLock::acquire(&ledger, Timestamp::UNIX_EPOCH).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(ledger.parent().unwrap()), 0o700);
-        assert_eq!(mode(&RunLock::path(&ledger)), 0o600);
+        assert_eq!(mode(&FileLock::path(&ledger)), 0o600);
     }
 }
