@@ -29,14 +29,27 @@ struct Shown {
 }
 
 /// How often a log line tells of progress where there is no terminal.
-const LOG_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Whether a line can be drawn again and again.
+pub(super) fn is_live(talk: &Talk) -> bool {
+    let draws = || std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    std::io::stderr().is_terminal() && talk.log_format != LogFormat::Json && draws()
+}
+
+/// The line of a prefix and a message; hidden where it can't be drawn.
+pub(super) fn live_line(live: bool) -> ProgressBar {
+    let target = if live { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
+    let line = ProgressBar::with_draw_target(None, target);
+    let style = ProgressStyle::with_template("{spinner} {prefix}{msg}");
+    line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    line
+}
 
 impl Teller {
     pub(super) fn new(talk: &Talk) -> Arc<Self> {
         let json = talk.log_format == LogFormat::Json;
-        let live =
-            std::io::stderr().is_terminal() && !json && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Arc::new(Self { quiet: talk.quiet, live, json, shown: Mutex::new(None) })
+        Arc::new(Self { quiet: talk.quiet, live: is_live(talk), json, shown: Mutex::new(None) })
     }
 
     fn note(&self, text: &str) {
@@ -57,12 +70,8 @@ impl Teller {
         if self.quiet {
             return;
         }
-        let target = if self.live { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
-        let line = ProgressBar::with_draw_target(None, target);
-        let style = ProgressStyle::with_template("{spinner} {prefix}  {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner());
-        line.set_style(style);
-        line.set_prefix(name.to_owned());
+        let line = live_line(self.live);
+        line.set_prefix(format!("{name}  "));
         let (live, json, began, name, bar) = (self.live, self.json, Instant::now(), name.to_owned(), line.clone());
         let ticker = tokio::spawn(async move {
             let mut eta = Eta::default();

@@ -50,7 +50,9 @@ pub use step::{OpenPaid, OpenStep, OpenStepError, SourceSpec, StepSpec, open_pai
 pub use stop::{Stop, Stopped};
 pub use summary::{Count, Progress, StepSummary, Summary};
 pub use thread::PrepareThread;
-pub use verify::{Extra, SampleSize, ToVerify, Unequal, Verified, VerifiedStep, VerifyJob, verify};
+pub use verify::{
+    Extra, SampleSize, ToVerify, Unequal, Verified, VerifiedStep, VerifyJob, VerifyProgress, VerifyingStep, verify,
+};
 
 /// Message and causes of an error in one line.
 fn with_causes(error: &dyn std::error::Error) -> String {

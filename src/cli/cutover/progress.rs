@@ -1,21 +1,17 @@
 //! Shows a cutover while it goes on: one live line on a terminal, a line now and then elsewhere.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::ProgressBar;
 use tokio::time::Instant;
 
 use crate::cli::args::{LogFormat, Talk};
 use crate::cli::eta::{Eta, Work};
-use crate::cli::progress::until_the_end;
+use crate::cli::progress::{LOG_EVERY, is_live, live_line, until_the_end};
 use crate::cli::report::{counted, duration, grouped};
 use crate::cli::say;
 use crate::pipeline::Tally;
-
-/// How often a line tells of progress where there is no terminal.
-const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows it until it is dropped.
 pub(super) struct Shown {
@@ -26,10 +22,8 @@ pub(super) struct Shown {
 impl Shown {
     pub(super) fn start(tally: Arc<Tally>, talk: &Talk) -> Self {
         let json = talk.log_format == LogFormat::Json;
-        let live =
-            std::io::stderr().is_terminal() && !json && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let target = if live { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let live = is_live(talk);
+        let bar = live_line(live);
         if talk.quiet {
             return Self { bar, ticker: None };
         }

@@ -2,6 +2,7 @@
 
 mod others;
 mod paid;
+mod progress;
 mod reader;
 mod sample;
 
@@ -20,7 +21,6 @@ use super::reading::Reading;
 use super::retry::RetryPolicy;
 use super::step::{OpenPaid, OpenStep};
 use super::stop::{Stop, Stopped};
-use super::summary::Progress;
 use crate::batch::{Batch, BatchLimits, Builder};
 use crate::entity::{Entity, KEY_SEPARATOR};
 use crate::ledger::{Index, Ledger, LedgerError, Scope};
@@ -29,6 +29,7 @@ use crate::sink::{Budgets, Disposition, READ_IDS_MAX, Sink, SinkError};
 
 pub use others::Extra;
 use others::{InSteps, gone, is_listed, untold};
+pub use progress::{VerifyProgress, VerifyingStep};
 pub(super) use reader::{Read, Reader};
 pub use sample::SampleSize;
 pub(super) use sample::Sampler;
@@ -138,6 +139,8 @@ pub struct VerifyJob<'a> {
     pub sample: Option<SampleSize>,
     /// Whether to find out what Stigg has and no step.
     pub extra: bool,
+    /// Where it says how far it is.
+    pub progress: Arc<VerifyProgress>,
 }
 
 /// Verifies every step. Reading takes permits of the read operations' budgets.
@@ -169,6 +172,7 @@ pub async fn verify(job: VerifyJob<'_>) -> Result<Verified, LedgerError> {
         known: job.known,
         sample: job.sample,
         entities,
+        progress: &job.progress,
     };
     let mut verified = Vec::new();
     let mut in_steps: Vec<InSteps> = Vec::new();
@@ -178,7 +182,8 @@ pub async fn verify(job: VerifyJob<'_>) -> Result<Verified, LedgerError> {
         }
         match step {
             ToVerify::Paid(step) => {
-                verified.push(paid::verify(step, &reading, &verifying.spill_dir, job.now).await);
+                let progress = job.progress.begin(&step.name, false);
+                verified.push(paid::verify(step, &reading, &verifying.spill_dir, job.now, &progress).await);
             }
             ToVerify::Imported(step) => {
                 let entity = step.entity;
@@ -212,6 +217,7 @@ struct Verifying<'a> {
     sample: Option<SampleSize>,
     /// Of the imported steps.
     entities: Vec<Entity>,
+    progress: &'a VerifyProgress,
 }
 
 impl Verifying<'_> {
@@ -229,7 +235,8 @@ impl Verifying<'_> {
             }
             Some(_) | None => Index::new(),
         };
-        let progress = Arc::new(Progress::default());
+        let shown = self.progress.begin(&name, self.sample.is_some());
+        let progress = shown.source.clone();
         let limits = BatchLimits { records_max: READ_IDS_MAX, ..BatchLimits::of(entity) };
         let preparation = Preparation {
             rows: step.rows,
@@ -258,7 +265,11 @@ impl Verifying<'_> {
                 pages.push(reader.read(batch));
             }
             tokio::select! {
-                Some((batch, read)) = pages.next(), if !pages.is_empty() => found.add(&batch, read),
+                Some((batch, read)) = pages.next(), if !pages.is_empty() => {
+                    found.add(&batch, read);
+                    shown.read.set(found.equal + found.different + found.missing + found.unread);
+                    shown.unequal.set(found.different + found.missing);
+                }
                 next = receiver.next(), if more && pages.len() < PAGES_IN_FLIGHT_MAX => match next {
                     Some(batch) => match &mut sampler {
                         Some(sampler) => sampler.show(&batch),
@@ -269,6 +280,7 @@ impl Verifying<'_> {
                         if let Some(sampler) = sampler.take() {
                             found.sampled_from = Some(sampler.shown);
                             chosen = sampler.into_batches(entity);
+                            shown.drawn(chosen.iter().map(|batch| batch.items.len() as u64).sum());
                         }
                     }
                 },

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Unequal, VerifiedStep};
+use super::{Unequal, VerifiedStep, VerifyingStep};
 use crate::ledger::{Index, Seen};
 use crate::pipeline::compare::{self, Difference};
 use crate::pipeline::cutover::{Paid, Records};
@@ -15,7 +15,13 @@ use crate::record::{Record, RecordBatch};
 use crate::sink::{READ_IDS_MAX, ReadSubscription};
 
 /// Reads back every paid subscription of a source, and compares it with what the source says.
-pub(super) async fn verify(step: OpenPaid, reading: &Reading, spill_dir: &Path, now: Timestamp) -> VerifiedStep {
+pub(super) async fn verify(
+    step: OpenPaid,
+    reading: &Reading,
+    spill_dir: &Path,
+    now: Timestamp,
+    progress: &VerifyingStep,
+) -> VerifiedStep {
     let mut found = VerifiedStep::new(step.name.clone(), "paid_subscription");
     let mut records = Records::new(step, spill_dir);
     let mut out = RecordBatch::default();
@@ -31,6 +37,11 @@ pub(super) async fn verify(step: OpenPaid, reading: &Reading, spill_dir: &Path, 
                 Seen::SameAgain { .. } | Seen::Unchanged => {}
                 Seen::ConflictsWith { .. } | Seen::Changed => found.rejected += 1,
             }
+        }
+        progress.source.created.add(new.len() as u64);
+        if let Some((read, total)) = records.bytes() {
+            progress.source.bytes_read.set(read);
+            progress.source.bytes_total.set(total);
         }
         for page in new.chunks(READ_IDS_MAX) {
             found.expected += page.len() as u64;
@@ -52,6 +63,8 @@ pub(super) async fn verify(step: OpenPaid, reading: &Reading, spill_dir: &Path, 
                     found.unread += page.len() as u64;
                 }
             }
+            progress.read.add(page.len() as u64);
+            progress.unequal.set(found.different + found.missing);
         }
     }
     found

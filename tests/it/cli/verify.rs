@@ -114,3 +114,47 @@ fn paid_subscriptions_are_read_back() {
     assert_eq!([&step["equal"], &step["different"], &step["missing"]], [0, 3, 2], "{verified:#}");
     assert_eq!(step["samples"][0]["differences"][0]["field"], "startDate");
 }
+
+/// Given tens of thousands of customers in Stigg, when they are verified on a terminal (`script` of util-linux makes one), then
+/// every one is counted, and a line tells how many were read back, how fast, and how long it still takes.
+#[cfg(target_os = "linux")]
+#[test]
+fn tens_of_thousands_are_verified_exactly_while_a_line_tells_how_far_it_is() {
+    const CUSTOMERS: usize = 30_000;
+    let (api, folder) = (Api::open(), clean());
+    let rows: String = (0..CUSTOMERS).map(|n| format!("cus_{n},c{n}@example.com,Customer {n}\n")).collect();
+    folder.write("customers.csv", format!("id,email,name\n{rows}"));
+    folder.run_to(&api, &format!("{RUN} --json")).exits(0);
+    assert_eq!(api.customers(), CUSTOMERS);
+    // Two were changed since, and three came.
+    let now =
+        rows.replace("Customer 7\n", "Seven\n").replace("Customer 29999\n", "Last\n") + "new_1,,\nnew_2,,\nnew_3,,\n";
+    folder.write("customers.csv", format!("id,email,name\n{now}"));
+
+    // When: at eight times the rate of 250 pages a minute.
+    let before = api.requests("customers");
+    let words = format!("verify --mapping customers.toml --csv customers.csv --target {} --rate-scale 8", api.url);
+    let line = format!("script -qec \"$PROGRAM {words} > found.txt\" /dev/null");
+    let ran = folder.finish(folder.shell(&line).env("TERM", "xterm")).exits(3);
+
+    // Then
+    insta::assert_snapshot!(folder.read("found.txt"), @r#"
+    step       expected   equal  different  missing  unread
+    customers    30,003  29,998          2        3       0
+    cus_7 (customers.csv:9, record 8): name is Customer 7, and should be Seven
+    cus_29999 (customers.csv:30001, record 30000): name is Customer 29999, and should be Last
+    new_1 (customers.csv:30002, record 30001): is not in Stigg
+    new_2 (customers.csv:30003, record 30002): is not in Stigg
+    new_3 (customers.csv:30004, record 30003): is not in Stigg
+    "#);
+    let pages = api.requests("customers") - before;
+    assert!((301..=302).contains(&pages), "{pages} pages of a hundred");
+    for part in [" records read back", " different or missing · ", "/s · ", "s, about "] {
+        assert!(ran.stdout.contains(part), "no {part:?} in {ran}");
+    }
+    // Elsewhere a line every ten seconds; it is over before the first.
+    let piped = folder.run_to(&api, "verify --mapping customers.toml --csv customers.csv --json").exits(3);
+    let step = &piped.json()["steps"][0];
+    let counts = ["expected", "equal", "different", "missing", "unread"].map(|count| step[count].as_u64().unwrap());
+    assert_eq!(counts, [30_003, 29_998, 2, 3, 0], "{piped}");
+}

@@ -1,5 +1,7 @@
 //! `verify`: what Stigg has, against what the source says now.
 
+mod progress;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +16,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::entity::Schema;
 use crate::ledger::Ledger;
 use crate::pipeline::{
-    Extra, RetryPolicy, SampleSize, Stop, Stopped, ToVerify, Verified, VerifiedStep, VerifyJob, open_paid, target_name,
-    verify,
+    Extra, RetryPolicy, SampleSize, Stop, Stopped, ToVerify, Verified, VerifiedStep, VerifyJob, VerifyProgress,
+    open_paid, target_name, verify,
 };
 
 /// Verifies and reports.
@@ -89,6 +91,7 @@ pub(super) async fn verified(
         .map_err(|error| setup::start_failure(&error, &connection.address))?;
     let stop = Arc::new(Stop::default());
     setup::watch_signals(stop.clone(), talk.quiet);
+    let progress = Arc::new(VerifyProgress::default());
     let job = VerifyJob {
         steps,
         sink: connection.sink,
@@ -100,7 +103,9 @@ pub(super) async fn verified(
         known: wanted.ledger.map(|ledger| (ledger, name.as_str())),
         sample: wanted.sample,
         extra: wanted.extra,
+        progress: progress.clone(),
     };
+    let _shown = progress::Shown::start(progress, talk);
     verify(job).await.map_err(|error| setup::ledger_failure(&error))
 }
 
