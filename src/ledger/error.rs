@@ -78,7 +78,7 @@ pub enum LedgerError {
         /// Which ledger.
         ledger: LedgerPlace,
         /// Who.
-        by: Holder,
+        by: Box<Holder>,
     },
     /// Another process kept the file locked for longer than the ledger waits. Nothing was written.
     #[error("the ledger {ledger} is kept busy by another process")]

@@ -48,7 +48,7 @@ impl FileLock {
                     Ok(_) => Holder::parse(&text),
                     Err(_) => Holder::default(),
                 };
-                return Err(LedgerError::Held { ledger: LedgerPlace::File(ledger_path.to_owned()), by });
+                return Err(LedgerError::Held { ledger: LedgerPlace::File(ledger_path.to_owned()), by: Box::new(by) });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -105,7 +105,7 @@ mod tests {
         let lock = FileLock::acquire(&ledger, now).unwrap();
         let error = FileLock::acquire(&ledger, now).unwrap_err();
         let LedgerError::Held { by, .. } = &error else { panic!("{error}") };
-        assert_eq!(*by, Holder { pid: Some(std::process::id()), since: Some(now), ..Holder::default() });
+        assert_eq!(**by, Holder { pid: Some(std::process::id()), since: Some(now), ..Holder::default() });
         assert!(error.to_string().ends_with("since 2026-05-01T00:00:00Z"), "{error}");
 
         drop(lock);

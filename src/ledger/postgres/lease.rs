@@ -82,7 +82,7 @@ impl Lease {
             let by = holder(&server, &mut connection, &fence.name).await?;
             tries += 1;
             match by {
-                Some(by) => return Err(LedgerError::Held { ledger: server.place(), by }),
+                Some(by) => return Err(LedgerError::Held { ledger: server.place(), by: Box::new(by) }),
                 // Given back in between.
                 None if tries < 3 => begin = Instant::now(),
                 None => return Err(LedgerError::Busy { ledger: server.place() }),

@@ -30,7 +30,7 @@ fn part(index: u32, count: u32) -> Part {
 
 fn held(result: Result<RunLock, LedgerError>) -> Holder {
     match result {
-        Err(LedgerError::Held { by, .. }) => by,
+        Err(LedgerError::Held { by, .. }) => *by,
         other => panic!("{other:?}"),
     }
 }
