@@ -39,7 +39,7 @@ pub use file_lock::FileLock;
 pub use index::{Index, Seen};
 pub use memory::MemoryLedger;
 pub use place::LedgerPlace;
-pub use postgres::{Fence, Lease, PostgresAddress, PostgresLedger};
+pub use postgres::{Fence, Lease, PostgresAddress, PostgresLedger, PostgresPace};
 pub use replacement::{CutoverLedger, OriginalRef, ParkReason, Parked, Replacement, Replacements, Stage, StageCount};
 pub use run_lock::{Holder, LeaseTerms, Part, RunLock};
 pub use sqlite::{Access, Durability, SqliteLedger};

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::entity_budget::{EntityBudgets, ProvisionPermit};
 use super::operation::Operation;
-use crate::pacer::Pacer;
 pub use crate::pacer::SHARE_OF_RATE;
+use crate::pacer::{Pacer, SharedRate};
 
 /// The rate of an operation's budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct BudgetSettings {
     burst: NonZeroU32,
     scale: f64,
     entities_limited: bool,
+    shared: Option<SharedRate>,
 }
 
 impl Default for BudgetSettings {
@@ -36,7 +37,7 @@ impl Default for BudgetSettings {
     fn default() -> Self {
         let rates = Operation::ALL
             .map(|operation| NonZeroU32::new(operation.rate().per_minute).map_or(Rate::Unlimited, Rate::PerMinute));
-        Self { rates, burst: NonZeroU32::MIN, scale: 1.0, entities_limited: true }
+        Self { rates, burst: NonZeroU32::MIN, scale: 1.0, entities_limited: true, shared: None }
     }
 }
 
@@ -61,6 +62,14 @@ impl BudgetSettings {
     #[must_use]
     pub fn burst(mut self, burst: NonZeroU32) -> Self {
         self.burst = burst;
+        self
+    }
+
+    /// Counts every limited rate over all who share `rate`: several processes that send with one key. The operation's name is
+    /// put behind the rate's. Bursts are not for shared rates.
+    #[must_use]
+    pub fn shared(mut self, rate: SharedRate) -> Self {
+        self.shared = Some(rate);
         self
     }
 
@@ -111,7 +120,14 @@ impl Budgets {
                     Rate::PerMinute(rate) => Some(f64::from(rate.get()) * settings.scale),
                     Rate::Unlimited => None,
                 };
-                Budget::new(per_minute, settings.burst)
+                let pacer = match (&settings.shared, per_minute) {
+                    (Some(rate), Some(per_minute)) => {
+                        let name = format!("{} {}", rate.name, operation.name());
+                        Pacer::sharing(per_minute, SharedRate { from: rate.from.clone(), name })
+                    }
+                    (Some(_) | None, _) => Pacer::new(per_minute, settings.burst),
+                };
+                Budget { per_minute, pacer }
             }),
             entities: EntityBudgets::new(settings.entities_limited.then_some(settings.scale)),
         }
@@ -185,12 +201,9 @@ struct Budget {
     pacer: Pacer,
 }
 
-impl Budget {
-    fn new(per_minute: Option<f64>, burst: NonZeroU32) -> Self {
-        Self { per_minute, pacer: Pacer::new(per_minute, burst) }
-    }
-}
-
+#[cfg(test)]
+#[path = "budget_shared_tests.rs"]
+mod shared_tests;
 #[cfg(test)]
 #[path = "budget_tests.rs"]
 mod tests;

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-const OP: Operation = Operation::ReportUsage;
-const L: u32 = 600;
+pub(super) const OP: Operation = Operation::ReportUsage;
+pub(super) const L: u32 = 600;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The limiters that an API may have, each of 600 a minute.
 #[derive(Debug, Clone)]
-enum Server {
+pub(super) enum Server {
     FixedWindow { start: Instant, hits: u32 },
     SlidingLog(VecDeque<Instant>),
     SlidingCounter { start: Instant, before: u32, hits: u32 },
@@ -18,7 +18,7 @@ enum Server {
 }
 
 impl Server {
-    fn all() -> [Self; 6] {
+    pub(super) fn all() -> [Self; 6] {
         let now = Instant::now();
         let bucket = |size| Self::Bucket { size, tokens: size, at: now };
         [
@@ -32,7 +32,7 @@ impl Server {
     }
 
     /// Whether a request that arrives now is taken.
-    fn hit(&mut self) -> bool {
+    pub(super) fn hit(&mut self) -> bool {
         let now = Instant::now();
         match self {
             Self::FixedWindow { start, hits } => {

@@ -20,7 +20,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("draft", &["mapping", "record", "entity", "clock"]),
     ("sink", &["http", "pacer", "batch", "record", "entity", "clock", "problem"]),
     ("provider", &["stripe", "http", "spreadsheet", "clock"]),
-    ("ledger", &["spreadsheet", "batch", "record", "entity", "clock", "problem"]),
+    ("ledger", &["pacer", "spreadsheet", "batch", "record", "entity", "clock", "problem"]),
     ("sandbox", &[]),
     ("pipeline", &["source", "mapping", "batch", "sink", "ledger", "provider", "record", "entity", "clock", "problem"]),
     ("schedule", &["pipeline", "http", "entity", "clock"]),

@@ -105,6 +105,12 @@ CREATE UNIQUE INDEX replacement_original ON stigg_import.replacement (target, pr
 CREATE INDEX replacement_billing ON stigg_import.replacement (target, billing_id);
 CREATE INDEX replacement_customer ON stigg_import.replacement (target, customer_id);
 
+-- When the next request of a rate may leave that several runs share. By the server's clock.
+CREATE TABLE stigg_import.pace (
+  name    text        PRIMARY KEY, -- target and operation
+  next_at timestamptz NOT NULL
+);
+
 -- Who may write: one run, or one for each part of the records. By the server's clock.
 CREATE TABLE stigg_import.lease (
   name     text        PRIMARY KEY, -- part and number of parts: 0/1

@@ -9,6 +9,7 @@ mod address;
 mod compact;
 mod fence;
 mod lease;
+mod pace;
 mod prune;
 mod reader;
 mod replacements;
@@ -24,12 +25,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::postgres::PgPool;
 use sqlx::{Postgres, Transaction};
 
 pub use address::PostgresAddress;
 pub use fence::Fence;
 pub use lease::Lease;
+pub use pace::PostgresPace;
 use server::{Server, once_more};
 
 use super::verdict::Verdict;
@@ -91,12 +92,6 @@ impl PostgresLedger {
             scopes: Mutex::default(),
             known: Mutex::default(),
         })
-    }
-
-    /// Its connections, for what else is shared by those that share a ledger.
-    #[allow(dead_code, reason = "the shared rate budget is built on it")]
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.server.pool
     }
 
     fn may_write(&self) -> Result<(), LedgerError> {

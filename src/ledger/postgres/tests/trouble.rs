@@ -322,11 +322,11 @@ async fn commits_wait_for_the_disk_whatever_the_server_is_set_to() {
     let database = Database::new();
     database.client(&format!("ALTER DATABASE {} SET synchronous_commit = off", database.name));
     let ledger = database.open().await;
-    let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(ledger.pool()).await.unwrap();
+    let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&ledger.server.pool).await.unwrap();
     assert_eq!(set, "on");
     database.client(&format!("ALTER DATABASE {} SET synchronous_commit = remote_apply", database.name));
     let ledger = database.open().await;
-    let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(ledger.pool()).await.unwrap();
+    let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&ledger.server.pool).await.unwrap();
     assert_eq!(set, "remote_apply", "what waits for more stays");
 }
 

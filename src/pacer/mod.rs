@@ -3,6 +3,9 @@
 //! A waiter sleeps to the exact instant; the calculation is governor's GCRA on a clock of our own, so that tests which
 //! pause tokio's time own this one too.
 
+mod shared;
+
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +16,9 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+
+pub use shared::{NoMoment, Shared, SharedRate};
 
 /// The part of a published rate that is used. One request in a hundred is the room for answers that travel faster
 /// than others, so that requests which left evenly arrive bunched.
@@ -22,15 +27,42 @@ pub const SHARE_OF_RATE: f64 = 0.99;
 /// How far back a permit may be dated, to make up for a timer that fired late (tokio's has a grain of 1 ms).
 const LATENESS: Duration = Duration::from_millis(5);
 
+/// Moments of a shared rate are taken for about so long ahead, and one at least: a way to whoever hands them out for each
+/// call would be too slow for high rates.
+const TAKEN_AHEAD: Duration = Duration::from_millis(50);
+
+/// How long a shared rate is left alone after it could not be asked.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Lets calls through at a rate.
 #[derive(Debug)]
 pub struct Pacer {
-    cells: Option<Cells>,
+    pace: Pace,
     paused_until: Mutex<Option<Instant>>,
     spent: AtomicU64,
 }
 
 type Limiter = governor::RateLimiter<NotKeyed, InMemoryState, PacingClock, NoOpMiddleware<Nanos>>;
+
+#[derive(Debug)]
+enum Pace {
+    /// As fast as it goes.
+    Free,
+    /// This process's own.
+    Own(Cells),
+    /// Shared with other processes.
+    Shared(Moments),
+}
+
+/// Moments that were taken of a shared rate.
+#[derive(Debug)]
+struct Moments {
+    rate: SharedRate,
+    interval: Duration,
+    /// Those that are taken and not used yet. Held while waiting: tokio's mutex is fair, so permits go out in the order of
+    /// asking.
+    taken: tokio::sync::Mutex<VecDeque<Instant>>,
+}
 
 struct Cells {
     limiter: Limiter,
@@ -51,20 +83,34 @@ impl Pacer {
     /// time of rest.
     pub fn new(per_minute: Option<f64>, burst: NonZeroU32) -> Self {
         let cells = per_minute.and_then(|per_minute| {
-            let interval = Duration::from_secs_f64((60.0 / (per_minute * SHARE_OF_RATE)).min(3600.0));
+            let interval = interval_of(per_minute);
             // No quota has an interval of nothing: more than a request each nanosecond is no limit.
             let quota = Quota::with_period(interval)?.allow_burst(burst);
             let clock = PacingClock::default();
             let limiter = Limiter::direct_with_clock(quota, clock.clone());
             Some(Cells { limiter, clock, origin: Instant::now(), turn: tokio::sync::Mutex::new(()) })
         });
-        Self { cells, paused_until: Mutex::new(None), spent: AtomicU64::new(0) }
+        Self::at(cells.map_or(Pace::Free, Pace::Own))
     }
 
-    /// Waits for the next free moment, in order of asking. Dropping the future spends nothing.
+    /// Paces to [`SHARE_OF_RATE`] of `per_minute` calls a minute, counted over all who share the rate.
+    pub fn sharing(per_minute: f64, rate: SharedRate) -> Self {
+        Self::at(Pace::Shared(Moments {
+            rate,
+            interval: interval_of(per_minute),
+            taken: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    fn at(pace: Pace) -> Self {
+        Self { pace, paused_until: Mutex::new(None), spent: AtomicU64::new(0) }
+    }
+
+    /// Waits for the next free moment, in order of asking. Dropping the future spends nothing, but for a moment of a shared
+    /// rate.
     pub async fn acquire(&self) {
-        match &self.cells {
-            Some(cells) => {
+        match &self.pace {
+            Pace::Own(cells) => {
                 let _turn = cells.turn.lock().await;
                 loop {
                     self.pause_over().await;
@@ -73,7 +119,8 @@ impl Pacer {
                     sleep_until(next).await;
                 }
             }
-            None => self.pause_over().await,
+            Pace::Shared(moments) => moments.next(|| self.pause_left()).await,
+            Pace::Free => self.pause_over().await,
         }
         self.spent.fetch_add(1, Ordering::Relaxed);
     }
@@ -91,6 +138,11 @@ impl Pacer {
         self.spent.load(Ordering::Relaxed)
     }
 
+    fn pause_left(&self) -> Duration {
+        let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
     async fn pause_over(&self) {
         loop {
             let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,6 +152,47 @@ impl Pacer {
             }
         }
     }
+}
+
+impl Moments {
+    /// Waits for the next moment that is ours and in no pause.
+    async fn next(&self, pause_left: impl Fn() -> Duration) {
+        let mut taken = self.taken.lock().await;
+        loop {
+            let Some(moment) = taken.pop_front() else {
+                taken.extend(self.take(pause_left()).await);
+                continue;
+            };
+            sleep_until(moment).await;
+            if pause_left().is_zero() {
+                return;
+            }
+            // A pause has begun since: what is taken lies in it, most likely, and the others shall hear of it.
+            taken.clear();
+        }
+    }
+
+    /// Takes moments for a short while. Without an answer it asks again: whoever waits here can be dropped.
+    async fn take(&self, pause: Duration) -> impl Iterator<Item = Instant> {
+        let number = (TAKEN_AHEAD.as_secs_f64() / self.interval.as_secs_f64()).clamp(1.0, 1e6) as u32;
+        let wait = loop {
+            match self.rate.from.take(&self.rate.name, self.interval, number, pause).await {
+                Ok(wait) => break wait,
+                Err(error) => {
+                    tracing::warn!(error, "the shared rate limit could not be asked; nothing is sent until it can");
+                    sleep(ASK_AGAIN).await;
+                }
+            }
+        };
+        let first = Instant::now() + wait;
+        let interval = self.interval;
+        (0..number).map(move |number| first + interval * number)
+    }
+}
+
+/// The time between two calls.
+fn interval_of(per_minute: f64) -> Duration {
+    Duration::from_secs_f64((60.0 / (per_minute * SHARE_OF_RATE)).min(3600.0))
 }
 
 impl Cells {
