@@ -174,7 +174,8 @@ async fn it_is_not_taken_in_the_middle_of_a_write() {
 
     // Then: whoever takes it sees that write, and no other comes after.
     let new = taking.await.unwrap().unwrap();
-    let exit: i32 = sqlx::query_scalar("SELECT exit FROM stigg_import.run").fetch_one(ledger.pool()).await.unwrap();
+    let exit: i32 =
+        sqlx::query_scalar("SELECT exit FROM stigg_import.run").fetch_one(&ledger.server.pool).await.unwrap();
     assert_eq!(exit, 7);
     assert!(matches!(ledger.forget(BatchId(run.0)).await, Err(LedgerError::LeaseLost { .. })));
     std::mem::forget(old);

@@ -5,6 +5,7 @@
 mod databases;
 mod lease;
 mod lost_answers;
+mod pace;
 mod promises;
 mod trouble;
 
