@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::answers::{Answer, Question};
 use crate::sink::stigg::{Client, ImportCustomer, ImportSubscription, SubscriptionSelect};
 use crate::sink::{SinkError, TaskState, TaskStatus};
@@ -15,6 +17,12 @@ pub const NOT_PROBED: &[(&str, &str)] = &[
     ("what becomes of the good rows of a refused usage batch", "it takes a subscription that grants a metered feature"),
     ("what provisioning does with an id that it knows", "it takes a subscription on a plan that is sold"),
 ];
+
+/// After this time a probe is over, or its process is dead. It takes seconds.
+const PROBE_MS_MAX: i64 = 10 * 60 * 1000;
+
+/// Customers of earlier probes that are taken back at most; a probe makes three.
+const SWEPT_MAX: usize = 300;
 
 /// Looks for what was written or ended: tries, and the pause between two.
 const LOOKS_MAX: u32 = 10;
@@ -30,20 +38,56 @@ pub struct Probed {
     pub answers: Vec<Answer>,
     /// What could not be taken back: customers, and subscriptions that should never have been taken.
     pub left: Vec<String>,
+    /// Customers that earlier probes had left, and that were archived.
+    pub swept: usize,
     /// Why it ended early.
     pub failed: Option<SinkError>,
 }
 
-/// Writes customers whose ids begin with `id`, which begins with [`ID_PREFIX`], and archives them again. Never call it
-/// on a production environment.
-pub async fn probe(client: &Client, id: &str) -> Probed {
+/// Writes customers whose ids begin with [`ID_PREFIX`], and archives them again; before that, those of earlier probes that
+/// were killed. Never call it on a production environment.
+pub async fn probe(client: &Client, now: Timestamp) -> Probed {
     let mut probed = Probed::default();
-    let ids = [id.to_owned(), format!("{id}-good"), format!("{id}-bad")];
+    sweep(client, now, &mut probed).await;
+    let id = format!("{ID_PREFIX}{:x}", now.as_millisecond());
+    let ids = [id.clone(), format!("{id}-good"), format!("{id}-bad")];
     if let Err(error) = ask(client, &ids, &mut probed.answers).await {
         probed.failed = Some(error);
     }
     take_back(client, &ids, &mut probed).await;
     probed
+}
+
+/// Archives what earlier probes left that were ended half-way. What another one may still be working with is left alone.
+async fn sweep(client: &Client, now: Timestamp, probed: &mut Probed) {
+    // Everything that begins with the prefix, and nothing else wherever texts are ordered by their bytes.
+    let end = format!("{}.", ID_PREFIX.trim_end_matches('-'));
+    let mut after = None;
+    let mut left = Vec::new();
+    while left.len() < SWEPT_MAX {
+        // A list that can't be read is told by what comes next.
+        let Ok(page) = client.customers_between(ID_PREFIX, &end, after.as_deref()).await else { break };
+        left.extend(page.items.into_iter().map(|one| one.customer_id).filter(|id| is_left_over(id, now)));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    left.truncate(SWEPT_MAX);
+    for id in left {
+        match client.archive_customer(&id).await {
+            Ok(()) => probed.swept += 1,
+            Err(_) => probed.left.push(format!("customer {id}")),
+        }
+    }
+}
+
+/// Whether an id is of a probe that began long before `now`: it says when.
+fn is_left_over(id: &str, now: Timestamp) -> bool {
+    let began = id.strip_prefix(ID_PREFIX).and_then(|rest| rest.split('-').next());
+    began
+        .and_then(|began| i64::from_str_radix(began, 16).ok())
+        .is_some_and(|began| began < now.as_millisecond() - PROBE_MS_MAX)
 }
 
 async fn ask(client: &Client, ids: &[String; 3], answers: &mut Vec<Answer>) -> Result<(), SinkError> {
@@ -196,5 +240,21 @@ fn told_in_words(told: Option<&str>, id: &str) -> String {
         None => "nothing (null)".to_owned(),
         Some(text) if text.chars().count() <= TOLD_CHARS_MAX => format!("the text {:?}", text.replace(id, "ID")),
         Some(text) => format!("a text of {} characters", text.chars().count()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_an_old_probe_made_is_left_over() {
+        let now = Timestamp::from_millisecond(0x100_0000_0000).unwrap();
+        let made = |ms: i64| format!("{ID_PREFIX}{ms:x}");
+        let old = now.as_millisecond() - PROBE_MS_MAX - 1;
+        assert!(is_left_over(&made(old), now) && is_left_over(&format!("{}-bad", made(old)), now));
+        assert!(!is_left_over(&made(old + 1), now), "it may go on");
+        assert!(!is_left_over(&made(now.as_millisecond() + 1), now), "another clock");
+        assert!(!is_left_over(&format!("{ID_PREFIX}someone"), now) && !is_left_over("acme", now));
     }
 }

@@ -189,6 +189,7 @@ pub const FILTERS: &[(&str, &str)] = &[
     (r"process \d+", "process [PID]"),
     (r"(?m) +$", ""),
     (r"demo-\d+", "demo-[PID]"),
+    (r"stigg-import-doctor-[0-9a-f]{11}", "stigg-import-doctor-[AT]"),
 ];
 
 /// An embedded API on a port of this machine, until it is dropped.

@@ -1,5 +1,6 @@
 //! `doctor`: what the target is like, before anything is written to it.
 
+mod examined;
 mod findings;
 mod report;
 
@@ -15,9 +16,7 @@ use super::exit::{Exit, Failure};
 use super::setup::{self, Work};
 use super::{out, out_json};
 use crate::clock::{Clock as _, SystemClock};
-use crate::doctor::{
-    Asking, Examination, FILE, ID_PREFIX, Remembered, RememberedAnswers, RememberedError, examine, probe,
-};
+use crate::doctor::{Asking, Examination, FILE, Remembered, RememberedAnswers, RememberedError, examine, probe};
 use crate::pipeline::StartError;
 use crate::sink::transport::{HttpSettings, HttpTransport};
 use crate::sink::{EnvironmentEntry, Watched};
@@ -28,7 +27,7 @@ clock, and how fast the API answers; and answers what the API's documents leave 
 finding that is not fine says what to do.
 
 With --probe it also makes throw-away customers (their ids begin with stigg-import-doctor-), looks what the API does \
-with them, archives them again, and remembers the answers for this target beside the ledger. It refuses to in a \
+with them, archives them again (and those of an earlier probe that was ended half-way), and remembers the answers for this target beside the ledger. It refuses to in a \
 production environment.
 
 Ends with 0 if an import can begin, with 5 if something is in its way, and with 7 if the key is missing, refused, or has too \
@@ -127,7 +126,7 @@ async fn diagnosed(args: &Doctor, work: &Work) -> Result<Diagnosis, Failure> {
         match may_probe(examination.environment.as_ref(), args.not_production) {
             Ok(()) => {
                 let now = SystemClock.now();
-                let came = probe(&asking.client(), &format!("{ID_PREFIX}{:x}", now.as_millisecond())).await;
+                let came = probe(&asking.client(), now).await;
                 if !came.answers.is_empty() {
                     let answers = RememberedAnswers {
                         asked_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -142,8 +141,9 @@ async fn diagnosed(args: &Doctor, work: &Work) -> Result<Diagnosis, Failure> {
         }
     }
     let entities = work.steps.iter().map(|step| step.mapping.schema()).collect::<Vec<_>>();
-    diagnosis.findings.extend(findings::of(&examination, &entities, &budgets));
+    diagnosis.findings.extend(examined::of(&examination, &entities, &budgets));
     diagnosis.findings.push(findings::writing(kind, probed.as_ref(), remembered.of(&examination.target)));
+    diagnosis.findings.extend(probed.as_ref().and_then(findings::swept));
     diagnosis.findings.extend(probed.as_ref().and_then(findings::left_over));
     diagnosis.remembered = remembered.of(&examination.target).cloned();
     diagnosis.examination = Some(examination);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use tokio::time::Instant;
 
 use crate::cli::args::{LogFormat, Talk};
 use crate::cli::eta::{Eta, Left, Work};
@@ -66,7 +65,6 @@ struct Lines {
 /// The step that is shown.
 struct Step {
     of: Arc<VerifyingStep>,
-    began: Instant,
     eta: Eta,
 }
 
@@ -74,10 +72,10 @@ impl Lines {
     /// Records that were read back, how fast, and how long it still takes.
     fn next(&mut self, of: &Arc<VerifyingStep>) -> String {
         if self.step.as_ref().is_none_or(|step| !Arc::ptr_eq(&step.of, of)) {
-            self.step = Some(Step { of: of.clone(), began: Instant::now(), eta: Eta::default() });
+            self.step = Some(Step { of: of.clone(), eta: Eta::default() });
         }
         let Some(step) = &mut self.step else { return String::new() };
-        let (at, read) = (step.began.elapsed(), of.read.get());
+        let (at, read) = (of.began.elapsed(), of.read.get());
         if of.is_drawing() {
             return format!("draws a sample, from {} until now · {}", counted(of.records(), "record"), seconds(at));
         }

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
+
 use crate::pipeline::summary::{Count, Progress};
 
 /// How far verifying is. Written by it, read at any time by whoever shows it.
@@ -16,6 +18,8 @@ pub struct VerifyProgress {
 pub struct VerifyingStep {
     /// The step's name.
     pub name: String,
+    /// When it began.
+    pub began: Instant,
     /// Records that were read back, or could not be.
     pub read: Count,
     /// Those of them that differ or are missing.
@@ -37,6 +41,7 @@ impl VerifyProgress {
     pub(super) fn begin(&self, name: &str, is_sampled: bool) -> Arc<VerifyingStep> {
         let step = Arc::new(VerifyingStep {
             name: name.to_owned(),
+            began: Instant::now(),
             read: Count::default(),
             unequal: Count::default(),
             source: Arc::default(),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::input::Measurement;
 use super::{plain, wire, wire_catalog, wire_provision, wire_usage};
@@ -120,14 +120,14 @@ impl Calls {
         }
     }
 
+    /// The customers that a filter lets through.
     pub(super) async fn customers(
         &self,
-        ids: Option<&[&str]>,
-        after: Option<&str>,
+        filter: &Value,
+        paging: &Value,
         permit: Permit,
     ) -> Result<Page<ReadCustomer>, SinkError> {
-        let filter = ids.map_or(json!({}), |ids| json!({ "customerId": { "in": ids } }));
-        let variables = json!({ "filter": filter, "paging": paging(after) });
+        let variables = json!({ "filter": filter, "paging": paging });
         self.ask::<wire::Connection<wire::Customer>>(Operation::Customers, &variables, permit).await?.page()
     }
 
@@ -185,11 +185,6 @@ impl Calls {
     }
 
     /// The first page of the customers, of a size that is asked for.
-    pub(super) async fn first_customers(&self, count: usize, permit: Permit) -> Result<Page<ReadCustomer>, SinkError> {
-        let variables = json!({ "filter": {}, "paging": { "first": count } });
-        self.ask::<wire::Connection<wire::Customer>>(Operation::Customers, &variables, permit).await?.page()
-    }
-
     pub(super) async fn plans(&self, after: Option<&str>, permit: Permit) -> Result<Page<CatalogPlan>, SinkError> {
         let variables = json!({ "paging": paging(after) });
         self.ask::<wire::Connection<wire_catalog::Plan>>(Operation::Plans, &variables, permit).await?.page()
@@ -274,7 +269,12 @@ fn head(operation: Operation, document: &str, more_bytes: usize) -> Vec<u8> {
     body
 }
 
-fn paging(after: Option<&str>) -> serde_json::Value {
+/// The filter of customers with these ids; of all without.
+pub(super) fn of_ids(ids: Option<&[&str]>) -> Value {
+    ids.map_or(json!({}), |ids| json!({ "customerId": { "in": ids } }))
+}
+
+pub(super) fn paging(after: Option<&str>) -> Value {
     match after {
         Some(after) => json!({ "first": READ_IDS_MAX, "after": after }),
         None => json!({ "first": READ_IDS_MAX }),

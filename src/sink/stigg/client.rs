@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::calls::{self, Calls, SubscriptionSelect};
 use super::documents::REPORT_USAGE_MEASURED;
@@ -141,7 +142,23 @@ impl Client {
     pub async fn customers(&self, ids: Option<&[&str]>, after: Option<&str>) -> Result<Page<ReadCustomer>, SinkError> {
         check_count(ids.map_or(1, <[_]>::len), READ_IDS_MAX)?;
         let permit = self.budgets.acquire(Operation::Customers).await;
-        self.noted(Operation::Customers, self.calls.customers(ids, after, permit).await)
+        self.noted(Operation::Customers, self.calls.customers(&calls::of_ids(ids), &calls::paging(after), permit).await)
+    }
+
+    /// A page of the customers whose id is `from` or comes after it, and comes before `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub async fn customers_between(
+        &self,
+        from: &str,
+        before: &str,
+        after: Option<&str>,
+    ) -> Result<Page<ReadCustomer>, SinkError> {
+        let filter = json!({ "customerId": { "gte": from, "lt": before } });
+        let permit = self.budgets.acquire(Operation::Customers).await;
+        self.noted(Operation::Customers, self.calls.customers(&filter, &calls::paging(after), permit).await)
     }
 
     /// The newest customers, asked for with a page of `count`; whether the API cuts it is not documented.
@@ -151,7 +168,7 @@ impl Client {
     /// [`SinkError`].
     pub async fn first_customers(&self, count: usize) -> Result<Page<ReadCustomer>, SinkError> {
         let permit = self.budgets.acquire(Operation::Customers).await;
-        self.noted(Operation::Customers, self.calls.first_customers(count, permit).await)
+        self.noted(Operation::Customers, self.calls.customers(&json!({}), &json!({ "first": count }), permit).await)
     }
 
     /// A page of the subscriptions, whatever their status, oldest first.

@@ -82,7 +82,7 @@ impl Sink for StiggSink {
     ) -> BoxFuture<'a, Result<Page<ReadCustomer>, SinkError>> {
         Box::pin(async move {
             check_ids(ids)?;
-            self.calls.customers(Some(ids), after, permit).await
+            self.calls.customers(&calls::of_ids(Some(ids)), &calls::paging(after), permit).await
         })
     }
 
@@ -115,7 +115,13 @@ impl Sink for StiggSink {
         after: Option<&'a str>,
         permit: Permit,
     ) -> BoxFuture<'a, Result<Page<String>, SinkError>> {
-        Box::pin(async move { Ok(self.calls.customers(None, after, permit).await?.map(|one| one.customer_id)) })
+        Box::pin(async move {
+            Ok(self
+                .calls
+                .customers(&calls::of_ids(None), &calls::paging(after), permit)
+                .await?
+                .map(|one| one.customer_id))
+        })
     }
 
     fn subscription_ids<'a>(

@@ -1,6 +1,6 @@
 //! What the target is like, told before anything is written to it.
 
-use stigg_import::sandbox::{EnvironmentType, Settings};
+use stigg_import::sandbox::{EnvironmentType, Fault, FaultKind, Settings};
 
 use super::clean;
 use crate::program::{Api, Folder, Ran, assert_ran, catalog};
@@ -187,4 +187,168 @@ fn a_clock_that_is_off_is_told() {
     let api = Api::new(Settings { catalog: Some(catalog()), started_at, ..Settings::default() });
     let ran = doctor(&Folder::new(), &api, "");
     assert!(ran.stdout.lines().any(|line| line.contains("clock") && !line.starts_with("ok")), "{ran}");
+}
+
+/// Given a key that may not read what the environment is, when it is probed, then nothing is written before somebody gives
+/// their word.
+#[test]
+fn an_environment_that_cannot_be_read_is_probed_only_on_somebodys_word() {
+    let unknowns = "environment-read=refused".parse().unwrap();
+    let api = Api::new(Settings { catalog: Some(catalog()), unknowns, ..Settings::default() });
+    let folder = Folder::new();
+    let refused = doctor(&folder, &api, "--probe").exits(5);
+    assert_eq!((api.requests("importCustomersBulk"), api.customers()), (0, 0));
+    assert_ran!(told(&refused, "probe"), @r#"
+    problem  probe        the key may not read whether the environment is for production: nothing was written
+                          to do: look in Stigg, and say --probe --not-production if it is not
+    "#);
+    let probed = doctor(&folder, &api, "--probe --not-production").exits(0);
+    assert_ran!(told(&probed, "writing"), @r#"
+    ok       writing      customers can be written and archived
+    "#);
+    assert!(api.requests("archiveCustomer") > 0);
+    assert_ran!(folder.run("doctor --not-production"), @r#"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: the following required arguments were not provided:
+      --probe
+
+    Usage: stigg-import doctor --probe --not-production [PIPELINE.toml]
+
+    For more information, try '--help'.
+    "#);
+}
+
+/// The lines of a diagnosis about one thing.
+fn told(ran: &Ran, check: &str) -> String {
+    let mut lines = Vec::new();
+    let mut is_about = false;
+    for line in ran.stdout.lines() {
+        is_about = line.split_whitespace().nth(1) == Some(check) || (is_about && line.starts_with(' '));
+        lines.extend(is_about.then(|| line.trim_end().to_owned()));
+    }
+    lines.join("\n")
+}
+
+/// Given an API that archives nothing, when it is probed, then what stays is named; the next probe, once it does, has no part
+/// in it, since it may belong to one that goes on.
+#[test]
+fn what_a_probe_cannot_take_back_is_named() {
+    let api = Api::new(Settings { catalog: Some(catalog()), ..Settings::default() });
+    let folder = Folder::new();
+    api.sandbox.inject(Fault::once(FaultKind::ServerErrorBefore).on("archiveCustomer"));
+    let ran = doctor(&folder, &api, "--probe").exits(5);
+    assert_ran!(told(&ran, "probe"), @r#"
+    note     probe        could not be taken back: customer stigg-import-doctor-[AT]
+                          to do: archive or cancel it in Stigg, if it is there; a probe after ten minutes archives its customers, too
+    "#);
+    assert_ran!(told(&ran, "writing"), @r#"
+    problem  writing      the probe ended early: it is not known whether the request was applied: the API failed: UnexpectedError: Internal server error (trace [UUID])
+                          to do: run the same command again; if it stays, show the message to the vendor's support
+    "#);
+    assert!(!ran.stdout.contains("is an archived customer still listed?"), "nobody knows: {ran}");
+    assert_eq!(api.customers(), 1, "of a batch with a bad row none is kept");
+    doctor(&folder, &api, "--probe").exits(0);
+    assert_eq!(listed(&api), 1, "it may belong to a probe that goes on");
+}
+
+/// Customers that are not archived.
+fn listed(api: &Api) -> usize {
+    api.sandbox.snapshot().customers.values().filter(|customer| !customer.archived).count()
+}
+
+/// Given throw-away customers of a probe that was killed, when the target is probed again, then they are archived, and nobody
+/// else is.
+#[test]
+fn what_a_killed_probe_left_is_archived_by_the_next() {
+    let api = Api::new(Settings { catalog: Some(catalog()), ..Settings::default() });
+    let folder = Folder::new();
+    let long_ago = jiff::Timestamp::now().as_millisecond() - 3_600_000;
+    let left = [format!("stigg-import-doctor-{long_ago:x}"), format!("stigg-import-doctor-{long_ago:x}-good")];
+    let others = ["acme", "stigg-import-doctor-by-hand", "stigg-import-doctos"].map(str::to_owned);
+    let rows: String = left.iter().chain(&others).map(|id| format!("{id}\n")).collect();
+    folder
+        .write("c.csv", format!("id\n{rows}"))
+        .write("c.toml", "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\n");
+    folder.run_to(&api, "run --mapping c.toml --csv c.csv").exits(0);
+    assert_eq!(listed(&api), 5);
+    let ran = doctor(&folder, &api, "--probe").exits(0);
+    assert_eq!(
+        told(&ran, "probe"),
+        "ok       probe        2 throw-away customers of an earlier probe that was ended half-way: archived"
+    );
+    let snapshot = api.sandbox.snapshot();
+    for id in &others {
+        assert!(!snapshot.customers[id].archived, "{id}");
+    }
+    assert_eq!(listed(&api), 3);
+    assert_eq!(told(&doctor(&folder, &api, "--probe").exits(0), "probe"), "", "nothing is left");
+}
+
+/// Every choice of what the documents leave open that a probe can see is told as it is.
+#[test]
+fn every_choice_of_what_the_documents_leave_open_is_told() {
+    let answers = |unknowns: &str| {
+        let unknowns = unknowns.parse().unwrap();
+        let api = Api::new(Settings { catalog: Some(catalog()), unknowns, ..Settings::default() });
+        let ran = doctor(&Folder::new(), &api, "--probe").exits(0);
+        let open = ran.stdout.split_once("leave open:\n").unwrap().1.split_once("not asked:").unwrap().0.to_owned();
+        assert_eq!(listed(&api), 0, "{ran}");
+        open.lines().map(str::trim).filter(|line| !line.starts_with("as it was")).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(answers("customer-batch=good-kept,customer-error=anonymous,customer-answer=word"), @r#"
+    how long is the longest page of a list? less than 1000: asking for so many is refused with BadUserInput
+    with which status does an error come, and how is its code spelled? status 200, code BadUserInput
+    may the key read import tasks? yes
+    what does importCustomersBulk answer? the text "OK"
+    does a refused customer batch name its bad rows? no; BadUserInput
+    what becomes of the good rows of a refused customer batch? they are kept
+    is the id that a subscription import answers its task's? yes
+    what do the errors of an import task name? the subscription
+    is an archived customer still listed? no
+    "#);
+    insta::assert_snapshot!(answers("task-read=refused,error-status=400,code-spelling=screaming,customer-answer=json"), @r#"
+    how long is the longest page of a list? less than 1000: asking for so many is refused with BadUserInput
+    with which status does an error come, and how is its code spelled? status 400, code BAD_USER_INPUT
+    may the key read import tasks? no
+    what does importCustomersBulk answer? the text "{\"newCustomers\":[\"ID\"]}"
+    does a refused customer batch name its bad rows? yes, with FailedToImportCustomer
+    what becomes of the good rows of a refused customer batch? none is kept
+    is the id that a subscription import answers its task's? not seen: the key may not read tasks
+    is an archived customer still listed? no
+    "#);
+    insta::assert_snapshot!(answers("task-id=unlisted,subscription-shape=task,schema-age=before-entitlements"), @r#"
+    how long is the longest page of a list? less than 1000: asking for so many is refused with BadUserInput
+    with which status does an error come, and how is its code spelled? status 200, code BadUserInput
+    may the key read import tasks? yes
+    what does importCustomersBulk answer? nothing (null)
+    does a refused customer batch name its bad rows? yes, with FailedToImportCustomer
+    what becomes of the good rows of a refused customer batch? none is kept
+    is the id that a subscription import answers its task's? no: no task of that id is listed
+    is an archived customer still listed? no
+    "#);
+    insta::assert_snapshot!(answers("task-error-id=opaque,concurrent-imports=refused,read-delay-ms=300"), @r#"
+    how long is the longest page of a list? less than 1000: asking for so many is refused with BadUserInput
+    with which status does an error come, and how is its code spelled? status 200, code BadUserInput
+    may the key read import tasks? yes
+    what does importCustomersBulk answer? nothing (null)
+    does a refused customer batch name its bad rows? yes, with FailedToImportCustomer
+    what becomes of the good rows of a refused customer batch? none is kept
+    is the id that a subscription import answers its task's? yes
+    what do the errors of an import task name? neither the subscription nor its customer
+    is an archived customer still listed? no
+    "#);
+    insta::assert_snapshot!(answers("rate-limit-status=200,retry-header=none,bulk-entity-limit=counted,rate-limit-by=operation-name"), @r#"
+    how long is the longest page of a list? less than 1000: asking for so many is refused with BadUserInput
+    with which status does an error come, and how is its code spelled? status 200, code BadUserInput
+    may the key read import tasks? yes
+    what does importCustomersBulk answer? nothing (null)
+    does a refused customer batch name its bad rows? yes, with FailedToImportCustomer
+    what becomes of the good rows of a refused customer batch? none is kept
+    is the id that a subscription import answers its task's? yes
+    what do the errors of an import task name? the subscription
+    is an archived customer still listed? no
+    "#);
 }
