@@ -14,8 +14,8 @@ struct Shipped {
     export: &'static str,
     schema: Schema,
     text: &'static str,
-    /// Columns that hold plans; the first that the export has and that is not empty.
-    plans: &'static [&'static str],
+    /// Columns that hold what its lookup table has; the first that the export has and that is not empty.
+    looked_up: &'static [&'static str],
     /// What tells the records that it reads, where these are JSON; none where it reads tables. A record of JSON leaves out
     /// what it does not have, so that the columns of a mapping tell nothing.
     json: Option<Told>,
@@ -40,110 +40,124 @@ const SUBSCRIPTION: Schema = Schema::Import(Entity::Subscription);
 const USAGE: Schema = Schema::Import(Entity::Usage);
 
 /// The more columns a mapping wants, the less it is mistaken for another.
-const SHIPPED: [Shipped; 15] = [
+const SHIPPED: [Shipped; 17] = [
     Shipped {
         export: "Stripe customers export",
         schema: CUSTOMER,
         text: shipped!("stripe/customers.toml"),
-        plans: &[],
+        looked_up: &[],
         json: None,
     },
     Shipped {
         export: "Stripe subscriptions export",
         schema: SUBSCRIPTION,
         text: shipped!("stripe/subscriptions.toml"),
-        plans: &["Plan"],
+        looked_up: &["Plan"],
         json: None,
     },
     Shipped {
         export: "Stripe meter events export",
         schema: USAGE,
         text: shipped!("stripe/usage.toml"),
-        plans: &[],
+        looked_up: &["event_name"],
         json: None,
     },
     Shipped {
         export: "Chargebee customers export",
         schema: CUSTOMER,
         text: shipped!("chargebee/customers.toml"),
-        plans: &[],
+        looked_up: &[],
         json: None,
     },
     Shipped {
         export: "Chargebee subscriptions export",
         schema: SUBSCRIPTION,
         text: shipped!("chargebee/subscriptions.toml"),
-        plans: &["subscription[plan_id]", "subscription_items[item_price_id][0]"],
+        looked_up: &["subscription[plan_id]", "subscription_items[item_price_id][0]"],
         json: None,
     },
     Shipped {
         export: "Recurly accounts export",
         schema: CUSTOMER,
         text: shipped!("recurly/customers.toml"),
-        plans: &[],
+        looked_up: &[],
         json: None,
     },
     Shipped {
         export: "Recurly subscriptions export",
         schema: SUBSCRIPTION,
         text: shipped!("recurly/subscriptions.toml"),
-        plans: &["plan_code"],
+        looked_up: &["plan_code"],
         json: None,
     },
     Shipped {
         export: "Zuora accounts export",
         schema: CUSTOMER,
         text: shipped!("zuora/customers.toml"),
-        plans: &[],
+        looked_up: &[],
         json: None,
     },
     Shipped {
         export: "Zuora rate plan charges export",
         schema: SUBSCRIPTION,
         text: shipped!("zuora/subscriptions.toml"),
-        plans: &["Rate Plan Name"],
+        looked_up: &["Rate Plan Name"],
+        json: None,
+    },
+    Shipped {
+        export: "Recurly usage export",
+        schema: USAGE,
+        text: shipped!("recurly/usage.toml"),
+        looked_up: &["add_on_code"],
+        json: None,
+    },
+    Shipped {
+        export: "Zuora usage export",
+        schema: USAGE,
+        text: shipped!("zuora/usage.toml"),
+        looked_up: &["Unit of Measure"],
         json: None,
     },
     Shipped {
         export: "list of customers of Stripe's API",
         schema: CUSTOMER,
         text: shipped!("stripe/api-customers.toml"),
-        plans: &[],
+        looked_up: &[],
         json: Some(Told::Says("object", "customer")),
     },
     Shipped {
         export: "list of subscriptions of Stripe's API",
         schema: SUBSCRIPTION,
         text: shipped!("stripe/api-subscriptions.toml"),
-        plans: &["items.data[0].price.id"],
+        looked_up: &["items.data[0].price.id"],
         json: Some(Told::Says("object", "subscription")),
     },
     Shipped {
         export: "list of subscriptions of Stripe's API",
         schema: Schema::PaidSubscription,
         text: shipped!("stripe/paid-subscriptions.toml"),
-        plans: &["items.data[0].price.id"],
+        looked_up: &["items.data[0].price.id"],
         json: Some(Told::Says("object", "subscription")),
     },
     Shipped {
         export: "customers file of @stigg/bulk-import",
         schema: CUSTOMER,
         text: shipped!("bulk/customers.toml"),
-        plans: &[],
+        looked_up: &[],
         json: Some(Told::Has(&["customerId"])),
     },
     Shipped {
         export: "subscriptions file of @stigg/bulk-import",
         schema: SUBSCRIPTION,
         text: shipped!("bulk/subscriptions.toml"),
-        plans: &[],
+        looked_up: &[],
         json: Some(Told::Has(&["customerId", "planId"])),
     },
     Shipped {
         export: "usage file of @stigg/bulk-import",
         schema: USAGE,
         text: shipped!("bulk/usage.toml"),
-        plans: &[],
+        looked_up: &[],
         json: Some(Told::Has(&["customerId", "featureId", "usage"])),
     },
 ];
@@ -155,7 +169,7 @@ const COLUMNS_MIN: usize = 3;
 /// The mapping of the export that these columns are from; none where it is none that is known.
 pub(super) fn draft(schema: Schema, sample: &Sample, clock: &dyn Clock) -> Option<Draft> {
     SHIPPED.iter().filter(|shipped| shipped.schema == schema).find_map(|shipped| {
-        let (text, to_do) = with_plans(shipped, sample);
+        let (text, to_do) = with_found(shipped, sample);
         let file = mapping::parse("draft.toml", &text, Path::new("")).ok()?;
         let used = file.columns_used();
         let known = used.iter().filter(|used| sample.column(&used.name).is_some()).count();
@@ -182,15 +196,19 @@ pub(super) fn draft(schema: Schema, sample: &Sample, clock: &dyn Clock) -> Optio
     })
 }
 
-/// The text with the plans that were found instead of a table of ours, and without our examples, which know only ours.
-fn with_plans(shipped: &Shipped, sample: &Sample) -> (String, Vec<String>) {
-    let found = shipped.plans.iter().filter_map(|name| sample.column(name)).find(|column| !column.cells.is_empty());
-    let (Some(column), Some(begin)) = (found, shipped.text.find("[lookups.plans]")) else {
+/// The text with the plans or features that were found instead of a table of ours, and without our examples, which know only
+/// ours.
+fn with_found(shipped: &Shipped, sample: &Sample) -> (String, Vec<String>) {
+    let found = shipped.looked_up.iter().filter_map(|name| sample.column(name)).find(|column| !column.cells.is_empty());
+    let table = [("plans", "plan"), ("features", "feature")]
+        .into_iter()
+        .find_map(|(name, of)| Some((name, of, shipped.text.find(&format!("[lookups.{name}]"))?)));
+    let (Some(column), Some((name, of, begin))) = (found, table) else {
         return (shipped.text.to_owned(), Vec::new());
     };
     let end = shipped.text[begin..].find("\n\n").map_or(shipped.text.len(), |length| begin + length + 1);
     let rest = &shipped.text[end..];
     let rest = rest.find("\n[[example]]").map_or(rest, |examples| &rest[..examples + 1]);
-    let text = format!("{}{}{rest}", &shipped.text[..begin], lookup::table("plans", "plan", column));
-    (format!("{}\n", text.trim_end()), vec!["lookups.plans: what each plan becomes in Stigg".to_owned()])
+    let text = format!("{}{}{rest}", &shipped.text[..begin], lookup::table(name, of, column));
+    (format!("{}\n", text.trim_end()), vec![format!("lookups.{name}: what each {of} becomes in Stigg")])
 }

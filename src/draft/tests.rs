@@ -375,3 +375,20 @@ fn what_a_row_is_is_told_by_the_columns_or_asked_for() {
     assert_eq!(schema(&either.0, &either.1, &mut person), Ok(SUBSCRIPTION));
     assert_eq!(person.asked[0].choices.len(), Schema::ALL.len());
 }
+
+/// Given meter events whose names are not ours, when they are drafted, then the table has theirs, and no row is rejected for it.
+#[test]
+fn features_of_a_known_export_are_listed_as_its_plans_are() {
+    let rows = rows(
+        &["identifier", "timestamp", "event_name", "stripe_customer_id", "value"],
+        &[&["evt_1", "2026-05-24 22:50:07", "pages_scanned", "cus_1", "9"]],
+    );
+    let draft = drafted(Schema::Import(Entity::Usage), &rows).unwrap();
+    assert_eq!(draft.recognised, Some("Stripe meter events export"));
+    assert!(
+        draft.mapping.contains("\"pages_scanned\" = \"pages_scanned\"  # 1 row of the sample\n"),
+        "{}",
+        draft.mapping
+    );
+    assert_eq!(draft.to_do, ["lookups.features: what each feature becomes in Stigg"]);
+}
