@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use stigg_import::clock::SystemClock;
-use stigg_import::ledger::MemoryLedger;
+use stigg_import::ledger::{MemoryLedger, Part};
 use stigg_import::mapping;
 use stigg_import::pipeline::{
     Event, Job, Journal, Known, Observer, RetryPolicy, SourceSpec, StepSpec, StepSummary, Stop, open_steps, run,
@@ -92,6 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         batch_records_max: None,
         prepare_on: tokio::runtime::Handle::current(),
         known: Known::default(),
+        part: Part::ALL,
     })
     .await?;
 

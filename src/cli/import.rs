@@ -16,7 +16,7 @@ use super::setup::{self, Connection, Work};
 use super::{out, out_json, plan_file, say, to_files};
 use crate::clock::SystemClock;
 use crate::entity::Entity;
-use crate::ledger::{Ledger, rejects};
+use crate::ledger::{Ledger, Part, rejects};
 use crate::pipeline::{
     Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec,
     Stop, run,
@@ -290,6 +290,7 @@ impl Import<'_> {
             batch_records_max: None,
             prepare_on: thread.handle(),
             known: self.known,
+            part: Part::ALL,
         })
         .await;
         let finished = match finished {

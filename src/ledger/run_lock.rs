@@ -61,10 +61,11 @@ impl Part {
     /// All records.
     pub const ALL: Self = Self { index: 0, count: 1 };
 
-    /// Reads `0/1`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Reads `0/1`; none where it is no part of so many.
+    pub fn parse(text: &str) -> Option<Self> {
         let (index, count) = text.split_once('/')?;
-        Some(Self { index: index.parse().ok()?, count: count.parse().ok()? })
+        let part = Self { index: index.parse().ok()?, count: count.parse().ok()? };
+        (part.index < part.count).then_some(part)
     }
 }
 

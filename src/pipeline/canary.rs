@@ -23,7 +23,7 @@ use super::verify::{Reader, SampleSize, Sampler};
 use crate::batch::{Batch, BatchLimits, Builder};
 use crate::clock::Clock;
 use crate::entity::{Entity, KEY_SEPARATOR};
-use crate::ledger::{Index, Ledger, LedgerError, Scope};
+use crate::ledger::{Index, Ledger, LedgerError, Part, Scope};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::record::KeyHash;
 use crate::sink::{Budgets, Sink};
@@ -151,6 +151,7 @@ pub async fn choose(job: CanaryJob<'_>) -> Result<Result<Vec<CanaryStep>, Stoppe
             stop: job.stop.clone(),
             reasons: None,
             mark: None,
+            part: Part::ALL,
             watch: None,
         };
         let (sender, mut receiver) = handover();

@@ -18,6 +18,7 @@ mod handover;
 mod held;
 mod max_rejects;
 mod outage;
+mod part;
 mod plan;
 mod prepare;
 mod reading;

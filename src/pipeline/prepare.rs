@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use super::diff::{Diff, Sorted};
 use super::handover::Outgoing;
 use super::max_rejects::MaxRejects;
+use super::part;
 use super::stop::{Stop, Stopped};
 use super::summary::Progress;
-use crate::ledger::Index;
 use crate::ledger::rejects::{Group, Groups, Writer as RejectsWriter};
+use crate::ledger::{Index, Part};
 use crate::mapping::Mapper;
 use crate::record::{RecordBatch, Reject};
 use crate::source::Rows;
@@ -27,6 +28,8 @@ pub(super) struct Preparation {
     pub reasons: Option<Groups>,
     /// How far the source has come; none at the start.
     pub mark: Option<String>,
+    /// Which of the records: those of other parts count as filtered.
+    pub part: Part,
     /// Is shown what the mapping made, before any of it is left out.
     pub watch: Option<Watch>,
 }
@@ -127,7 +130,7 @@ impl Preparation {
     async fn absorb(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) {
         *records += out.records.len() as u64 + out.rejects.len() as u64 + out.filtered + out.unchanged;
         self.progress.rows.add(out.rows);
-        self.progress.filtered.add(out.filtered);
+        self.progress.filtered.add(out.filtered + part::keep(self.part, out));
         self.progress.unchanged.add(out.unchanged);
         if self.diff.is_canary() {
             // The run that goes on from here writes them down.

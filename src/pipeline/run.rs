@@ -17,6 +17,7 @@ use super::handover::handover;
 use super::held::held;
 use super::max_rejects::MaxRejects;
 use super::outage::Outage;
+use super::part::PartLedger;
 use super::prepare::Preparation;
 use super::reading::Reading;
 use super::retry::RetryPolicy;
@@ -26,7 +27,7 @@ use super::summary::{Progress, StepSummary, Summary};
 use crate::batch::{BatchLimits, Builder};
 use crate::clock::Clock;
 use crate::entity::Schema;
-use crate::ledger::{Compaction, Ledger, LedgerError, RunId, RunStart, Scope, StepMark, rejects};
+use crate::ledger::{Compaction, Ledger, LedgerError, Part, RunId, RunStart, Scope, StepMark, rejects};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::sink::{Budgets, Concurrency, ConcurrencyBounds, Disposition, Operation, Sink, SinkError};
 
@@ -90,6 +91,8 @@ pub struct Job {
     pub prepare_on: Handle,
     /// What becomes of records that were delivered before.
     pub known: Known,
+    /// Which of the records: all, or those of one of several workers.
+    pub part: Part,
 }
 
 /// A run that is over.
@@ -162,8 +165,9 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         () = job.stop.raised() => return Err(StartError::Interrupted),
         target = target_name(&job.sink, &job.budgets, job.retry, &job.target) => target?,
     };
-    let run = job
-        .ledger
+    let part = job.part;
+    let ledger = PartLedger::of(job.ledger, part);
+    let run = ledger
         .begin_run(RunStart {
             identity: job.journal.identity.clone(),
             started_at: job.clock.now(),
@@ -176,7 +180,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
         open_batches: 0,
         rejects: Vec::new(),
     };
-    let Job { steps, sink, budgets, ledger, journal, observer, clock, stop, retry, max_rejects, full, .. } = job;
+    let Job { steps, sink, budgets, journal, observer, clock, stop, retry, max_rejects, full, .. } = job;
     let (batch_records_max, prepare_on, known) = (job.batch_records_max, job.prepare_on, job.known);
     // Several steps of an entity share what the ledger knows: none of them can tell what is missing.
     let entities: Vec<_> = steps.iter().map(|step| step.entity).collect();
@@ -213,6 +217,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             batch_records_max,
             prepare_on: prepare_on.clone(),
             known,
+            part,
         };
         let span = tracing::info_span!("step", run = run.0, name = %step.step.name);
         match step.run().instrument(span).await {
@@ -257,6 +262,7 @@ struct StepRun {
     batch_records_max: Option<usize>,
     prepare_on: Handle,
     known: Known,
+    part: Part,
 }
 
 impl StepRun {
@@ -303,6 +309,7 @@ impl StepRun {
             reasons: None,
             mark: None,
             watch: None,
+            part: self.part,
         };
         let delivery = Delivery {
             reading: Reading {
@@ -366,6 +373,7 @@ impl StepRun {
             && since.is_none()
             && !self.step.selection.is_canary()
             && self.alone
+            && self.part == Part::ALL
             && self.step.is_whole
             && summary.rejected == 0;
         summary.missing = all_came.then_some(prepared.unseen);

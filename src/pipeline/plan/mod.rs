@@ -28,7 +28,7 @@ use crate::batch::{BatchLimits, Builder};
 use crate::clock::Clock;
 use crate::entity::Entity;
 use crate::ledger::rejects::{Group, Groups};
-use crate::ledger::{Index, Ledger, LedgerError, Scope};
+use crate::ledger::{Index, Ledger, LedgerError, Part, Scope};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::sink::{Budgets, Disposition, Operation, Sink, SinkError};
 
@@ -177,6 +177,7 @@ pub async fn plan(job: PlanJob<'_>) -> Result<Planned, PlanError> {
             stop: stop.clone(),
             reasons: Some(Groups::default()),
             mark: None,
+            part: Part::ALL,
             watch: references.as_ref().and_then(|references| references.watch(entity)),
         };
         let (sender, mut receiver) = handover();

@@ -23,7 +23,7 @@ use super::step::{OpenPaid, OpenStep};
 use super::stop::{Stop, Stopped};
 use crate::batch::{Batch, BatchLimits, Builder};
 use crate::entity::{Entity, KEY_SEPARATOR};
-use crate::ledger::{Index, Ledger, LedgerError, Scope};
+use crate::ledger::{Index, Ledger, LedgerError, Part, Scope};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::sink::{Budgets, Disposition, READ_IDS_MAX, Sink, SinkError};
 
@@ -248,6 +248,7 @@ impl Verifying<'_> {
             stop: self.reading.stop.clone(),
             reasons: None,
             mark: None,
+            part: Part::ALL,
             watch: None,
         };
         let (sender, mut receiver) = handover();

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod ledger;
 mod rerun;
+mod scheduled;
 mod selection;
 mod stop;
 mod subscriptions;

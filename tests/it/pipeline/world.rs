@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use stigg_import::clock::FixedClock;
-use stigg_import::ledger::{Ledger, MemoryLedger};
+use stigg_import::ledger::{Ledger, MemoryLedger, Part};
 use stigg_import::pipeline::{
     Event, Finished, Job, Journal, Known, MaxRejects, Observer, RetryPolicy, StartError, StepSummary, Stop, run,
 };
@@ -179,6 +179,7 @@ impl World {
             batch_records_max: self.batch_records_max,
             prepare_on: tokio::runtime::Handle::current(),
             known: Known::default(),
+            part: Part::ALL,
         }
     }
 
