@@ -145,6 +145,23 @@ impl World {
         }
     }
 
+    /// Another process beside this one: the same API, and a handle of its own of the same ledger.
+    pub(super) fn beside(&self, ledger: Arc<dyn Ledger>) -> Self {
+        let fuse = Arc::new(Fuse::default());
+        let ledger = Arc::new(Watched::new(ledger, false, fuse.clone()));
+        Self {
+            wire: Arc::new(Wire::new(self.sandbox.clone(), ledger.clone(), fuse.clone())),
+            sandbox: self.sandbox.clone(),
+            ledger,
+            fuse,
+            heard: Arc::default(),
+            rates: self.rates.clone(),
+            batch_records_max: self.batch_records_max,
+            max_rejects: self.max_rejects,
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
     /// A world where each request has at most so many records.
     #[must_use]
     pub(super) fn batches_of(mut self, records: usize) -> Self {
