@@ -100,7 +100,7 @@ impl Billing {
         for (id, (_, note)) in &self.subscriptions {
             let found = api.subscriptions.get(&format!("sub-{id}"));
             let found = found.and_then(|subscription| serde_json::to_value(&subscription.metadata).ok());
-            if found.as_ref().is_none_or(|metadata| metadata["note"] != note.to_string()) {
+            if found.as_ref().is_none_or(|metadata| metadata["note"].as_str() != Some(&note.to_string())) {
                 missed.push(format!("subscription {id} is {found:?}, not {note}"));
             }
         }
