@@ -86,11 +86,12 @@ pub fn summary(summary: &Summary, tense: Tense) -> String {
     }
     columns.push(("unchanged", |step| step.unchanged));
     columns.push(("rejected", |step| step.rejected));
-    let optional: [Column; 4] = [
+    let optional: [Column; 5] = [
         ("filtered", |step| step.filtered),
         ("refused", |step| step.failed),
         ("open", |step| step.open),
         ("missing", |step| step.missing.unwrap_or(0)),
+        ("kept newer", |step| step.kept.unwrap_or(0)),
     ];
     for (title, count) in optional {
         // A plan's open records are those that it would send; they have their own columns.

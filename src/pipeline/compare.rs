@@ -101,9 +101,9 @@ pub(super) fn usage(json: &[u8], found: Option<f64>) -> Vec<Difference> {
     }]
 }
 
-/// Whether a record carries the time of its last change, by which the API skips it where it has a newer one.
-pub(super) fn carries_updated_at(json: &[u8]) -> bool {
-    Sent::of(json).0.contains_key("updatedAt")
+/// When the source changed a record, by which the API skips it where it has a newer one.
+pub(super) fn updated_at(json: &[u8]) -> Option<Timestamp> {
+    Sent::of(json).0.get("updatedAt").and_then(Value::as_str)?.parse().ok()
 }
 
 struct Sent(Map<String, Value>);

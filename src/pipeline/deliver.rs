@@ -106,6 +106,8 @@ impl Delivery {
             outcomes.fill(Outcome::Open { reason: why.clone() });
             self.reading.stop.raise(Stopped::LedgerCannotWrite(why));
         }
+        // After it is settled: what is only told must not be in the way of what counts.
+        self.look_for_kept(&batch, &outcomes).await;
         let (mut accepted, mut failed, mut open) = (0, 0, 0);
         for outcome in &outcomes {
             match outcome {

@@ -65,7 +65,7 @@ impl Delivery {
                 moved = Instant::now();
             }
             if waiting.missing() == 0 {
-                return waiting.into_outcomes(|_| unreachable_missing());
+                return self.outcomes(waiting, |_| unreachable_missing());
             }
             let stalled = moved.elapsed() >= Duration::from_millis(self.reading.retry.stalled_ms);
             let left_open = match read {
@@ -78,22 +78,33 @@ impl Delivery {
                 Ok(()) => None,
             };
             if let Some(reason) = left_open {
-                return waiting.into_outcomes(|_| Outcome::Open { reason: reason.clone() });
+                return self.outcomes(waiting, |_| Outcome::Open { reason: reason.clone() });
             }
             match &ended {
                 // The task itself names each missing record as not taken: waiting is no use.
                 Some((_, end)) if waiting.keys_missing().all(|key| end.names(key)) => {
-                    return waiting.into_outcomes(|missing| end.reason(missing));
+                    return self.outcomes(waiting, |missing| end.reason(missing));
                 }
                 Some((at, end)) if at.elapsed() >= Duration::from_millis(self.reading.retry.visible_ms) => {
-                    return waiting.into_outcomes(|missing| end.reason(missing));
+                    return self.outcomes(waiting, |missing| end.reason(missing));
                 }
                 None if stalled => {
-                    return waiting.into_outcomes(|missing| missing.never_seen(self.reading.retry.stalled_ms));
+                    return self.outcomes(waiting, |missing| missing.never_seen(self.reading.retry.stalled_ms));
                 }
                 Some(_) | None => {}
             }
         }
+    }
+
+    /// What became of each record: seen as it was sent, or what `missing` says. One that is not, and that the API has taken all
+    /// the same, it has newer.
+    fn outcomes(&self, waiting: Waiting, missing: impl Fn(&Missing) -> Outcome) -> Vec<Outcome> {
+        let (dated, unseen) = (waiting.dated, waiting.open.clone());
+        let outcomes = waiting.into_outcomes(missing);
+        let kept = unseen.iter().filter(|index| outcomes[**index] == Outcome::Accepted).count();
+        self.reading.progress.kept.add(kept as u64);
+        self.reading.progress.dated.add(dated as u64);
+        outcomes
     }
 
     pub(super) async fn look_at_task(&self, task: &str) -> Look {
@@ -119,7 +130,7 @@ impl Delivery {
                 let json = batch.json_of(&batch.items[*index]);
                 let differs = differences.first().map(|first| Differs {
                     how: first.to_string(),
-                    newer_wins: super::compare::carries_updated_at(json),
+                    newer_wins: super::compare::updated_at(json).is_some(),
                 });
                 waiting.saw(*index, differs);
             }
@@ -220,6 +231,8 @@ struct Waiting {
     open: BTreeSet<usize>,
     differs: HashMap<usize, Differs>,
     progress: Option<u8>,
+    /// How many say when the source changed them.
+    dated: usize,
 }
 
 impl Waiting {
@@ -229,6 +242,7 @@ impl Waiting {
             open: (0..batch.items.len()).collect(),
             differs: HashMap::new(),
             progress: None,
+            dated: batch.items.iter().filter(|item| super::compare::updated_at(batch.json_of(item)).is_some()).count(),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod find;
 mod follow;
 mod handover;
 mod held;
+mod kept;
 mod max_rejects;
 mod outage;
 mod part;

@@ -31,6 +31,12 @@ pub struct Progress {
     pub failed: Count,
     /// Records whose outcome nobody knows yet.
     pub open: Count,
+    /// Records that say when the source changed them, and that were looked for afterwards.
+    pub dated: Count,
+    /// Of those: that the API kept as it has them, because it has newer ones. They are among the accepted.
+    pub kept: Count,
+    /// Records that say when the source changed them, and that were not looked for: too many in one request.
+    pub kept_untold: Count,
     /// Batches that were written to the ledger.
     pub batches: Count,
     /// Write requests sent, retries included.
@@ -120,6 +126,10 @@ pub struct StepSummary {
     /// Nothing is sent for them. None where it can't be told: see `docs/sources.md`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<u64>,
+    /// Of the accepted records: that Stigg kept as it has them, because it has newer ones (`updatedAt`). None where no record
+    /// says when it was changed, and where so many were sent at once that they were not read back; `verify` tells then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
     /// How long the step took, in seconds.
     pub duration_s: f64,
     /// Write requests sent as a share of those that the published rate allows in that time, 0 to 1;
@@ -152,6 +162,7 @@ impl StepSummary {
             since: None,
             mark: None,
             missing: None,
+            kept: (progress.dated.get() > 0 && progress.kept_untold.get() == 0).then(|| progress.kept.get()),
             duration_s,
             budget_share: None,
         }

@@ -101,6 +101,7 @@ fn cards(summary: &Summary) -> Vec<super::page::Card> {
     for (name, count, note) in [
         ("Filtered", total(|step| step.filtered), "left out by the mapping"),
         ("Missing", total(|step| step.missing.unwrap_or(0)), "known, and gone from the source"),
+        ("Kept", total(|step| step.kept.unwrap_or(0)), "newer in Stigg than in the source"),
     ] {
         if count > 0 {
             cards.push(card(name, grouped(count), note, Tone::Plain));

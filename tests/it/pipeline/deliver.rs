@@ -243,6 +243,30 @@ async fn older_record_than_the_apis_is_taken_and_not_sent_again() {
     let finished = world.run(&steps).await;
     // Then: that is what `updatedAt` is for, and no error.
     assert_eq!(accounts(&finished), [[1, 0, 0, 0, 1, 0, 0]]);
+    assert_eq!(finished.summary.steps[0].kept, Some(1), "it is told, though");
     assert_eq!(world.snapshot(), newer);
     assert_eq!(accounts(&world.run(&steps).await), [[1, 0, 0, 1, 0, 0, 0]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_the_api_has_newer_are_told_apart_where_reading_back_is_cheap() {
+    const MAPPING: &str =
+        "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\nname = \"name\"\nupdatedAt = \"updated\"\n";
+    let rows = |updated: &str, count: usize| {
+        let rows = (0..count).map(|number| format!("cus-{number},Name {updated},{updated}\n"));
+        vec![Data::new("customers", MAPPING, format!("id,name,updated\n{}", rows.collect::<String>()))]
+    };
+    let world = World::new(settings());
+    // Given: customers of which the source knows the last change; the API's own clock stands at June.
+    let finished = world.run(&rows("2026-07-01T00:00:00Z", 100)).await;
+    assert_eq!(finished.summary.steps[0].kept, Some(0));
+    // When: an older export comes, and then a newer one.
+    let finished = world.run(&rows("2026-06-01T00:00:00Z", 100)).await;
+    assert_eq!((finished.summary.steps[0].kept, finished.summary.steps[0].accepted), (Some(100), 100));
+    assert_eq!(world.snapshot().customers["cus-7"].name.as_deref(), Some("Name 2026-07-01T00:00:00Z"));
+    let finished = world.run(&rows("2026-08-01T00:00:00Z", 100)).await;
+    assert_eq!(finished.summary.steps[0].kept, Some(0));
+    // So many that reading them back would take longer than sending them.
+    let finished = world.run(&rows("2026-06-02T00:00:00Z", 101)).await;
+    assert_eq!((finished.summary.steps[0].kept, finished.summary.steps[0].accepted), (None, 101));
 }
