@@ -125,7 +125,7 @@ impl<'a> Guesser<'a, '_> {
                 }
             }
         }
-        found.map(|(_, guess)| guess).or_else(|| self.first_and_last(field))
+        found.map(|(_, guess)| guess).or_else(|| self.first_and_last(field)).or_else(|| self.about(field))
     }
 
     fn form(&self, field: &'static Field, column: &'a ColumnSample) -> Option<Form<'a>> {
@@ -136,6 +136,13 @@ impl<'a> Guesser<'a, '_> {
             .iter()
             .find_map(|name| self.sample.columns.iter().find(|column| names::is_called(column, name).is_some()));
         amount::of(column, currencies).map(Form::Amounts)
+    }
+
+    /// Times whose name says in one of its words what they are of.
+    fn about(&self, field: &'static Field) -> Option<Guess<'a>> {
+        let column =
+            self.free().find(|column| names::is_about(column, field.name) && form::of(field, column).is_some())?;
+        Some(Guess { field, column, why: Why::Name, form: form::of(field, column)?, doubt: None })
     }
 
     /// A name in two columns.

@@ -60,7 +60,10 @@ fn likely(sample: &Sample) -> Vec<Schema> {
     if has(usage, "featureId") && has(usage, "value") {
         return vec![usage];
     }
-    let has_person = has(customer, "email") || has(customer, "name");
+    let in_parts = names::FIRST_AND_LAST.iter().all(|part| {
+        part.iter().any(|name| sample.columns.iter().any(|column| names::is_called(column, name).is_some()))
+    });
+    let has_person = has(customer, "email") || has(customer, "name") || in_parts;
     let has_plan = has(subscription, "planId");
     let has_own_id = sample.columns.iter().any(|column| names::is_id_of(column, "subscriptionId"));
     match (has_plan, has_own_id, has_person) {

@@ -152,6 +152,41 @@ pub(super) fn is_no_plan(column: &ColumnSample) -> bool {
     WORDS.iter().any(|word| name.ends_with(word)) || is_no_id(column)
 }
 
+/// Whether a column's name says in one of its words that its times are a start, or an end: `Runs from`, `valid_until`.
+pub(super) fn is_about(column: &ColumnSample, field: &str) -> bool {
+    const STARTS: &[&str] =
+        &["start", "starts", "started", "begin", "begins", "from", "since", "effective", "commences"];
+    const ENDS: &[&str] = &[
+        "end",
+        "ends",
+        "ended",
+        "until",
+        "till",
+        "to",
+        "expiry",
+        "expires",
+        "expired",
+        "expiration",
+        "cancelled",
+        "canceled",
+    ];
+    // Of a part of it, or of another thing.
+    const OTHERS: &[&str] = &["trial", "period", "current", "next", "last", "invoice", "billing", "payment", "notice"];
+    let wanted = match field {
+        "startDate" => STARTS,
+        "endDate" | "cancellationDate" => ENDS,
+        _ => return false,
+    };
+    let words: Vec<String> = column
+        .name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .map(str::to_ascii_lowercase)
+        .filter(|word| !word.is_empty())
+        .collect();
+    let has = |of: &[&str]| words.iter().any(|word| of.contains(&word.as_str()));
+    has(wanted) && !has(OTHERS)
+}
+
 /// Names that say what they are only beside what they are of: the `id` of an address is not the customer's.
 #[rustfmt::skip]
 const OF_THEIR_OWNER: [&str; 30] = [

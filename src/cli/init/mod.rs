@@ -1,6 +1,7 @@
 //! `init`: drafts a mapping and a pipeline from an export's header and its first rows.
 
 mod ask;
+mod pipeline;
 mod source;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use clap::Args;
 use serde_json::json;
 
 use self::ask::Terminal;
+use self::pipeline::add_step;
 use self::source::{DraftSource, Opening};
 use super::args::Talk;
 use super::exit::{Exit, Failure};
@@ -178,21 +180,6 @@ fn write_privately(file: &Path, text: &str) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file)?.write_all(text.as_bytes())
-}
-
-/// Adds a step to the pipeline file, which is made where it is missing; `false`: it has one of that name already.
-fn add_step(pipeline: &Path, name: &str, step: &str) -> std::io::Result<bool> {
-    let before = match std::fs::read_to_string(pipeline) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error),
-    };
-    if before.lines().any(|line| line.replace(' ', "") == format!("name=\"{name}\"")) {
-        return Ok(false);
-    }
-    let between = if before.is_empty() { "" } else { "\n" };
-    std::fs::write(pipeline, format!("{before}{between}{step}"))?;
-    Ok(true)
 }
 
 fn report(

@@ -560,3 +560,132 @@ fn on_a_terminal_what_cannot_be_known_is_asked_for() {
     assert_eq!(ran.exit, Some(0), "{ran}");
     assert!(folder.read("subscriptions.toml").contains("# TODO: 3 April or 4 March?"), "{ran}");
 }
+
+/// A gym's member list and contracts, in the gym's words, with semicolons and a dirty row.
+const MEMBERS: &str = "Member No;Forename;Surname;E-Mail;Phone;Home Club;Member since
+10001;Ada;Lovelace;ada@gym.example;+44 20 1;Soho;03.01.2024
+10002;Bob;Stone;bob@gym.example;+44 20 2;Soho;14.02.2024
+10003;Cleo;Park;cleo@gym.example;;Camden;28.02.2025
+10004;Dan;Ohm;not an address;+44 20 4;Camden;01.03.2025
+10005;Eve;Eden;;+44 20 5;Soho;02.03.2025
+";
+const TARIFFS: &str = "Contract No;Member No;Tariff;Signed;Runs from;Runs until;Paid;Monthly fee;State
+C-1;10001;Gold 24/7;03.01.2024;03.01.2024;;monthly;49,90;active
+C-2;10002;Off-peak;14.02.2024;15.02.2024;14.02.2025;monthly;19,90;ended
+C-3;10003;Gold 24/7;28.02.2025;01.03.2025;;yearly;499,00;active
+C-5;10005;Off-peak;02.03.2025;02.03.2025;;monthly;19,90;active
+";
+
+/// Given exports in another trade's words, and only the plan lookup edited, when the five commands of the README are run, then
+/// the import is verified.
+#[test]
+fn a_gyms_lists_reach_a_verified_import_with_only_the_plans_edited() {
+    let (api, folder) = (Api::open(), Folder::new());
+    folder.write("members.csv", MEMBERS).write("contracts.csv", TARIFFS);
+    // The wrong way round: what a subscription needs is put before it.
+    assert_ran!(folder.run("init --csv contracts.csv"), @r#"
+    exit 0
+    --- stdout
+    4 rows of 9 columns: no export that is known; columns were guessed
+    wrote ./subscriptions.toml
+    wrote a step into ./pipeline.toml
+
+    to decide, each at a TODO in the mapping:
+      lookups.plans: what each plan becomes in Stigg
+      startDate: is the zone of column "Runs from" UTC?
+      endDate: is the zone of column "Runs until" UTC?
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
+
+    --- stderr
+    "#);
+    assert_ran!(folder.run("init --csv members.csv"), @r#"
+    exit 0
+    --- stdout
+    5 rows of 7 columns: no export that is known; columns were guessed
+    wrote ./customers.toml
+    wrote a step into ./pipeline.toml
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
+
+    --- stderr
+    "#);
+    insta::assert_snapshot!(folder.read("pipeline.toml"), @r#"
+    [[step]]
+    name = "customers"
+    mapping = "customers.toml"
+    source = { csv = "members.csv" }
+
+    [[step]]
+    name = "subscriptions"
+    mapping = "subscriptions.toml"
+    source = { csv = "contracts.csv" }
+    "#);
+    let mapping = folder.read("subscriptions.toml");
+    let plans = mapping.replace("\"gold-24-7\"", "\"plan-gold\"").replace("= \"Off-peak\"", "= \"plan-off-peak\"");
+    assert_ne!(mapping, plans);
+    folder.write("subscriptions.toml", plans);
+    assert_ran!(folder.run("check pipeline.toml"), @r#"
+    exit 3
+    --- stdout
+    customers.toml: holds, and has no examples
+    subscriptions.toml: holds, and has no examples
+    customers: members.csv: uncompressed, UTF-8 (assumed), delimiter semicolon, quote ", LF, 7 columns
+    customers: of the first 5 rows 1 would be rejected
+      members.csv:5, record 4: email "not an address": is not an e-mail address
+    subscriptions: contracts.csv: uncompressed, UTF-8 (assumed), delimiter semicolon, quote ", LF, 9 columns
+    subscriptions: the first 4 rows fit
+
+    --- stderr
+    "#);
+    assert_ran!(folder.run_to(&api, "plan pipeline.toml"), @r#"
+    exit 4
+    --- stdout
+    step           rows  records  create  change  unchanged  rejected time
+    customers         5        5       4       0          0         1 [DURATION]
+    subscriptions     4        4       4       0          0         0 [DURATION]
+
+    customers: 4 records, 1 request, about a second at the rate limit
+      1 would be rejected: email: is not an e-mail address
+        members.csv:5, record 4: "not an address"
+    subscriptions: 4 records, 1 request, about a second at the rate limit
+    in all: 8 records, 2 requests, about a second at the rate limit
+
+    --- stderr
+    "#);
+    assert_ran!(folder.run_to(&api, "run pipeline.toml"), @r#"
+    exit 3
+    --- stdout
+    step           rows  records  accepted  unchanged  rejected time
+    customers         5        5         4          0         1 [DURATION]
+    subscriptions     4        4         4          0         0 [DURATION]
+
+    every record is accounted for: 9 = 8 accepted + 1 rejected
+
+    --- stderr
+    rejected rows are in .stigg-import/rejects/1-customers.jsonl
+    hint: stigg-import rejects list --run 1 shows why
+    "#);
+    assert_ran!(folder.run_to(&api, "verify pipeline.toml"), @r#"
+    exit 0
+    --- stdout
+    step           expected  equal  different  missing  unread
+    customers             4      4          0        0       0
+    subscriptions         4      4          0        0       0
+
+    --- stderr
+    everything that should be in Stigg is there, as the source has it
+    "#);
+    let there = api.sandbox.snapshot();
+    assert_eq!(there.customers["10001"].name.as_deref(), Some("Ada Lovelace"));
+    let plans: Vec<&str> = there.subscriptions.values().map(|one| one.plan_id.as_str()).collect();
+    assert_eq!(plans, ["plan-gold", "plan-off-peak", "plan-gold", "plan-off-peak"]);
+}
