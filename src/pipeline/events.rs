@@ -22,7 +22,7 @@ pub enum Event {
         requests_per_minute: Option<f64>,
     },
     /// A step is over.
-    StepFinished(StepSummary),
+    StepFinished(Box<StepSummary>),
     /// A step that can read its changes begins to read.
     Reading {
         /// Its name.

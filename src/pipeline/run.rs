@@ -384,7 +384,7 @@ impl StepRun {
             .per_minute(operation)
             .filter(|_| duration_s >= 1.0)
             .map(|per_minute| summary.requests as f64 / (per_minute * duration_s / 60.0));
-        self.observer.event(&Event::StepFinished(summary.clone()));
+        self.observer.event(&Event::StepFinished(Box::new(summary.clone())));
         Ok(summary)
     }
 }

@@ -380,7 +380,13 @@ mod tests {
         // When: it goes on, ends, and a second run adds to it.
         progress.accepted.add(20_000);
         progress.open.set(0);
-        metrics.event(&Event::StepFinished(StepSummary::new("usage", Entity::Usage, 50_000, &progress, 60.0)));
+        metrics.event(&Event::StepFinished(Box::new(StepSummary::new(
+            "usage",
+            Entity::Usage,
+            50_000,
+            &progress,
+            60.0,
+        ))));
         metrics.happened(Happened::Ended { outcome: Outcome::Done, took: Duration::from_secs(60), failures: 0 });
         let progress = begin(&metrics);
         progress.accepted.add(5);

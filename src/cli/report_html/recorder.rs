@@ -158,7 +158,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(250)).await;
             progress.requests.add(1);
         }
-        recorder.event(&Event::StepFinished(StepSummary::new("first", Entity::Customer, 0, &progress, 2.0)));
+        recorder.event(&Event::StepFinished(Box::new(StepSummary::new("first", Entity::Customer, 0, &progress, 2.0))));
         tokio::time::sleep(Duration::from_secs(3)).await;
         recorder.event(&Event::Throttled { pause: Duration::from_secs(7) });
         recorder.event(&started("second"));
