@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -73,7 +72,7 @@ async fn choose(work: &Work, args: &args::Run, records: u32, stop: &Arc<Stop>) -
         steps: opened,
         ledger: ledger.as_deref().map(|ledger| (ledger, name.as_str())),
         size: SampleSize { records: records as usize, seed: fastrand::u64(..) },
-        spill_dir: setup::spill_dir(Path::new(&args.ledger.ledger)),
+        spill_dir: setup::spill_dir(&args.ledger.ledger),
         full: args.full,
         clock: &SystemClock,
         stop: stop.clone(),

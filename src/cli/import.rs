@@ -16,7 +16,7 @@ use super::setup::{self, Connection, Work};
 use super::{out, out_json, plan_file, say, to_files};
 use crate::clock::SystemClock;
 use crate::entity::Entity;
-use crate::ledger::{Ledger, Part, rejects};
+use crate::ledger::{Ledger, LedgerPlace, Part, rejects};
 use crate::pipeline::{
     Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec,
     Stop, run,
@@ -58,7 +58,7 @@ pub(super) struct Wanted<'a> {
     pub max_rejects: Option<&'a str>,
     pub how: How,
     pub target: &'a args::Target,
-    pub ledger: &'a Path,
+    pub ledger: &'a LedgerPlace,
     pub destination: Option<Destination>,
 }
 
@@ -110,14 +110,14 @@ impl Watched {
     }
 
     /// Writes the report, and says what happened.
-    fn end(&self, mut finished: Finished, ledger: &Path, talk: &Talk) -> Result<Exit, Failure> {
+    fn end(&self, mut finished: Finished, ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
         let (ends_with, report_failed) = self.written(&mut finished, ledger);
         show(&finished, ledger, talk)?;
         Ok(report_html::said(ends_with, report_failed))
     }
 
     /// Writes the report. Returns how the process ends, and why there is none.
-    fn written(&self, finished: &mut Finished, ledger: &Path) -> (Exit, Option<Failure>) {
+    fn written(&self, finished: &mut Finished, ledger: &LedgerPlace) -> (Exit, Option<Failure>) {
         let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
         let (ends_with, report_failed) = report_html::write(self.destination.as_ref(), exit, |destination| {
             report_html::run(self.command, finished, &self.address, &self.recorder.seen(), ledger, destination)
@@ -197,7 +197,7 @@ pub(super) async fn import(
     work: Work,
     how: How,
     target: &args::Target,
-    ledger: &Path,
+    ledger: &LedgerPlace,
     talk: &Talk,
 ) -> Result<Finished, Failure> {
     let How { known, full, selections, stop, observer, keep_since } = how;
@@ -253,7 +253,7 @@ pub(super) async fn open_until(stop: &Stop, steps: &[StepSpec]) -> Result<Vec<Op
 pub(super) struct Import<'a> {
     pub steps: Vec<OpenStep>,
     pub connection: Connection,
-    pub ledger: &'a Path,
+    pub ledger: &'a LedgerPlace,
     pub identity: String,
     pub arguments_json: String,
     pub max_rejects: Option<MaxRejects>,
@@ -267,6 +267,7 @@ impl Import<'_> {
     /// Runs it and writes its end into the ledger.
     pub(super) async fn run(self, observer: Arc<dyn Observer>) -> Result<Finished, Failure> {
         let (lock, store) = setup::ledger_to_write(self.ledger).await?;
+        let watching = setup::watch_lock(&lock, &self.stop);
         let address = self.connection.address.clone();
         let thread = PrepareThread::start().map_err(|error| Failure::of(Exit::Bug, &error))?;
         let finished = run(Job {
@@ -276,7 +277,7 @@ impl Import<'_> {
             budgets: self.connection.budgets,
             ledger: store.clone(),
             journal: Journal {
-                ledger_path: self.ledger.to_owned(),
+                ledger_path: self.ledger.local().to_owned(),
                 spill_dir: setup::spill_dir(self.ledger),
                 identity: self.identity,
                 arguments_json: self.arguments_json,
@@ -298,11 +299,12 @@ impl Import<'_> {
             Err(error) => Err(setup::start_failure(&error, &address)),
         };
         if let (Ok(_), Some(before)) = (&finished, self.keep_since) {
-            forget(self.ledger, &*store, before).await;
+            forget(self.ledger.local(), &*store, before).await;
         }
         // Whatever came before: what was written must be on disk, and the next run may begin.
         let closed = store.close().await.map_err(|error| setup::ledger_failure(&error));
-        drop(lock);
+        drop(watching);
+        lock.release().await;
         let finished = finished?;
         closed?;
         Ok(finished)
@@ -332,7 +334,7 @@ async fn settle(mut finished: Finished, ledger: &dyn Ledger) -> Result<Finished,
 }
 
 /// Prints what happened; returns the exit code.
-pub(super) fn show(finished: &Finished, ledger: &Path, talk: &Talk) -> Result<Exit, Failure> {
+pub(super) fn show(finished: &Finished, ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
     if talk.json() {
         out_json(&finished.summary)?;
@@ -358,7 +360,7 @@ pub(super) fn say_how_it_ended(finished: &Finished, talk: &Talk) {
 }
 
 /// What to do next.
-pub(super) fn hint(exit: Exit, finished: &Finished, ledger: &Path) -> Option<String> {
+pub(super) fn hint(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Option<String> {
     let why = || {
         format!("stigg-import rejects list --run {}{} shows why", finished.summary.run, setup::ledger_option(ledger))
     };

@@ -11,6 +11,7 @@ mod eta;
 mod exit;
 mod import;
 mod init;
+mod ledgers;
 mod log;
 mod man;
 mod plan;

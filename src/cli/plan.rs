@@ -1,6 +1,5 @@
 //! `plan`: what a run would do.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{self, Talk};
@@ -157,7 +156,7 @@ impl Planning<'_> {
             live: self.args.live,
             choose: self.choose,
             budgets: &self.target.budgets,
-            spill_dir: setup::spill_dir(Path::new(&self.args.ledger.ledger)),
+            spill_dir: setup::spill_dir(&self.args.ledger.ledger),
             full: self.args.full,
             clock: &SystemClock,
             stop: stop.clone(),

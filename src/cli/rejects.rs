@@ -14,6 +14,7 @@ use super::setup::{self, Work};
 use super::{bulk, import, out, out_json, say};
 use crate::config;
 use crate::entity::Schema;
+use crate::ledger::LedgerPlace;
 use crate::ledger::RunId;
 use crate::ledger::rejects::{self, Exported, Listing, RejectsError};
 use crate::pipeline::{Known, SourceSpec, StepSpec};
@@ -37,7 +38,7 @@ fn failure(error: &RejectsError) -> Failure {
 fn files(of: &args::RejectsOf) -> Result<Vec<(PathBuf, Listing)>, Failure> {
     let ledger = &of.ledger.ledger;
     let mut listed = Vec::new();
-    for path in rejects::files(ledger, of.run.map(RunId)).map_err(|error| failure(&error))? {
+    for path in rejects::files(ledger.local(), of.run.map(RunId)).map_err(|error| failure(&error))? {
         match rejects::list(&path) {
             Ok(listing) => listed.push((path, listing)),
             Err(RejectsError::Empty { .. }) => {}
@@ -58,7 +59,9 @@ fn files(of: &args::RejectsOf) -> Result<Vec<(PathBuf, Listing)>, Failure> {
 fn nothing(of: &args::RejectsOf) -> String {
     match of.run {
         Some(run) => format!("run {run} rejected nothing"),
-        None => format!("nothing was rejected yet, as far as {} knows", rejects::folder(&of.ledger.ledger).display()),
+        None => {
+            format!("nothing was rejected yet, as far as {} knows", rejects::folder(of.ledger.ledger.local()).display())
+        }
     }
 }
 
@@ -265,7 +268,7 @@ fn limits_of(arguments: &Value) -> Vec<(Operation, u32)> {
 }
 
 /// What the run was asked to do.
-async fn arguments_of(ledger: &Path, run: RunId) -> Result<Value, Failure> {
+async fn arguments_of(ledger: &LedgerPlace, run: RunId) -> Result<Value, Failure> {
     let store = setup::ledger_to_read(ledger).await?;
     let info = match &store {
         Some(store) => store.run(run).await.map_err(|error| setup::ledger_failure(&error))?,

@@ -11,22 +11,23 @@ use super::report::{aligned, counted};
 use super::{out, out_json, setup};
 use crate::batch::Outcome;
 use crate::entity::Entity;
-use crate::ledger::{Ledger, OpenBatch};
+use crate::ledger::{Ledger, LedgerPlace, OpenBatch};
 
 /// Lists them, or takes a person's word for them.
 pub(super) async fn main(args: args::Settle, talk: &Talk) -> Result<Exit, Failure> {
-    let path = &args.ledger.ledger;
+    let place = &args.ledger.ledger;
     let Some(word) = args.became else {
-        let open = match setup::ledger_to_read(path).await? {
+        let open = match setup::ledger_to_read(place).await? {
             Some(ledger) => open_events(ledger.as_ref()).await?,
             None => Vec::new(),
         };
-        return list(&open, path, talk);
+        return list(&open, place, talk);
     };
-    if !path.exists() {
-        return list(&[], path, talk);
+    // Not made for this.
+    if setup::ledger_to_read(place).await?.is_none() {
+        return list(&[], place, talk);
     }
-    let (_lock, ledger) = setup::ledger_to_write(path).await?;
+    let (lock, ledger) = setup::ledger_to_write(place).await?;
     let open = open_events(ledger.as_ref()).await?;
     // Each run that had no answer left a batch, of the same events.
     let hashes = |(target, batch): &'_ (String, OpenBatch)| {
@@ -41,6 +42,7 @@ pub(super) async fn main(args: args::Settle, talk: &Talk) -> Result<Exit, Failur
         .map_err(|error| setup::ledger_failure(&error))?;
     }
     ledger.close().await.map_err(|error| setup::ledger_failure(&error))?;
+    lock.release().await;
     if talk.json() {
         out_json(&json!({ "settled": events, "as": word.name() }))?;
         return Ok(Exit::Settled);
@@ -75,7 +77,7 @@ async fn open_events(ledger: &dyn Ledger) -> Result<Vec<(String, OpenBatch)>, Fa
     Ok(open)
 }
 
-fn list(open: &[(String, OpenBatch)], ledger: &std::path::Path, talk: &Talk) -> Result<Exit, Failure> {
+fn list(open: &[(String, OpenBatch)], ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
     if talk.json() {
         let batches: Vec<_> = open
             .iter()

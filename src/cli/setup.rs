@@ -8,13 +8,13 @@ use secrecy::SecretString;
 
 use super::args;
 use super::exit::{Exit, Failure};
+pub(super) use super::ledgers::{
+    finish, ledger_failure, ledger_option, ledger_to_read, ledger_to_write, spill_dir, watch_lock, whole_ledger_to_read,
+};
 use super::say;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigError, NotifyWritten};
 use crate::entity::{Entity, Schema};
-use crate::ledger::{
-    Access, Durability, LeaseTerms, Ledger, LedgerError, LedgerPlace, RunFinish, RunId, RunLock, SqliteLedger,
-};
 use crate::mapping::LoadError;
 use crate::pipeline::{
     MaxRejects, NoBound, OpenStep, OpenStepError, SourceSpec, StartError, StepSpec, Stop, Stopped, open_steps,
@@ -213,78 +213,6 @@ pub(super) fn key(endpoint: &Endpoint) -> Result<SecretString, Failure> {
         None if endpoint.is_loopback() => Ok(SecretString::from("server-sandbox".to_owned())),
         None => Err(Failure::new(Exit::Credentials, "there is no key for the target")
             .hint("put the environment's full access key into STIGG_API_KEY; nothing was sent")),
-    }
-}
-
-/// The ledger for writing, and the lock that goes with it.
-pub(super) async fn ledger_to_write(path: &Path) -> Result<(RunLock, Arc<SqliteLedger>), Failure> {
-    let place = LedgerPlace::File(path.to_owned());
-    let lock = RunLock::acquire(&place, LeaseTerms::default(), jiff::Timestamp::now())
-        .await
-        .map_err(|error| ledger_failure(&error))?;
-    let ledger = SqliteLedger::open(path, Access::Write, Durability::default(), Arc::new(SystemClock))
-        .await
-        .map_err(|error| ledger_failure(&error))?;
-    Ok((lock, Arc::new(ledger)))
-}
-
-/// Writes the end of a run down.
-pub(super) async fn finish<S: serde::Serialize + Sync>(
-    ledger: &dyn Ledger,
-    run: u64,
-    exit: Exit,
-    summary: &S,
-) -> Result<(), Failure> {
-    let summary_json = serde_json::to_string(summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
-    let finish = RunFinish { finished_at: jiff::Timestamp::now(), exit: exit as i32, summary_json };
-    match ledger.finish_run(RunId(run), finish).await {
-        Ok(()) => Ok(()),
-        // A full disk is told once, as the reason why the run stopped.
-        Err(_) if exit == Exit::Ledger => Ok(()),
-        Err(error) => Err(ledger_failure(&error)),
-    }
-}
-
-/// The ledger for reading; none where there is none yet.
-pub(super) async fn ledger_to_read(path: &Path) -> Result<Option<Arc<dyn Ledger>>, Failure> {
-    Ok(sqlite_to_read(path).await?.map(|ledger| ledger as Arc<dyn Ledger>))
-}
-
-/// The same, with all that is in it.
-pub(super) async fn sqlite_to_read(path: &Path) -> Result<Option<Arc<SqliteLedger>>, Failure> {
-    match SqliteLedger::open(path, Access::Read, Durability::default(), Arc::new(SystemClock)).await {
-        Ok(ledger) => Ok(Some(Arc::new(ledger))),
-        Err(LedgerError::Missing { .. }) => Ok(None),
-        Err(error) => Err(ledger_failure(&error)),
-    }
-}
-
-/// ` --ledger PATH` for a hint, where it is not the default.
-pub(super) fn ledger_option(ledger: &Path) -> String {
-    if ledger == Path::new(args::LEDGER) { String::new() } else { format!(" --ledger {}", ledger.display()) }
-}
-
-/// The folder of temporary files that belongs to a ledger.
-pub(super) fn spill_dir(ledger: &Path) -> PathBuf {
-    folder(ledger).to_owned()
-}
-
-fn folder(ledger: &Path) -> &Path {
-    match ledger.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    }
-}
-
-pub(super) fn ledger_failure(error: &LedgerError) -> Failure {
-    let exit = match error {
-        LedgerError::Held { .. } => Exit::Held,
-        _ => Exit::Ledger,
-    };
-    let failure = Failure::of(exit, error);
-    match error.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
     }
 }
 

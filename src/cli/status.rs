@@ -20,7 +20,7 @@ pub(super) async fn main(args: args::Status, talk: &Talk) -> Result<Exit, Failur
         if talk.json() {
             out_json(&json!({ "runs": [], "scopes": [] }))?;
         } else {
-            out(&format!("no runs yet: there is no ledger at {}\n", args.ledger.ledger.display()));
+            out(&format!("no runs yet: there is no ledger at {}\n", args.ledger.ledger));
         }
         return Ok(Exit::Settled);
     };

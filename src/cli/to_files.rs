@@ -14,6 +14,7 @@ use super::report::{self, Tense, counted, grouped};
 use super::setup::{self, Connection, Work};
 use super::{out, out_json, say};
 use crate::entity::Entity;
+use crate::ledger::LedgerPlace;
 use crate::pipeline::{Finished, Known};
 use crate::sink::{Budgets, BulkFile, BulkFiles, DryRunSink, WrittenFile};
 
@@ -51,7 +52,7 @@ pub(super) async fn main(
         budgets: Arc::new(Budgets::unlimited()),
         address: "files".to_owned(),
     };
-    let ledger = folder.join(LEDGER);
+    let ledger = LedgerPlace::File(folder.join(LEDGER));
     let mut arguments = work.arguments;
     arguments["to_files"] = json!(folder);
     let import = Import {
@@ -77,7 +78,7 @@ pub(super) async fn main(
     Ok(exit)
 }
 
-fn show(finished: &Finished, written: &[WrittenFile], ledger: &Path, talk: &Talk) -> Result<(), Failure> {
+fn show(finished: &Finished, written: &[WrittenFile], ledger: &LedgerPlace, talk: &Talk) -> Result<(), Failure> {
     if talk.json() {
         let mut object = serde_json::to_value(&finished.summary).map_err(|error| Failure::of(Exit::Bug, &error))?;
         let file = |file: &WrittenFile| json!({ "path": file.path, "records": file.records, "undocumented": file.undocumented });

@@ -185,9 +185,9 @@ impl LedgerError {
             Self::Corrupt { .. } => Some(
                 "restore it from a backup, or move it aside and run again: everything is then sent again, which the API makes harmless",
             ),
-            Self::Address { .. } => {
-                Some("an address looks like postgres://user@host:5432/database?sslmode=verify-full")
-            }
+            Self::Address { .. } => Some(
+                "put an address like postgres://user:password@host:5432/database?sslmode=verify-full into STIGG_IMPORT_LEDGER",
+            ),
             Self::Unreachable { .. } => Some(
                 "check that the server runs and lets this machine in, then run the same command again; nothing is lost",
             ),

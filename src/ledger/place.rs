@@ -25,6 +25,14 @@ impl LedgerPlace {
         }
     }
 
+    /// The same of a word on the command line, which others can see: with a password in it, it can't be used.
+    pub fn of_argument(text: &str) -> Self {
+        match Self::of(text) {
+            Self::Postgres(address) => Self::Postgres(address.of_argument()),
+            file @ Self::File(_) => file,
+        }
+    }
+
     /// The file in whose folder all lies that stays on this machine: rejects, temporary files. For a ledger elsewhere the
     /// one that would be the ledger in the folder one stands in.
     pub fn local(&self) -> &Path {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures::future::Either;
 use jiff::Timestamp;
 
-use super::file_lock::FileLock;
+use super::file_lock::{FileLock, make_folder_of};
 use super::postgres::{Fence, Lease};
-use super::{LedgerError, LedgerPlace};
+use super::{LedgerError, LedgerPlace, WriteFailure};
 
 /// The process that holds a ledger, as far as it could be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,7 +110,14 @@ impl RunLock {
     pub async fn acquire(place: &LedgerPlace, terms: LeaseTerms, now: Timestamp) -> Result<Self, LedgerError> {
         match place {
             LedgerPlace::File(path) => FileLock::acquire(path, now).map(Self::File),
-            LedgerPlace::Postgres(address) => Lease::acquire(address, terms).await.map(Self::Lease),
+            LedgerPlace::Postgres(address) => {
+                make_folder_of(place.local()).map_err(|error| LedgerError::CannotWrite {
+                    ledger: LedgerPlace::File(place.local().to_owned()),
+                    failure: WriteFailure::of(&error),
+                    detail: error.to_string(),
+                })?;
+                Lease::acquire(address, terms).await.map(Self::Lease)
+            }
         }
     }
 

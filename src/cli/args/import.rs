@@ -7,6 +7,7 @@ use clap::Args;
 use super::super::bulk;
 use super::super::source_args::MappedSource;
 use super::positive;
+use crate::ledger::LedgerPlace;
 
 /// Which data goes through which mapping.
 #[derive(Debug, Clone, Default, Args)]
@@ -35,15 +36,31 @@ pub struct Target {
     pub burst: Option<u32>,
 }
 
-/// Where the ledger is, if nothing is said.
-pub const LEDGER: &str = ".stigg-import/ledger.db";
+/// The environment variable that says where the ledger is, so that its password is in no list of processes.
+const LEDGER_VARIABLE: &str = "STIGG_IMPORT_LEDGER";
+
+/// What stands for the ledger where nothing is said.
+const LEDGER_UNSAID: &str = "<unsaid>";
+
+/// Where the ledger is, if nothing is said: not clap's `env`, which takes a variable for a word that was said, and so for
+/// one that contradicts others.
+pub fn ledger_unsaid() -> LedgerPlace {
+    let variable = std::env::var(LEDGER_VARIABLE).ok().filter(|place| !place.trim().is_empty());
+    variable.map_or_else(LedgerPlace::default, |place| LedgerPlace::of(place.trim()))
+}
+
+/// Takes any text, as clap would print one that it refuses, with its password.
+fn ledger_place(text: &str) -> Result<LedgerPlace, std::convert::Infallible> {
+    Ok(if text == LEDGER_UNSAID { ledger_unsaid() } else { LedgerPlace::of_argument(text) })
+}
 
 /// Where the ledger is.
 #[derive(Debug, Clone, Args)]
 pub struct LedgerAt {
-    /// The ledger's file
-    #[arg(long, value_name = "PATH", default_value = LEDGER)]
-    pub ledger: PathBuf,
+    /// The ledger: a file, or a Postgres database that several machines share [default: $STIGG_IMPORT_LEDGER, or
+    /// .stigg-import/ledger.db]
+    #[arg(long, value_name = "PATH|URL", default_value = LEDGER_UNSAID, hide_default_value = true, value_parser = ledger_place)]
+    pub ledger: LedgerPlace,
 }
 
 /// A page about what happened, for people.
@@ -175,9 +192,9 @@ pub struct Verify {
     /// List the customers and subscriptions that Stigg has and that no step has
     #[arg(long)]
     pub extra: bool,
-    /// The ledger's file, for --gone
-    #[arg(long, value_name = "PATH", default_value = LEDGER, requires = "gone")]
-    pub ledger: PathBuf,
+    /// The ledger, for --gone: a file, or a Postgres database [default: $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
+    #[arg(long, value_name = "PATH|URL", default_value = LEDGER_UNSAID, hide_default_value = true, value_parser = ledger_place, requires = "gone")]
+    pub ledger: LedgerPlace,
     /// Report.
     #[command(flatten)]
     pub report: Report,

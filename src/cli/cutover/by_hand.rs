@@ -14,7 +14,7 @@ use crate::cli::report::counted;
 use crate::cli::setup::{self, Work};
 use crate::cli::{out, out_json};
 use crate::clock::SystemClock;
-use crate::ledger::{Ledger as _, Replacement, Replacements as _, RunStart};
+use crate::ledger::{Replacement, RunStart};
 use crate::pipeline::{AtStage, ByHand, take_returned};
 use crate::provider::file::{CancelledList, OriginalRow, Originals, OriginalsError, read_cancelled};
 use crate::provider::{OriginalId, ProviderName};
@@ -99,7 +99,7 @@ pub(super) async fn returned(args: &Cutover, path: &Path, talk: &Talk) -> Result
     let taken = take_returned(&list, ledger.clone(), &target, Box::new(audit), start, &SystemClock).await;
     let stages = ledger.stage_counts(&target).await.map_err(|error| setup::ledger_failure(&error));
     let closed = ledger.close().await.map_err(|error| setup::ledger_failure(&error));
-    drop(lock);
+    lock.release().await;
     let taken = taken.map_err(|error| Failure::of(Exit::Ledger, &error).hint("take the same list again"))?;
     closed?;
     let stages: Vec<AtStage> = stages?.into_iter().map(AtStage::from).collect();

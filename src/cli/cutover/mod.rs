@@ -24,7 +24,7 @@ use super::report_html::{self, Around, Destination, Recorder};
 use super::setup::{self, Work};
 use super::{out, out_json, say};
 use crate::clock::SystemClock;
-use crate::ledger::{Ledger as _, Replacements as _, SqliteLedger};
+use crate::ledger::{Ledger, LedgerPlace};
 use crate::pipeline::{
     AtStage, AuditFile, Cohort, Consent, CutoverFinished, CutoverJob, Journal, OpenPaid, Phase, RetryParked,
     RetryPolicy, Stop, Tally, cutover, open_paid, plan_cutover, target_name,
@@ -111,7 +111,7 @@ async fn plan(
     talk: &Talk,
 ) -> Result<Exit, Failure> {
     let cohort = cohort(&args)?;
-    let ledger = setup::sqlite_to_read(&args.ledger.ledger).await?;
+    let ledger = setup::whole_ledger_to_read(&args.ledger.ledger).await?;
     let (target, budgets) = match &ledger {
         Some(_) => {
             let connection = setup::connect(&args.target, work)?;
@@ -182,6 +182,7 @@ pub(super) async fn run(
     let (lock, ledger) = setup::ledger_to_write(&args.ledger.ledger).await?;
     let audit = audit(&audit_path)?;
     let stop = Arc::new(Stop::default());
+    let watching = setup::watch_lock(&lock, &stop);
     setup::watch_signals(stop.clone(), talk.quiet);
     let tally = Arc::new(Tally::default());
     let shown = progress::Shown::start(tally.clone(), talk);
@@ -205,7 +206,7 @@ pub(super) async fn run(
         ledger: ledger.clone(),
         audit: Box::new(audit),
         journal: Journal {
-            ledger_path: args.ledger.ledger.clone(),
+            ledger_path: args.ledger.ledger.local().to_owned(),
             spill_dir: setup::spill_dir(&args.ledger.ledger),
             identity: work.identity,
             arguments_json: arguments.to_string(),
@@ -222,11 +223,12 @@ pub(super) async fn run(
     recorder.end();
     drop(shown);
     let finished = match finished {
-        Ok(finished) => settle(finished, &ledger).await,
+        Ok(finished) => settle(finished, &*ledger).await,
         Err(error) => Err(setup::start_failure(&error, &address)),
     };
     let closed = ledger.close().await.map_err(|error| setup::ledger_failure(&error));
-    drop(lock);
+    drop(watching);
+    lock.release().await;
     let finished = finished?;
     closed?;
     Ok(finished)
@@ -257,7 +259,7 @@ fn consent(stdin_is_data: bool, live: bool) -> Consent {
 }
 
 /// Fills in the exit code and writes the run's end down.
-async fn settle(mut finished: CutoverFinished, ledger: &SqliteLedger) -> Result<CutoverFinished, Failure> {
+async fn settle(mut finished: CutoverFinished, ledger: &dyn Ledger) -> Result<CutoverFinished, Failure> {
     let exit = Exit::of_finished_cutover(&finished);
     finished.summary.exit = exit as i32;
     finished.summary.ok = exit == Exit::Settled;
@@ -328,10 +330,10 @@ fn hint(exit: Exit, finished: &CutoverFinished, args: &Cutover) -> Option<String
 }
 
 /// `status --cutover`: how many are where, for each target.
-pub(super) async fn status(ledger: &Path, talk: &Talk) -> Result<Exit, Failure> {
+pub(super) async fn status(ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
     let fail = |error| setup::ledger_failure(&error);
     let mut targets = Vec::new();
-    if let Some(ledger) = setup::sqlite_to_read(ledger).await? {
+    if let Some(ledger) = setup::whole_ledger_to_read(ledger).await? {
         for target in ledger.replacement_targets().await.map_err(fail)? {
             let counts = ledger.stage_counts(&target).await.map_err(fail)?;
             targets.push((target, counts.into_iter().map(AtStage::from).collect::<Vec<_>>()));

@@ -150,7 +150,7 @@ impl Cutover {
     pub(super) fn audit_path(&self) -> PathBuf {
         self.audit
             .clone()
-            .unwrap_or_else(|| self.ledger.ledger.parent().unwrap_or(Path::new("")).join("cutover-audit.jsonl"))
+            .unwrap_or_else(|| self.ledger.ledger.local().parent().unwrap_or(Path::new("")).join("cutover-audit.jsonl"))
     }
 
     pub(super) fn originals_path(&self) -> PathBuf {

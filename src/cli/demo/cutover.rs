@@ -15,6 +15,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::counted;
 use crate::cli::report_html::Recorder;
 use crate::cli::{import, out, out_json, say, setup};
+use crate::ledger::LedgerPlace;
 use crate::pipeline::{CutoverFinished, Phase};
 use crate::sandbox::{
     Catalog, Sandbox, Settings, StripeCustomer, StripeInvoiceItem, StripeItem, StripeSnapshot, StripeSubscription,
@@ -118,8 +119,8 @@ struct Demo<'a> {
 }
 
 impl Demo<'_> {
-    fn ledger(&self) -> std::path::PathBuf {
-        self.folder.join(".stigg-import/ledger.db")
+    fn ledger(&self) -> LedgerPlace {
+        LedgerPlace::File(self.folder.join(".stigg-import/ledger.db"))
     }
 
     /// Imports the customers, as `run` does.
@@ -145,7 +146,7 @@ impl Demo<'_> {
         };
         let scale = self.scale.to_string();
         let mapping = self.folder.join("mappings/stripe/paid-subscriptions.toml").display().to_string();
-        let ledger = self.ledger().display().to_string();
+        let ledger = self.ledger().to_string();
         say(&[("--target", self.url), ("--rate-scale", &scale), ("--ledger", &ledger)]);
         if phase.cancels() {
             say(&[("--phase", "cancel"), ("--provider-url", self.stripe_url)]);

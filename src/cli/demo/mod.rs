@@ -14,6 +14,7 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{self, Tense};
 use super::{import, out, out_json, say, setup, verify};
+use crate::ledger::LedgerPlace;
 use crate::pipeline::{Finished, Verified, VerifiedStep};
 use crate::sandbox::{Catalog, Sandbox, Settings};
 
@@ -61,7 +62,7 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
     fs::write(&pipeline, pipeline_toml(&url)).map_err(|error| Failure::of(Exit::Config, &error))?;
     let input = args::Input { pipeline: Some(pipeline.clone()), ..args::Input::default() };
     tell("importing customers, subscriptions and usage\n");
-    let ledger = folder.join(".stigg-import/ledger.db");
+    let ledger = LedgerPlace::File(folder.join(".stigg-import/ledger.db"));
     let finished = import::import(setup::work(&input, "run")?, import::How::default(), &target, &ledger, talk).await?;
     let verified = verify::verified(
         &setup::work(&input, "run")?,
@@ -151,7 +152,7 @@ fn show(
     finished: &Finished,
     verified: &Verified,
     pipeline: &Path,
-    ledger: &Path,
+    ledger: &LedgerPlace,
     talk: &Talk,
 ) -> Result<Exit, Failure> {
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
@@ -185,7 +186,7 @@ fn show(
              # the same once more, with an API that stays\n  \
              stigg-import sandbox --port 8080 &\n  \
              stigg-import run {} --target http://127.0.0.1:8080/graphql\n",
-            ledger.display(),
+            ledger,
             pipeline.display()
         );
         out(&text);

@@ -1,7 +1,5 @@
 //! The page of a run.
 
-use std::path::Path;
-
 use super::chart::{chart, percent};
 use super::page::{Cell, Fact, Page, Section, Table, Tone, number, words};
 use super::reasons::Reasons;
@@ -10,6 +8,7 @@ use super::{Destination, card, made_at, state, tone_of};
 use crate::cli::exit::Exit;
 use crate::cli::report::{counted, duration, grouped};
 use crate::cli::{import, setup};
+use crate::ledger::LedgerPlace;
 use crate::pipeline::{Finished, StepSummary, Stopped, Summary};
 
 /// A step that used this much of its limit was as fast as it may be.
@@ -21,7 +20,7 @@ pub(in crate::cli) fn run(
     finished: &Finished,
     target: &str,
     seen: &Seen,
-    ledger: &Path,
+    ledger: &LedgerPlace,
     destination: &Destination,
 ) -> Page {
     let summary = &finished.summary;
@@ -234,7 +233,7 @@ fn was(requests: u64) -> String {
     format!("{} {}", counted(requests, "request"), if requests == 1 { "was" } else { "were" })
 }
 
-fn next(exit: Exit, finished: &Finished, ledger: &Path) -> Vec<String> {
+fn next(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Vec<String> {
     match import::hint(exit, finished, ledger) {
         Some(hint) if exit == Exit::Rejects => {
             let ledger = setup::ledger_option(ledger);

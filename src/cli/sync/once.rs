@@ -1,6 +1,5 @@
 //! One run of a schedule.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::cli::import::{self, How, Wanted};
 use crate::cli::progress;
 use crate::cli::report_html::Destination;
 use crate::cli::setup;
+use crate::ledger::LedgerPlace;
 use crate::pipeline::{Event, Finished, Observer, Stop, Stopped};
 use crate::schedule::{Metrics, Outcome};
 
@@ -44,7 +44,7 @@ pub(super) struct Done {
     pub finished: Finished,
     pub exit: Exit,
     /// Where its ledger is, for hints.
-    pub ledger: PathBuf,
+    pub ledger: LedgerPlace,
 }
 
 impl Round {

@@ -28,7 +28,7 @@ pub(super) async fn main(args: args::Verify, talk: &Talk) -> Result<Exit, Failur
         true => match setup::ledger_to_read(&args.ledger).await? {
             Some(ledger) => Some(ledger),
             None => {
-                let missing = format!("there is no ledger at {}", args.ledger.display());
+                let missing = format!("there is no ledger at {}", args.ledger);
                 return Err(Failure::new(Exit::Config, missing)
                     .hint("--gone compares with what runs delivered: name their ledger with --ledger"));
             }

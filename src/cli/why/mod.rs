@@ -13,7 +13,7 @@ use crate::cli::source_args::MappedSource;
 use crate::cli::{out, out_json, say, setup};
 use crate::entity::{Entity, KEY_SEPARATOR, Schema};
 use crate::ledger::rejects::{self, Entry, Reader, Why as Reason};
-use crate::ledger::{Event, Fate, Ledger as _, Replacement, Replacements as _, Scope, SqliteLedger};
+use crate::ledger::{CutoverLedger, Event, Fate, Replacement, Scope};
 use crate::record::KeyHash;
 
 pub(crate) const LONG_ABOUT: &str = "Tells what became of one record: each time it was sent, when, by which run, and what was \
@@ -58,17 +58,17 @@ struct Told {
 
 /// Prints it. Nothing found is an answer, too.
 pub(super) async fn main(args: Why, talk: &Talk) -> Result<Exit, Failure> {
-    let path = &args.ledger.ledger;
+    let place = &args.ledger.ledger;
     let (mut told, mut moves) = (Vec::new(), Vec::new());
-    if let Some(ledger) = setup::sqlite_to_read(path).await? {
-        told = history(&ledger, &args.record).await?;
-        moves = replacements(&ledger, &args.record).await?;
+    if let Some(ledger) = setup::whole_ledger_to_read(place).await? {
+        told = history(&*ledger, &args.record).await?;
+        moves = replacements(&*ledger, &args.record).await?;
     }
-    let (rejected, more) = rejected(path, &args.record)?;
+    let (rejected, more) = rejected(place.local(), &args.record)?;
     let in_source = match args.pipeline.is_some() || args.mapped.mapping.is_some() {
         true => {
             let input = Input { pipeline: args.pipeline.clone(), mapped: args.mapped.clone() };
-            Some(source::look_up(&setup::any_work(&input, "why KEY")?, &args.record, path).await?)
+            Some(source::look_up(&setup::any_work(&input, "why KEY")?, &args.record, place).await?)
         }
         false => None,
     };
@@ -102,7 +102,7 @@ fn keys(entity: Entity, words: &[String]) -> Option<String> {
     }
 }
 
-async fn history(ledger: &SqliteLedger, words: &[String]) -> Result<Vec<Told>, Failure> {
+async fn history(ledger: &dyn CutoverLedger, words: &[String]) -> Result<Vec<Told>, Failure> {
     let fail = |error| setup::ledger_failure(&error);
     let mut told = Vec::new();
     for scope in ledger.scopes().await.map_err(fail)? {
@@ -116,7 +116,7 @@ async fn history(ledger: &SqliteLedger, words: &[String]) -> Result<Vec<Told>, F
 }
 
 /// Paid subscriptions of that id, and those of that customer.
-async fn replacements(ledger: &SqliteLedger, words: &[String]) -> Result<Vec<(String, Replacement)>, Failure> {
+async fn replacements(ledger: &dyn CutoverLedger, words: &[String]) -> Result<Vec<(String, Replacement)>, Failure> {
     let fail = |error| setup::ledger_failure(&error);
     let [id] = words else { return Ok(Vec::new()) };
     let mut found = Vec::new();

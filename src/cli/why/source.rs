@@ -1,13 +1,12 @@
 //! What the source has of a record now: row, mapping, request.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::setup::{self, Work};
 use crate::clock::SystemClock;
 use crate::entity::Schema;
+use crate::ledger::LedgerPlace;
 use crate::mapping::MappingFile;
 use crate::pipeline::canary::leaves;
 use crate::pipeline::find::{FindError, Found, find};
@@ -21,7 +20,7 @@ pub(super) struct InSource {
 }
 
 /// Looks the words up in each step whose keys they can be.
-pub(super) async fn look_up(work: &Work, words: &[String], ledger: &Path) -> Result<Vec<InSource>, Failure> {
+pub(super) async fn look_up(work: &Work, words: &[String], ledger: &LedgerPlace) -> Result<Vec<InSource>, Failure> {
     let mut all = Vec::new();
     for step in &work.steps {
         let key = match step.mapping.schema() {

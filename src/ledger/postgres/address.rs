@@ -36,6 +36,7 @@ pub struct PostgresAddress {
     url: SecretString,
     shown: String,
     has_password: bool,
+    is_argument: bool,
 }
 
 impl PostgresAddress {
@@ -44,12 +45,12 @@ impl PostgresAddress {
         let parsed = Url::parse(text).ok();
         let shown = parsed.clone().map_or_else(|| "postgres://…".to_owned(), without_password);
         let has_password = parsed.is_none_or(|url| !secrets(&url).is_empty());
-        Self { url: SecretString::from(text), shown, has_password }
+        Self { url: SecretString::from(text), shown, has_password, is_argument: false }
     }
 
-    /// Whether it holds a password, or may hold one because it can't be read.
-    pub fn has_password(&self) -> bool {
-        self.has_password
+    /// The same as a word on the command line.
+    pub(crate) fn of_argument(self) -> Self {
+        Self { is_argument: true, ..self }
     }
 
     /// How to connect, or what is wrong with the address.
@@ -57,9 +58,11 @@ impl PostgresAddress {
         let url = Url::parse(self.url.expose_secret()).map_err(|error| {
             format!("{error}; in a user name or password write `%40` for `@`, `%2F` for `/`, `%23` for `#`")
         })?;
-        let known = |key: &str| PARAMETERS.contains(&key) || key.starts_with("options[");
-        if let Some((key, _)) = url.query_pairs().find(|(key, _)| !known(key)) {
+        if let Some((key, _)) = url.query_pairs().find(|(key, _)| !is_known(key)) {
             return Err(format!("unknown parameter `{key}`; known are {}", PARAMETERS.join(", ")));
+        }
+        if self.is_argument && self.has_password {
+            return Err("it holds a password, which others can see in the list of processes".to_owned());
         }
         let says_tls = url.query_pairs().any(|(key, _)| key == "sslmode" || key == "ssl-mode")
             || std::env::var_os("PGSSLMODE").is_some();
@@ -114,6 +117,10 @@ impl PartialEq for PostgresAddress {
 
 impl Eq for PostgresAddress {}
 
+fn is_known(parameter: &str) -> bool {
+    PARAMETERS.contains(&parameter) || parameter.starts_with("options[")
+}
+
 fn is_this_machine(options: &PgConnectOptions) -> bool {
     let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
     options.get_socket().is_some()
@@ -144,7 +151,8 @@ fn without_password(mut url: Url) -> String {
         let pairs: Vec<(String, String)> = url
             .query_pairs()
             .filter(|(key, _)| key != "password")
-            .map(|(key, value)| (key.into_owned(), value.into_owned()))
+            // What is not known may be a password that was mistyped.
+            .map(|(key, value)| (key.to_string(), if is_known(&key) { value.into_owned() } else { "***".to_owned() }))
             .collect();
         match pairs.is_empty() {
             true => url.set_query(None),
@@ -185,6 +193,7 @@ mod tests {
     fn an_unknown_parameter_is_refused_without_its_value() {
         let problem = mode("postgres://u:p@h/d?pasword=s3cret").unwrap_err();
         assert!(problem.contains("unknown parameter `pasword`") && !problem.contains("s3cret"), "{problem}");
+        assert!(!PostgresAddress::of("postgres://u:p@h/d?pasword=s3cret").to_string().contains("s3cret"));
     }
 
     #[test]
@@ -192,13 +201,14 @@ mod tests {
         for url in ["postgres://u:s3%2Fcret@h/d", "postgres://u@h/d?password=s3%2Fcret", "postgres://u:s3%2Fcret@h:x/d"]
         {
             let address = PostgresAddress::of(url);
-            assert!(address.has_password(), "{url}");
+            let problem = address.clone().of_argument().options().unwrap_err();
+            assert!(url.contains(":x/") || problem.starts_with("it holds a password"), "{problem}");
             assert!(!format!("{address} {address:?}").contains("cret"), "{address:?}");
             let cleaned = address.clean("tried s3/cret\nand s3%2Fcret");
             assert!(url.contains(":x/") || !cleaned.contains("cret"), "{cleaned}");
         }
         let bare = PostgresAddress::of("postgres://u@h/d?password=&sslmode=require");
-        assert!(!bare.has_password());
+        assert!(bare.clone().of_argument().options().is_ok());
         assert_eq!(bare.to_string(), "postgres://u@h/d?sslmode=require");
     }
 }

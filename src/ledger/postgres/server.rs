@@ -113,7 +113,8 @@ pub(super) fn meaning(address: &PostgresAddress, error: sqlx::Error) -> LedgerEr
     let error = match error {
         sqlx::Error::PoolClosed => return LedgerError::Closed,
         sqlx::Error::Database(error) => error,
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => {
+        sqlx::Error::Io(error) => return LedgerError::Unreachable { ledger, detail: words(&error.to_string()) },
+        sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => {
             return LedgerError::Unreachable { ledger, detail: words(&error.to_string()) };
         }
         sqlx::Error::Configuration(error) => {

@@ -476,10 +476,9 @@ fn help_of_bulk() {
           --burst <N>
               Let this many requests go at once before pacing starts; only for short jobs
 
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --max-rejects <N|N%>
               Stop after this many rejects, or this share of the rows (5 %)

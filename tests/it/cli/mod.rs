@@ -21,6 +21,7 @@ mod run;
 mod sandbox;
 mod secrets;
 mod settle;
+mod shared_ledger;
 mod sources;
 mod sync;
 mod to_files;

@@ -296,10 +296,9 @@ fn help_of_run() {
           --burst <N>
               Let this many requests go at once before pacing starts; only for short jobs
 
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --plan <FILE>
               Send just what this file of `plan --out` says, and nothing if source or target have moved
@@ -454,10 +453,9 @@ fn help_of_plan_and_verify() {
           --burst <N>
               Let this many requests go at once before pacing starts; only for short jobs
 
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --full
               Read all rows, also where `changed` would leave some out
@@ -600,10 +598,9 @@ fn help_of_plan_and_verify() {
           --extra
               List the customers and subscriptions that Stigg has and that no step has
 
-          --ledger <PATH>
-              The ledger's file, for --gone
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger, for --gone: a file, or a Postgres database [default: $STIGG_IMPORT_LEDGER, or
+              .stigg-import/ledger.db]
 
           --report <FILE.html>
               Write what happened into this file, too: a page for a browser that only you may read
@@ -906,10 +903,9 @@ fn help_of_status_and_rejects() {
     Usage: stigg-import status [OPTIONS]
 
     Options:
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --runs <N>
               How many runs
@@ -997,10 +993,9 @@ fn help_of_status_and_rejects() {
     Usage: stigg-import rejects list [OPTIONS]
 
     Options:
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --run <RUN>
               The run [default: the last that rejected something]
@@ -1043,10 +1038,9 @@ fn help_of_status_and_rejects() {
     Usage: stigg-import rejects export [OPTIONS]
 
     Options:
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --run <RUN>
               The run [default: the last that rejected something]
@@ -1091,10 +1085,9 @@ fn help_of_status_and_rejects() {
     Usage: stigg-import rejects retry [OPTIONS]
 
     Options:
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --run <RUN>
               The run [default: the last that rejected something]
@@ -1425,10 +1418,9 @@ fn help_of_why() {
               The record's key: a customer's or subscription's id; of usage: customer, feature, resource
 
     Options:
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --pipeline <PIPELINE.toml>
               A pipeline file, to look the record up in its sources, too
@@ -1615,10 +1607,9 @@ fn help_of_cutover() {
           --burst <N>
               Let this many requests go at once before pacing starts; only for short jobs
 
-          --ledger <PATH>
-              The ledger's file
-
-              [default: .stigg-import/ledger.db]
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
           --phase <PHASE>
               What is done
