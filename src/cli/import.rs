@@ -21,6 +21,7 @@ use crate::pipeline::{
     Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec,
     Stop, run,
 };
+use crate::sink::{Budgets, SharedRate};
 
 /// Runs and reports.
 pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> {
@@ -32,7 +33,7 @@ pub(super) async fn main(args: args::Run, talk: &Talk) -> Result<Exit, Failure> 
     if let Some(folder) = &args.to_files {
         return to_files::main(work, args.max_rejects.as_deref(), folder, talk).await;
     }
-    let mut how = How::of(args.full, args.resend);
+    let mut how = How { part: args.shard.shard, ..How::of(args.full, args.resend) };
     if let Some(records) = args.canary {
         let stop = Arc::new(Stop::default());
         setup::watch_signals(stop.clone(), talk.quiet);
@@ -179,6 +180,8 @@ pub(super) struct How {
     pub observer: Option<Arc<dyn Observer>>,
     /// Runs that ended before this are forgotten afterwards, and their rejects files deleted; none: never.
     pub keep_since: Option<Timestamp>,
+    /// Which part of the records; none: all of them.
+    pub part: Option<Part>,
 }
 
 impl How {
@@ -200,7 +203,7 @@ pub(super) async fn import(
     ledger: &LedgerPlace,
     talk: &Talk,
 ) -> Result<Finished, Failure> {
-    let How { known, full, selections, stop, observer, keep_since } = how;
+    let How { known, full, selections, stop, observer, keep_since, part } = how;
     let connection = setup::connect(target, &work)?;
     let (stop, steps) = match stop {
         Some(stop) => {
@@ -227,6 +230,7 @@ pub(super) async fn import(
         known,
         stop,
         keep_since,
+        part,
     };
     import.run(observer.unwrap_or_else(|| Teller::new(talk))).await
 }
@@ -261,12 +265,24 @@ pub(super) struct Import<'a> {
     pub known: Known,
     pub stop: Arc<Stop>,
     pub keep_since: Option<Timestamp>,
+    pub part: Option<Part>,
 }
 
 impl Import<'_> {
     /// Runs it and writes its end into the ledger.
     pub(super) async fn run(self, observer: Arc<dyn Observer>) -> Result<Finished, Failure> {
-        let (lock, store) = setup::ledger_to_write(self.ledger).await?;
+        let (lock, store, budgets) = match self.part {
+            Some(part) => {
+                let share = setup::share_to_write(self.ledger, part, &self.stop).await?;
+                let rate = SharedRate { from: Arc::new(share.pace), name: self.connection.address.clone() };
+                let budgets = Budgets::new(&self.connection.rates.clone().shared(rate));
+                (share.lock, share.ledger, Arc::new(budgets))
+            }
+            None => {
+                let (lock, store) = setup::ledger_to_write(self.ledger).await?;
+                (lock, store, self.connection.budgets)
+            }
+        };
         let watching = setup::watch_lock(&lock, &self.stop);
         let address = self.connection.address.clone();
         let thread = PrepareThread::start().map_err(|error| Failure::of(Exit::Bug, &error))?;
@@ -274,7 +290,7 @@ impl Import<'_> {
             steps: self.steps,
             sink: self.connection.sink,
             target: self.connection.address,
-            budgets: self.connection.budgets,
+            budgets,
             ledger: store.clone(),
             journal: Journal {
                 ledger_path: self.ledger.local().to_owned(),
@@ -291,7 +307,7 @@ impl Import<'_> {
             batch_records_max: None,
             prepare_on: thread.handle(),
             known: self.known,
-            part: Part::ALL,
+            part: self.part.unwrap_or(Part::ALL),
         })
         .await;
         let finished = match finished {

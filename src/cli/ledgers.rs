@@ -10,13 +10,16 @@ use super::args;
 use super::exit::{Exit, Failure};
 use crate::clock::SystemClock;
 use crate::ledger::{
-    Access, CutoverLedger, Durability, Fence, LeaseTerms, Ledger, LedgerError, LedgerPlace, PostgresLedger, RunFinish,
-    RunId, RunLock, SqliteLedger,
+    Access, CutoverLedger, Durability, Fence, LeaseTerms, Ledger, LedgerError, LedgerPlace, Part, PostgresLedger,
+    PostgresPace, RunFinish, RunId, RunLock, SqliteLedger,
 };
 use crate::pipeline::{Stop, Stopped};
 
 /// How long a hold on a shared ledger lasts, where it is not the usual time.
 const LEASE_VARIABLE: &str = "STIGG_IMPORT_LEASE_SECONDS";
+
+/// How long after the end of a hold it is tried to take it.
+const AFTER_A_LEASE: Duration = Duration::from_millis(500);
 
 fn lease_terms() -> Result<LeaseTerms, Failure> {
     let usual = LeaseTerms::default();
@@ -36,6 +39,49 @@ pub(super) async fn ledger_to_write(place: &LedgerPlace) -> Result<(RunLock, Arc
     let lock = RunLock::acquire(place, lease_terms()?, jiff::Timestamp::now()).await.map_err(fail)?;
     let ledger = ledger_at(place, Access::Write, lock.fence()).await.map_err(fail)?;
     Ok((lock, ledger))
+}
+
+/// A shared ledger, as one of the workers that share it has it.
+pub(super) struct Share {
+    pub lock: RunLock,
+    pub ledger: Arc<dyn CutoverLedger>,
+    /// The rates that all of them keep together.
+    pub pace: PostgresPace,
+}
+
+/// The ledger for one of several workers. Where the part is held, it is waited for until that hold is over: a worker that was
+/// killed can't give it back, and the one that takes its place comes at once.
+///
+/// # Errors
+///
+/// The ledger is none that can be shared; another worker has the part, and renews its hold.
+pub(super) async fn share_to_write(place: &LedgerPlace, part: Part, stop: &Stop) -> Result<Share, Failure> {
+    let fail = |error| ledger_failure(&error);
+    let LedgerPlace::Postgres(address) = place else {
+        return Err(Failure::new(Exit::Arguments, "a ledger in a file can't be shared by several workers").hint(
+            "put the address of a Postgres database into STIGG_IMPORT_LEDGER, or leave --shard out; nothing was sent",
+        ));
+    };
+    let terms = LeaseTerms { part, ..lease_terms()? };
+    let mut waited = false;
+    let lock = loop {
+        let held = match RunLock::acquire(place, terms, jiff::Timestamp::now()).await {
+            Ok(lock) => break lock,
+            Err(held @ LedgerError::Held { .. }) if !waited => held,
+            Err(error) => return Err(fail(error)),
+        };
+        waited = true;
+        let LedgerError::Held { by, .. } = &held else { return Err(fail(held)) };
+        tracing::warn!("part {part} is held by {by}; waits until that is over");
+        // By the server's clock; ours may be another.
+        if !stop.wait(terms.length + AFTER_A_LEASE).await {
+            return Err(fail(held));
+        }
+    };
+    let ledger =
+        PostgresLedger::open(address, Access::Write, lock.fence(), Arc::new(SystemClock)).await.map_err(fail)?;
+    let pace = ledger.pace();
+    Ok(Share { lock, ledger: Arc::new(ledger), pace })
 }
 
 /// Stops a run whose hold on its ledger is lost, as long as what it returns is kept.

@@ -9,7 +9,8 @@ use secrecy::SecretString;
 use super::args;
 use super::exit::{Exit, Failure};
 pub(super) use super::ledgers::{
-    finish, ledger_failure, ledger_option, ledger_to_read, ledger_to_write, spill_dir, watch_lock, whole_ledger_to_read,
+    finish, ledger_failure, ledger_option, ledger_to_read, ledger_to_write, share_to_write, spill_dir, watch_lock,
+    whole_ledger_to_read,
 };
 use super::say;
 use crate::clock::SystemClock;
@@ -148,6 +149,8 @@ pub(super) fn open_failure(error: &OpenStepError) -> Failure {
 pub(super) struct Connection {
     pub sink: Arc<dyn Sink>,
     pub budgets: Arc<Budgets>,
+    /// What the budgets are made of, for who shares them with others.
+    pub rates: BudgetSettings,
     /// Names it in the ledger, with the environment.
     pub address: String,
 }
@@ -155,7 +158,7 @@ pub(super) struct Connection {
 /// Checks the address and the key; sends nothing.
 pub(super) fn connect(args: &args::Target, work: &Work) -> Result<Connection, Failure> {
     let (sink, budgets, address) = stigg(args, work)?;
-    Ok(Connection { sink, budgets, address })
+    Ok(Connection { sink, budgets, rates: rates(args, work), address })
 }
 
 /// As [`connect`], for what does more than import.
@@ -184,6 +187,10 @@ pub(super) fn address(args: &args::Target, work: &Work) -> Result<String, Failur
 
 /// The rate budgets: published, replaced by `[limits]`, scaled.
 pub(super) fn budgets(args: &args::Target, work: &Work) -> Budgets {
+    Budgets::new(&rates(args, work))
+}
+
+fn rates(args: &args::Target, work: &Work) -> BudgetSettings {
     let mut settings = BudgetSettings::default();
     for (operation, per_minute) in &work.limits {
         if let Some(per_minute) = NonZeroU32::new(*per_minute) {
@@ -196,7 +203,7 @@ pub(super) fn budgets(args: &args::Target, work: &Work) -> Budgets {
     if let Some(burst) = args.burst.and_then(NonZeroU32::new) {
         settings = settings.burst(burst);
     }
-    Budgets::new(&settings)
+    settings
 }
 
 /// The variable that holds the key, and the key.

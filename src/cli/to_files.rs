@@ -16,7 +16,7 @@ use super::{out, out_json, say};
 use crate::entity::Entity;
 use crate::ledger::LedgerPlace;
 use crate::pipeline::{Finished, Known};
-use crate::sink::{Budgets, BulkFile, BulkFiles, DryRunSink, WrittenFile};
+use crate::sink::{BudgetSettings, Budgets, BulkFile, BulkFiles, DryRunSink, WrittenFile};
 
 /// The ledger in the folder: the numbers of its runs, and their rejects. What it knows to be written is written again.
 const LEDGER: &str = "ledger.db";
@@ -48,6 +48,7 @@ pub(super) async fn main(
     };
     let files = Arc::new(BulkFiles::create(folder, entities).map_err(cannot_write)?);
     let connection = Connection {
+        rates: BudgetSettings::default().unlimited(),
         sink: Arc::new(DryRunSink::into_files(files.clone())),
         budgets: Arc::new(Budgets::unlimited()),
         address: "files".to_owned(),
@@ -66,6 +67,7 @@ pub(super) async fn main(
         known: Known::SendAll,
         stop,
         keep_since: None,
+        part: None,
     };
     let finished = import.run(Teller::new(talk)).await?;
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());

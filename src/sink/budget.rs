@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::entity_budget::{EntityBudgets, ProvisionPermit};
 use super::operation::Operation;
-pub use crate::pacer::SHARE_OF_RATE;
-use crate::pacer::{Pacer, SharedRate};
+use crate::pacer::Pacer;
+pub use crate::pacer::{SHARE_OF_RATE, SharedRate};
 
 /// The rate of an operation's budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,7 +33,7 @@ mod watched;
 
 use futures::future::BoxFuture;
 
-pub use budget::{BudgetSettings, Budgets, Permit, Rate};
+pub use budget::{BudgetSettings, Budgets, Permit, Rate, SharedRate};
 pub use bulk_files::{BulkFile, BulkFiles, WrittenFile};
 pub use code::{Class, ErrorCode};
 pub use concurrency::{Concurrency, ConcurrencyBounds, Health, Slot};

@@ -7,7 +7,7 @@ use clap::Args;
 use super::super::bulk;
 use super::super::source_args::MappedSource;
 use super::positive;
-use crate::ledger::LedgerPlace;
+use crate::ledger::{LedgerPlace, Part};
 
 /// Which data goes through which mapping.
 #[derive(Debug, Clone, Default, Args)]
@@ -63,6 +63,35 @@ pub struct LedgerAt {
     pub ledger: LedgerPlace,
 }
 
+/// Which part of the records.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Shard {
+    /// Take only the records of part I of N, from 0 (3/8), as one of N workers that share a ledger in Postgres and the rate
+    /// limit. /N takes I from JOB_COMPLETION_INDEX, as Kubernetes sets it
+    #[arg(long, value_name = "I/N", value_parser = part)]
+    pub shard: Option<Part>,
+}
+
+/// The variable in which Kubernetes tells a pod of an indexed job which it is.
+const INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
+
+/// Most workers. Each reads the whole source.
+const PARTS_MAX: u32 = 256;
+
+fn part(text: &str) -> Result<Part, String> {
+    let text = match text.strip_prefix('/') {
+        Some(count) => match std::env::var(INDEX_VARIABLE) {
+            Ok(index) => format!("{index}/{count}"),
+            Err(_) => return Err(format!("{INDEX_VARIABLE} is not set; say which part it is, as in 0/{count}")),
+        },
+        None => text.to_owned(),
+    };
+    let part = Part::parse(&text).filter(|part| part.count <= PARTS_MAX);
+    part.ok_or_else(|| {
+        format!("`{text}` is no part; 0/4 to 3/4 are those of four workers, and {PARTS_MAX} are the most")
+    })
+}
+
 /// A page about what happened, for people.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Report {
@@ -86,15 +115,18 @@ pub struct Run {
     /// Ledger.
     #[command(flatten)]
     pub ledger: LedgerAt,
+    /// Part.
+    #[command(flatten)]
+    pub shard: Shard,
     /// Send just what this file of `plan --out` says, and nothing if source or target have moved since
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["pipeline", "mapping", "target", "rate_scale", "burst", "ledger", "full", "resend", "to_files"]
+        conflicts_with_all = ["pipeline", "mapping", "target", "rate_scale", "burst", "ledger", "full", "resend", "to_files", "shard"]
     )]
     pub plan: Option<PathBuf>,
     /// Send so many records of each step first, read them back, show them, and ask before going on with the others
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20), conflicts_with_all = ["to_files", "plan", "resend"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20), conflicts_with_all = ["to_files", "plan", "resend", "shard"])]
     pub canary: Option<u32>,
     /// Don't ask: go on after a canary whose records are in Stigg as they were sent
     #[arg(long, requires = "canary")]
@@ -113,7 +145,7 @@ pub struct Run {
     #[arg(
         long,
         value_name = "FOLDER",
-        conflicts_with_all = ["target", "rate_scale", "burst", "ledger", "full", "resend", "report"]
+        conflicts_with_all = ["target", "rate_scale", "burst", "ledger", "full", "resend", "report", "shard"]
     )]
     pub to_files: Option<PathBuf>,
     /// Report.

@@ -18,7 +18,7 @@ use super::why;
 
 pub use afterwards::{BecameOf, Rejects, RejectsExport, RejectsOf, RejectsRetry, Settle, Status};
 pub use embedded::{Demo, SandboxArgs};
-pub use import::{Bulk, Check, Input, LedgerAt, Plan, Report, Run, Target, Verify, ledger_unsaid};
+pub use import::{Bulk, Check, Input, LedgerAt, Plan, Report, Run, Shard, Target, Verify, ledger_unsaid};
 
 /// Moves customers, subscriptions and usage into Stigg.
 #[derive(Debug, Parser)]

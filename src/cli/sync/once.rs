@@ -118,6 +118,7 @@ impl Run<'_> {
             full: args.full,
             stop: Some(stop),
             observer: Some(observer),
+            part: args.shard.shard,
             keep_since: Some(args.keeps_since(jiff::Timestamp::now())),
             ..How::default()
         };

@@ -72,6 +72,9 @@ pub struct Sync {
     /// Ledger.
     #[command(flatten)]
     pub ledger: args::LedgerAt,
+    /// Part.
+    #[command(flatten)]
+    pub shard: args::Shard,
     /// Stop a run after this many rejects, or this share of the rows (5 %)
     #[arg(long, value_name = "N|N%")]
     pub max_rejects: Option<String>,

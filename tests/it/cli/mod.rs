@@ -21,6 +21,7 @@ mod run;
 mod sandbox;
 mod secrets;
 mod settle;
+mod shards;
 mod shared_ledger;
 mod sources;
 mod sync;

@@ -300,6 +300,11 @@ fn help_of_run() {
               The ledger: a file, or a Postgres database that several machines share [default:
               $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
 
+          --shard <I/N>
+              Take only the records of part I of N, from 0 (3/8), as one of N workers that share a
+              ledger in Postgres and the rate limit. /N takes I from JOB_COMPLETION_INDEX, as Kubernetes
+              sets it
+
           --plan <FILE>
               Send just what this file of `plan --out` says, and nothing if source or target have moved
               since
