@@ -36,9 +36,10 @@ pub(super) async fn main(args: SandboxArgs, talk: &Talk) -> Result<Exit, Failure
         sandbox.stripe().load(read_json::<StripeSnapshot>(path)?);
     }
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], args.port));
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::of(Exit::Arguments, &error).hint("choose another --port, or 0 for a free one"))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::because(Exit::Arguments, format!("the sandbox can't listen on {address}"), &error)
+            .hint("choose another --port, or 0 for a free one")
+    })?;
     let address = listener.local_addr().map_err(|error| Failure::of(Exit::Bug, &error))?;
     let url = format!("http://{address}/graphql");
     let stripe_url = format!("http://{address}/stripe");

@@ -67,8 +67,10 @@ impl ByHand for List {
 
 /// Reads the list that came back.
 pub(super) fn read(path: &Path) -> Result<CancelledList, Failure> {
-    let file = File::open(path)
-        .map_err(|error| Failure::because(Exit::Config, format!("can't read {}", path.display()), &error))?;
+    let file = File::open(path).map_err(|error| {
+        Failure::because(Exit::Config, format!("can't read {}", path.display()), &error)
+            .hint("name the list that came back; nothing of it was taken")
+    })?;
     read_cancelled(file, jiff::Timestamp::now()).map_err(|problems| {
         let mut failure = Failure::new(
             Exit::Config,

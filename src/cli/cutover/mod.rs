@@ -76,8 +76,10 @@ fn cohort(args: &Cutover) -> Result<Cohort, Failure> {
     let customers = match &args.only_customers {
         None => None,
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Failure::because(Exit::Config, format!("can't read {}", path.display()), &error))?;
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::because(Exit::Config, format!("can't read {}", path.display()), &error)
+                    .hint("name a file with an id of a customer on each line; nothing was sent")
+            })?;
             let ids: BTreeSet<String> = text
                 .trim_start_matches('\u{feff}')
                 .lines()

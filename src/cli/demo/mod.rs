@@ -83,8 +83,10 @@ fn folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
         Some(folder) => folder.to_owned(),
         None => std::env::temp_dir().join(format!("stigg-import-demo-{}", std::process::id())),
     };
-    fs::create_dir_all(&folder)
-        .map_err(|error| Failure::because(Exit::Config, format!("can't make {}", folder.display()), &error))?;
+    fs::create_dir_all(&folder).map_err(|error| {
+        Failure::because(Exit::Config, format!("can't make {}", folder.display()), &error)
+            .hint("name another folder with --dir")
+    })?;
     Ok(folder)
 }
 

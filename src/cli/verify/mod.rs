@@ -206,6 +206,15 @@ fn show(verified: &Verified, exit: Exit, ends_with: Exit, talk: &Talk) -> Result
     out(&text);
     if let Some(stopped) = &verified.stopped {
         say(&format!("error: verifying stopped early: {stopped}"));
+        if !talk.quiet {
+            say(match exit {
+                Exit::Source => "hint: mend the source and run the same command again",
+                Exit::Credentials => {
+                    "hint: check the key in STIGG_API_KEY and its rights, and run the same command again"
+                }
+                _ => "hint: run the same command again; nothing was changed",
+            });
+        }
     } else if exit == Exit::Settled && !talk.quiet {
         say(if verified.steps.iter().any(|step| step.unreadable.is_some()) {
             "everything that can be read back is in Stigg, as the source has it"

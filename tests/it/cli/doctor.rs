@@ -203,9 +203,7 @@ fn an_environment_that_cannot_be_read_is_probed_only_on_somebodys_word() {
                           to do: look in Stigg, and say --probe --not-production if it is not
     "#);
     let probed = doctor(&folder, &api, "--probe --not-production").exits(0);
-    assert_ran!(told(&probed, "writing"), @r#"
-    ok       writing      customers can be written and archived
-    "#);
+    assert_ran!(told(&probed, "writing"), @"ok       writing      customers can be written and archived");
     assert!(api.requests("archiveCustomer") > 0);
     assert_ran!(folder.run("doctor --not-production"), @r#"
     exit 2
@@ -350,5 +348,65 @@ fn every_choice_of_what_the_documents_leave_open_is_told() {
     is the id that a subscription import answers its task's? yes
     what do the errors of an import task name? the subscription
     is an archived customer still listed? no
+    "#);
+}
+
+/// What a key may not do, and what looks wrong, each with what to do about it.
+#[test]
+fn what_a_key_may_not_do_is_told_with_its_remedy() {
+    let with = |unknowns: &str| {
+        Api::new(Settings { catalog: Some(catalog()), unknowns: unknowns.parse().unwrap(), ..Settings::default() })
+    };
+    let folder = Folder::new();
+    let ran = doctor(&folder, &with("environment-read=refused,task-read=refused"), "").exits(0);
+    insta::assert_snapshot!(format!("{}\n{}", told(&ran, "environment"), told(&ran, "reading")), @r#"
+    note     environment  the key may not read it, so the ledger knows the target by its address alone
+                          to do: use a ledger (--ledger) of its own for each environment
+    note     reading      the key may not read import tasks
+                          to do: nothing: imported subscriptions are read back until they are there; it takes up to two minutes longer to be sure of those that are not taken
+    "#);
+
+    // Lists that fail.
+    let api = with("");
+    api.sandbox.inject(Fault::once(FaultKind::ServerErrorBefore).on("subscriptions").times(3));
+    let ran = doctor(&folder, &api, "").exits(5);
+    assert_ran!(told(&ran, "reading"), @r#"
+    problem  reading      subscriptions can't be read: it is not known whether the request was applied: the API failed: UnexpectedError: Internal server error (trace [UUID])
+                          to do: run the same command again; if it stays, show the message to the vendor's support
+    "#);
+
+    // Keys by their looks.
+    let api = Api::new(Settings { catalog: Some(catalog()), ..Settings::default() });
+    for (key, exit) in [("client-abc", 7), ("abc", 0)] {
+        let mut command = folder.command(&format!("doctor --target {} --rate-scale 20", api.url));
+        let ran = folder.finish(command.env("STIGG_API_KEY", key)).exits(exit);
+        let lines = format!("{}\n{}", told(&ran, "key"), told(&ran, "writing"));
+        match key {
+            "abc" => insta::assert_snapshot!(lines, @r#"
+            note     key          from STIGG_API_KEY, and it begins neither with server- nor with client-
+                                  to do: compare it with the one in Stigg; put the full access key of the environment (server-…) into STIGG_API_KEY
+            note     writing      whether the key may write is not seen by reading
+                                  to do: stigg-import doctor --probe tries it, in a non-production environment
+            "#),
+            _ => insta::assert_snapshot!(lines, @r#"
+            problem  key          a publishable key, from STIGG_API_KEY: it can only read
+                                  to do: put the full access key of the environment (server-…) into STIGG_API_KEY
+            problem  writing      a publishable key can't write
+                                  to do: put the full access key of the environment (server-…) into STIGG_API_KEY
+            "#),
+        }
+    }
+
+    // What was probed before.
+    doctor(&folder, &api, "--probe").exits(0);
+    assert_ran!(told(&doctor(&folder, &api, "").exits(0), "writing"), @"ok       writing      it worked when it was probed, [TIME]");
+    folder.write(".stigg-import/doctor.json", "[]");
+    assert_ran!(doctor(&folder, &api, ""), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: .stigg-import/doctor.json is not a file of answers that this version reads
+    hint: remove the file, or name another ledger with --ledger
     "#);
 }

@@ -13,6 +13,7 @@ mod guides;
 mod init;
 mod interrupted;
 mod manual;
+mod messages;
 mod paid;
 mod plan;
 mod rejects;

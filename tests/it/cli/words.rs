@@ -1402,6 +1402,185 @@ fn schemas_are_json_schemas() {
 }
 
 #[test]
+fn help_of_init() {
+    assert_ran!(Folder::new().run("init --help"), @r#"
+    exit 0
+    --- stdout
+    Drafts a mapping and a pipeline from an export's header and its first rows, from JSON, or from a
+    database's table.
+
+    Exports of Stripe, Chargebee, Recurly and Zuora are recognised by their columns and get the mapping
+    that ships. Of others the columns are guessed, by their names and by what stands in them; each guess
+    has a comment with two values, and what only you can know is marked with TODO: which plan becomes
+    which, which zone times are in. What is written passes `check`. Nothing is sent.
+
+    On a terminal it asks what it can't guess well, with its guess on Enter: what a row is, which of two
+    likely columns is the id, whether the day or the month comes first, whether amounts are in cents.
+    --yes asks nothing.
+
+    Usage: stigg-import init [OPTIONS]
+
+    Options:
+      -e, --entity <ENTITY>
+              What a row is: customer, subscription, paid-subscription, usage or event [default: told by
+              the columns]
+
+          --csv <FILE>
+              A CSV file or a pattern ('exports/*.csv.gz')
+
+          --json [<FILE>]
+              Without FILE: print one JSON object to standard output instead of text. With FILE: a JSON
+              file or a pattern: an array, an object with one, or records on lines
+
+          --array <NAME>
+              The array that holds the JSON's records, where there are several: customers,
+              data.customers
+
+          --each <NAME>
+              An object or array in each JSON record, to make a row of each of its entries (columns _key
+              and _value)
+
+          --postgres <URL>
+              A Postgres database: 'postgres://me:${PGPASSWORD}@host/db', in single quotes; the program
+              puts variables in
+
+          --mysql <URL>
+              A MySQL or MariaDB database: 'mysql://me:${MYSQL_PWD}@host/db', in single quotes
+
+          --sqlite <FILE>
+              A SQLite database's file
+
+          --query <SQL>
+              The query whose rows are read from the database
+
+          --table <NAME>
+              The table whose rows are read from the database
+
+          --column <FIELD=COLUMN>
+              A field's column, where the guess is wrong: customerId=who; may be repeated
+
+          --dir <DIR>
+              The folder for the mapping and the pipeline file
+
+              [default: .]
+
+          --rows <N>
+              Rows that are looked at
+
+              [default: 1000]
+
+      -y, --yes
+              Ask nothing on a terminal: what can't be known is guessed and left with a TODO
+
+          --force
+              Write over a mapping that is there
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import init --csv customers.csv
+      stigg-import init --entity paid-subscription --csv contracts.csv --yes
+      stigg-import init --entity subscription --csv 'exports/subs*.csv.gz' --dir migration
+      stigg-import init --entity customer --csv crm.csv --column customerId=who
+      stigg-import init --entity customer --json export.json --array customers
+      stigg-import init --entity usage --postgres 'postgres://me:${PGPASSWORD}@host/db' --table
+      usage_totals
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn help_of_doctor() {
+    assert_ran!(Folder::new().run("doctor --help"), @r#"
+    exit 0
+    --- stdout
+    Looks at the target before the first write: the key and its rights, the environment, the catalog,
+    this machine's clock, and how fast the API answers; and answers what the API's documents leave open,
+    as far as reads can. Each finding that is not fine says what to do.
+
+    With --probe it also makes throw-away customers (their ids begin with stigg-import-doctor-), looks
+    what the API does with them, archives them again (and those of an earlier probe that was ended
+    half-way), and remembers the answers for this target beside the ledger. It refuses to in a
+    production environment.
+
+    Ends with 0 if an import can begin, with 5 if something is in its way, and with 7 if the key is
+    missing, refused, or has too few rights.
+
+    Usage: stigg-import doctor [OPTIONS] [PIPELINE.toml]
+
+    Arguments:
+      [PIPELINE.toml]
+              A pipeline file, for its target, its limits and what its steps need
+
+    Options:
+          --target <URL>
+              The GraphQL address [default: the pipeline file's, or https://api.stigg.io/graphql]
+
+          --rate-scale <N>
+              Multiply the published rate limits, for a key with higher ones (or a sandbox with
+              --rate-scale)
+
+          --burst <N>
+              Let this many requests go at once before pacing starts; only for short jobs
+
+          --ledger <PATH|URL>
+              The ledger: a file, or a Postgres database that several machines share [default:
+              $STIGG_IMPORT_LEDGER, or .stigg-import/ledger.db]
+
+          --probe
+              Write throw-away customers, look what the API does with them, and archive them again
+
+          --not-production
+              Your word that it is no production environment, where the key may not read what it is
+
+          --json
+              Print one JSON object to standard output instead of text
+
+      -q, --quiet
+              Say nothing but errors and the result
+
+      -v, --verbose...
+              Say more; twice for every request
+
+          --log-format <FORM>
+              Form of the log lines on standard error
+
+              Possible values:
+              - text: A line for people
+              - json: A JSON object a line
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      stigg-import doctor
+      stigg-import doctor pipeline.toml --json
+      stigg-import doctor --target http://127.0.0.1:[PORT]/graphql --probe
+
+    --- stderr
+    "#);
+}
+
+#[test]
 fn help_of_why() {
     assert_ran!(Folder::new().run("why --help"), @r#"
     exit 0
