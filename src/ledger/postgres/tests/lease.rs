@@ -167,7 +167,7 @@ async fn it_is_not_taken_in_the_middle_of_a_write() {
         let database = database.clone();
         async move { database.lock(Part::ALL, Duration::from_secs(60)).await }
     });
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    database.wait_for_lock().await;
     assert!(!taking.is_finished(), "it was taken although its owner writes");
     sqlx::query("UPDATE stigg_import.run SET exit = 7").execute(&mut *write).await.unwrap();
     ledger.commit(write).await.unwrap();

@@ -8,6 +8,7 @@ mod lost_answers;
 mod pace;
 mod promises;
 mod trouble;
+mod writers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use self::databases::{Engine, Server, left_out};
 use super::*;
 use crate::clock::FixedClock;
+use crate::ledger::conformance;
 
 /// The server of these tests.
 fn server() -> &'static Server {
@@ -54,8 +56,27 @@ impl Database {
         self.try_open(Access::Write).await.unwrap()
     }
 
+    /// Waits until a connection waits for a lock.
+    async fn wait_for_lock(&self) {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
+            self.name
+        );
+        for _ in 0..200 {
+            if self.client(&sql) != "0" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        panic!("nobody waits for a lock");
+    }
+
     /// What the server's own client prints.
     fn client(&self, sql: &str) -> String {
         server().client(&self.name, sql)
     }
+}
+
+async fn known(ledger: &PostgresLedger) -> std::collections::BTreeMap<KeyHash, crate::record::Fingerprint> {
+    ledger.load_index(&conformance::scope()).await.unwrap().known_fingerprints()
 }

@@ -1,4 +1,4 @@
-//! Connections that are cut, servers that stop, processes that are killed, two writers, and what a ledger refuses.
+//! Connections that are cut, servers that stop, processes that are killed, and what a ledger refuses.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,10 +11,6 @@ use crate::ledger::conformance::{batch, scope, start};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
-
-async fn known(ledger: &PostgresLedger) -> BTreeMap<KeyHash, crate::record::Fingerprint> {
-    ledger.load_index(&scope()).await.unwrap().known_fingerprints()
 }
 
 /// Cuts every connection that a ledger has, on the server's side.
@@ -126,67 +122,6 @@ async fn a_server_that_is_started_again_is_waited_for() {
     let error = ledger.settle(id, &[Outcome::Accepted]).await.unwrap_err();
     assert!(matches!(error, LedgerError::Unreachable { .. }), "{error}");
     assert!(matches!(database.try_open(Access::Write).await, Err(LedgerError::Unreachable { .. })));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn writers_at_once_get_ids_of_their_own_and_settle_a_batch_once() {
-    if left_out() {
-        return;
-    }
-    // Given: no tables yet, and several that find that out at the same time, often enough that they are really at once.
-    for _ in 0..5 {
-        let database = Database::new();
-        futures::future::join_all((0..8).map(|_| database.open())).await;
-    }
-    let database = Database::new();
-    let ledgers = futures::future::join_all((0..4).map(|_| database.open())).await;
-    let runs = futures::future::join_all(ledgers.iter().map(|ledger| ledger.begin_run(start()))).await;
-    let mut runs: Vec<RunId> = runs.into_iter().map(Result::unwrap).collect();
-    let scope = scope();
-    let opening = ledgers.iter().zip(&runs).flat_map(|(ledger, run)| {
-        let scope = &scope;
-        (0..20).map(move |round| async move {
-            let batch = batch(&[(&format!("{run}-{round}"), round), (&format!("{run}-{round}b"), round)]);
-            ledger.open(*run, "s", scope, &[&batch]).await.unwrap()[0]
-        })
-    });
-    let ids = futures::future::join_all(opening).await;
-    runs.sort_unstable();
-    runs.dedup();
-    assert_eq!(runs.len(), 4);
-    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 80);
-
-    // When: all settle all batches, with outcomes that contradict each other, while two compact.
-    let refused = Outcome::Failed { code: "X".to_owned(), message: String::new() };
-    let unknown = Outcome::Open { reason: String::new() };
-    let words = [
-        [Outcome::Accepted, Outcome::Accepted],
-        [refused.clone(), Outcome::Accepted],
-        [unknown.clone(), refused.clone()],
-        [refused, unknown],
-    ];
-    let settling = ledgers.iter().zip(&words).flat_map(|(ledger, outcomes)| {
-        ids.iter().map(move |id| async move { ledger.settle(*id, outcomes).await.unwrap() })
-    });
-    let compacting = ledgers[..2].iter().map(|ledger| async {
-        for _ in 0..3 {
-            ledger.compact(Compaction::Now, Index::new()).await.unwrap();
-        }
-    });
-    tokio::join!(futures::future::join_all(settling), futures::future::join_all(compacting));
-
-    // Then: every record has one outcome.
-    assert!(ledgers[0].open_batches(&scope).await.unwrap().is_empty());
-    let known = known(&ledgers[0]).await;
-    for (id, number) in ids.iter().zip(0..) {
-        let (run, round) = (runs[number / 20], number % 20);
-        for key in [format!("{run}-{round}"), format!("{run}-{round}b")] {
-            let events = ledgers[1].history(&scope, KeyHash::of(&key)).await.unwrap();
-            let accepted = events.iter().any(|event| event.fate == crate::ledger::Fate::Accepted);
-            assert_eq!(known.contains_key(&KeyHash::of(&key)), accepted, "{key} in {id}");
-            assert!(events.len() <= 1, "{events:?}");
-        }
-    }
 }
 
 const CHILD: &str = "STIGG_IMPORT_TEST_POSTGRES_LEDGER";
