@@ -1,13 +1,15 @@
 //! What a person is told in the less likely situations: each message as it is shown.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use stigg_import::sandbox::{Fault, FaultKind, Settings};
 
 use super::cutover::{cutover, world};
 use super::{CLEAN_CSV, RUN, clean, customers};
-use crate::program::{Api, Folder, LEDGER, assert_ran, catalog};
+use crate::program::{Api, Folder, LEDGER, assert_ran, catalog, repository};
 
 /// An array that ends in the middle of its second record.
 const BROKEN: &str = r#"[{"id":"cus_1","email":"ada@example.com","name":"Ada"},{"id":"cus_2","#;
@@ -375,5 +377,82 @@ fn a_pause_and_records_that_left_the_source_are_told() {
     --- stderr
     an earlier run left 1 batch open; 3 records will be sent again
     3 records of run 2 had no known outcome and left the source since; 3 of them in Stigg
+    "#);
+}
+
+#[test]
+fn a_key_that_is_refused_ends_a_verification_with_7() {
+    let (api, folder) = (Api::open(), clean());
+    api.sandbox.inject(Fault::once(FaultKind::Unauthenticated).on("customers").times(9));
+    assert_ran!(folder.run_to(&api, "verify --mapping customers.toml --csv customers.csv"), @r#"
+    exit 7
+    --- stdout
+    step       expected  equal  different  missing  unread
+    customers         3      0          0        0       3
+
+    --- stderr
+    error: verifying stopped early: the API does not accept the key: Unauthenticated (trace [UUID])
+    hint: check the key in STIGG_API_KEY and its rights, and run the same command again
+    "#);
+}
+
+/// Why a run reads all rows although only changes were asked for.
+#[test]
+fn a_sync_that_reads_everything_says_why() {
+    let (api, folder) = (Api::open(), Folder::new());
+    folder.write("app.db", std::fs::read(repository("tests/data/chinook/Chinook_Sqlite.sqlite")).unwrap());
+    folder.write("c.toml", "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\n");
+    let run = |more: &str| {
+        let mut command = folder.command("run --mapping c.toml --sqlite app.db --key id --changed at --query");
+        command.arg("select InvoiceId as id, InvoiceDate as at from Invoice").args(more.split_whitespace());
+        let ran = folder.finish(command.args(["--target", &api.url, "--rate-scale", "100000"])).exits(0);
+        ran.stderr
+    };
+    let told = [run(""), run(""), run("--full")];
+    folder.write("c.toml", "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\nname = \"id\"\n");
+    insta::assert_snapshot!(told.join("--\n") + "--\n" + &run(""), @r#"
+    customers: reads all rows: no run of this step has come to its end yet
+    --
+    --
+    customers: reads all rows: --full was given
+    --
+    customers: reads all rows: its source or mapping, or this program, is not the one that ran before
+    "#);
+}
+
+/// Given a ledger that knows two environments at one address, when a plan is made without asking, then nobody knows which is
+/// meant.
+#[test]
+fn a_plan_without_a_request_needs_a_ledger_of_one_environment() {
+    let folder = clean();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut told = String::new();
+    for unknowns in ["", "--unknown environment-read=refused"] {
+        let mut sandbox = folder.command(&format!("sandbox --port {port} --no-limits {unknowns}")).spawn().unwrap();
+        let mut listens = String::new();
+        let mut said = BufReader::new(sandbox.stderr.take().unwrap());
+        while !listens.contains("Ctrl-C") {
+            assert!(said.read_line(&mut listens).unwrap() > 0, "it ended: {listens}");
+        }
+        let stop = format!("kill -TERM {}", sandbox.id());
+        folder.run(&format!("{RUN} --target http://127.0.0.1:{port}/graphql")).exits(0);
+        assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
+        folder.wait(sandbox).exits(0);
+        told = listens;
+    }
+    assert_ran!(told, @r#"
+    the sandbox listens; try
+      stigg-import run --mapping M --csv F --target http://127.0.0.1:[PORT]/graphql
+    Ctrl-C ends it
+    "#);
+    let plan =
+        format!("plan --mapping customers.toml --csv customers.csv --offline --target http://127.0.0.1:{port}/graphql");
+    assert_ran!(folder.run(&plan), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the ledger knows several environments at http://127.0.0.1:[PORT]/graphql
+    hint: plan without --offline: the key says which one is meant
     "#);
 }
