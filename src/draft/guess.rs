@@ -10,7 +10,7 @@ use super::names::{self, Called};
 use super::question::{About, Adviser, Choice, Question, ask};
 use super::sample::{ColumnSample, Sample};
 use super::times::{self, Times};
-use crate::entity::{Field, Kind, Schema};
+use crate::entity::{Entity, Field, Kind, Schema};
 
 /// A field and the column that it is taken from.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(super) enum Why {
 #[derive(Debug)]
 pub(super) struct Guesses<'a> {
     pub(super) fields: Vec<Guess<'a>>,
+    /// Columns that are the total of a feature each, where no column says the feature.
+    pub(super) features: Vec<&'a ColumnSample>,
     /// Where the originals of paid subscriptions are, and whether that is sure.
     pub(super) provider: Option<(&'static str, bool)>,
 }
@@ -100,17 +102,36 @@ pub(super) fn guess<'a>(
         missing.clear();
         guesses.insert(0, key);
     }
+    let mut features = Vec::new();
+    if schema == Schema::Import(Entity::Usage) && missing.contains(&"featureId") {
+        guesses.retain(|guess| guess.field.name != "value");
+        guesser.taken = guesses.iter().map(|guess| guess.column.name.as_str()).collect();
+        features = guesser.totals();
+        missing.retain(|field| features.is_empty() || !["featureId", "value"].contains(field));
+    }
     if let Some(field) = missing.first() {
         return Err(CantDraft::NoColumn { schema, field });
     }
     let provider = (schema == Schema::PaidSubscription).then(|| guesser.provider(&guesses));
-    Ok(Guesses { fields: guesses, provider })
+    Ok(Guesses { fields: guesses, features, provider })
 }
 
 impl<'a> Guesser<'a, '_> {
     /// Columns that are no field yet.
     pub(super) fn free(&self) -> impl Iterator<Item = &'a ColumnSample> {
         self.sample.columns.iter().filter(|column| !self.taken.contains(column.name.as_str()))
+    }
+
+    /// Columns that may be totals: numbers that are nothing else.
+    fn totals(&self) -> Vec<&'a ColumnSample> {
+        let value = self.schema.fields().iter().find(|field| field.name == "value");
+        let is_total = |column: &ColumnSample| {
+            value.is_some_and(|value| column.mostly(|cell| form::fits(&value.kind, cell)))
+                && times::of(column).is_none()
+                && !names::is_id(column)
+                && !names::is_no_id(column)
+        };
+        self.free().filter(|column| is_total(column)).collect()
     }
 
     fn by_name(&self, field: &'static Field) -> Option<Guess<'a>> {

@@ -22,7 +22,7 @@ pub(super) fn table(name: &str, of: &str, column: &ColumnSample) -> String {
 }
 
 /// The value, or what of it may be in an id.
-fn id_of(value: &str) -> String {
+pub(super) fn id_of(value: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '|' | '.' | '-');
     if value.chars().all(allowed) && value.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return value.to_owned();

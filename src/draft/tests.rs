@@ -392,3 +392,28 @@ fn features_of_a_known_export_are_listed_as_its_plans_are() {
     );
     assert_eq!(draft.to_do, ["lookups.features: what each feature becomes in Stigg"]);
 }
+
+/// Given totals in a column for each feature, when they are drafted, then each column is a record, and what is empty is none.
+#[test]
+fn a_column_for_each_feature_becomes_a_record_for_each() {
+    let rows = rows(
+        &["member", "month", "visits", "Sauna (h)"],
+        &[&["M1", "2025-03", "12", "1.5"], &["M2", "2025-03", "3", ""]],
+    );
+    let draft = drafted(Schema::Import(Entity::Usage), &rows).unwrap();
+    assert_eq!(
+        mapped(&draft, &rows),
+        [
+            r#"{"customerId":"M1","featureId":"visits","value":12,"updateBehavior":"SET"}"#,
+            r#"{"customerId":"M1","featureId":"sauna-h","value":1.5,"updateBehavior":"SET"}"#,
+            r#"{"customerId":"M2","featureId":"visits","value":3,"updateBehavior":"SET"}"#,
+        ]
+    );
+    assert_eq!(
+        draft.to_do,
+        [
+            "record: which feature in Stigg is column \"visits\"?",
+            "record: which feature in Stigg is column \"Sauna (h)\"?"
+        ]
+    );
+}

@@ -17,8 +17,11 @@ pub(super) fn draft(schema: Schema, sample: &Sample, guesses: &Guesses<'_>) -> D
     if let Some((provider, is_sure)) = guesses.provider {
         draft.original(provider, is_sure, &guesses.fields);
     }
+    let features = &guesses.features;
     let guesses = &guesses.fields[..];
-    let unused: Vec<&ColumnSample> = sample.columns.iter().filter(|column| is_left(column, sample, guesses)).collect();
+    let is_total = |column: &ColumnSample| features.iter().any(|total| total.name == column.name);
+    let unused: Vec<&ColumnSample> =
+        sample.columns.iter().filter(|column| is_left(column, sample, guesses) && !is_total(column)).collect();
     let mut text = format!(
         "# A draft from {} columns and {} {}. Each guess says why; look at those, and at every TODO.\n\nentity = \"{}\"\n\n[fields]\n{}",
         sample.columns.len(),
@@ -31,6 +34,7 @@ pub(super) fn draft(schema: Schema, sample: &Sample, guesses: &Guesses<'_>) -> D
         text.push_str(&rest(schema, &unused, guesses));
     }
     text.push_str(&draft.lookups);
+    features.iter().for_each(|column| text.push_str(&draft.total(column)));
     Draft { mapping: text, recognised: None, to_do: draft.to_do }
 }
 
@@ -98,6 +102,19 @@ impl Written {
             }
             Form::Amounts(amounts) => self.amounts(field, &column, *amounts),
         }
+    }
+
+    /// The record of a column that is a feature's total.
+    fn total(&mut self, column: &ColumnSample) -> String {
+        let name = quoted(&column.name);
+        self.to_do.push(format!("record: which feature in Stigg is column {name}?"));
+        format!(
+            "\n# {}\n# TODO: which feature in Stigg is it? For none take the block away.\n[[record]]\nwhen      = {}\n\
+             featureId = {{ const = {} }}\nvalue     = {name}\n",
+            shown(column),
+            quoted(&format!("row[{name}] != \"\"")),
+            quoted(&lookup::id_of(&column.name))
+        )
     }
 
     /// Only proposed: what is paid is what the catalog says, unless somebody negotiated it.
