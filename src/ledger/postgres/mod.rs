@@ -125,7 +125,7 @@ impl PostgresLedger {
 
     async fn settle_as(&self, batch: BatchId, verdict: &Verdict) -> Result<(), LedgerError> {
         let settled_ms = self.now_ms();
-        once_more(|| self.try_settle(batch, verdict, settled_ms)).await
+        self.server.written(|| self.try_settle(batch, verdict, settled_ms)).await
     }
 }
 
@@ -133,13 +133,13 @@ impl Ledger for PostgresLedger {
     fn begin_run(&self, start: RunStart) -> BoxFuture<'_, Result<RunId, LedgerError>> {
         Box::pin(async move {
             let id = self.next_ids("SELECT nextval('stigg_import.run_id') FROM generate_series(1, $1)", 1).await?[0];
-            once_more(|| self.try_begin_run(id, &start)).await?;
+            self.server.written(|| self.try_begin_run(id, &start)).await?;
             Ok(RunId(id.cast_unsigned()))
         })
     }
 
     fn finish_run(&self, run: RunId, finish: RunFinish) -> BoxFuture<'_, Result<(), LedgerError>> {
-        Box::pin(async move { once_more(|| self.try_finish_run(run, &finish)).await })
+        Box::pin(async move { self.server.written(|| self.try_finish_run(run, &finish)).await })
     }
 
     fn runs(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RunInfo>, LedgerError>> {
@@ -189,7 +189,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn note_task<'a>(&'a self, batch: BatchId, task: &'a str) -> BoxFuture<'a, Result<(), LedgerError>> {
-        Box::pin(async move { once_more(|| self.try_note_task(batch, task)).await })
+        Box::pin(async move { self.server.written(|| self.try_note_task(batch, task)).await })
     }
 
     fn note_attempt(&self, batch: BatchId, request_id: Option<&str>) {
@@ -230,7 +230,7 @@ impl Ledger for PostgresLedger {
         step: &'a str,
         mark: Option<&'a StepMark>,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        Box::pin(async move { once_more(|| self.try_set_mark(scope, step, mark)).await })
+        Box::pin(async move { self.server.written(|| self.try_set_mark(scope, step, mark)).await })
     }
 
     fn history<'a>(&'a self, scope: &'a Scope, key: KeyHash) -> BoxFuture<'a, Result<Vec<Event>, LedgerError>> {
@@ -253,7 +253,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, LedgerError>> {
-        Box::pin(async move { once_more(|| self.try_prune(before.as_millisecond())).await })
+        Box::pin(async move { self.server.written(|| self.try_prune(before.as_millisecond())).await })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), LedgerError>> {

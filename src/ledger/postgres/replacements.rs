@@ -205,11 +205,12 @@ impl Replacements for PostgresLedger {
     fn write_step<'a>(&'a self, target: &'a str, next: &'a Replacement) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(async move {
             let again = std::sync::atomic::AtomicBool::new(false);
-            once_more(|| {
-                let again = again.swap(true, std::sync::atomic::Ordering::Relaxed);
-                self.try_write_step(target, next, again)
-            })
-            .await
+            self.server
+                .written(|| {
+                    let again = again.swap(true, std::sync::atomic::Ordering::Relaxed);
+                    self.try_write_step(target, next, again)
+                })
+                .await
         })
     }
 

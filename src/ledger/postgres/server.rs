@@ -15,6 +15,13 @@ const CONNECTIONS_MAX: u32 = 4;
 /// How long a connection is waited for, also while the server is started again.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long the server's answer to a write is waited for: a little longer than the server lets a statement take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(130);
+
+/// How long an idle connection is kept: what stands between (a balancer, a firewall) may forget it without a word after a few
+/// minutes.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
 /// Settings of each connection. A statement waits for a compaction of another run; a run that was stopped in the middle of
 /// a transaction keeps its locks no longer than half of a lease. Where commits don't wait for the disk, ours do.
 const SESSION: &str = "
@@ -27,6 +34,7 @@ const SESSION: &str = "
 pub(super) struct Server {
     pub(super) address: PostgresAddress,
     pub(super) pool: PgPool,
+    pub(super) answer_within: Duration,
 }
 
 impl Server {
@@ -39,16 +47,35 @@ impl Server {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(CONNECT_WITHIN)
+            .idle_timeout(IDLE_MAX)
             .after_connect(|connection, _| {
                 Box::pin(async move { connection.execute(sqlx::raw_sql(SESSION)).await.map(drop) })
             })
             .connect_lazy_with(options);
-        Ok(Self { address: address.clone(), pool })
+        Ok(Self { address: address.clone(), pool, answer_within: ANSWER_WITHIN })
     }
 
     /// A transaction that sees one state of the ledger, however many statements it has.
     pub(super) async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, LedgerError> {
         self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(|error| self.error(error))
+    }
+
+    /// Writes what is harmless to repeat, once more where the connection was lost. A server that says nothing, because what
+    /// stands between has forgotten the connection, is one that can't be reached.
+    pub(super) async fn written<T, F>(&self, work: impl Fn() -> F) -> Result<T, LedgerError>
+    where
+        F: Future<Output = Result<T, LedgerError>>,
+    {
+        once_more(|| async {
+            match tokio::time::timeout(self.answer_within, work()).await {
+                Ok(written) => written,
+                Err(_) => {
+                    let detail = format!("no answer within {:?}", self.answer_within);
+                    Err(LedgerError::Unreachable { ledger: self.place(), detail })
+                }
+            }
+        })
+        .await
     }
 
     pub(super) fn place(&self) -> LedgerPlace {

@@ -3,7 +3,6 @@
 use std::sync::PoisonError;
 
 use super::PostgresLedger;
-use super::server::once_more;
 use crate::batch::{Batch, BatchId};
 use crate::ledger::segment::{pack, pack_batch_keys};
 use crate::ledger::{LedgerError, RunFinish, RunId, RunStart, Scope, StepMark};
@@ -30,16 +29,17 @@ impl PostgresLedger {
     pub(super) async fn next_ids(&self, sql: &'static str, count: usize) -> Result<Vec<i64>, LedgerError> {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         self.may_write()?;
-        once_more(|| async {
-            let mut ids: Vec<i64> = sqlx::query_scalar(sql)
-                .bind(count)
-                .fetch_all(&self.server.pool)
-                .await
-                .map_err(|error| self.server.error(error))?;
-            ids.sort_unstable();
-            Ok(ids)
-        })
-        .await
+        self.server
+            .written(|| async {
+                let mut ids: Vec<i64> = sqlx::query_scalar(sql)
+                    .bind(count)
+                    .fetch_all(&self.server.pool)
+                    .await
+                    .map_err(|error| self.server.error(error))?;
+                ids.sort_unstable();
+                Ok(ids)
+            })
+            .await
     }
 
     pub(super) async fn open_all(
@@ -53,7 +53,7 @@ impl PostgresLedger {
             return Ok(Vec::new());
         }
         let opened_ms = self.now_ms();
-        let scope = once_more(|| self.scope_id(scope)).await?;
+        let scope = self.server.written(|| self.scope_id(scope)).await?;
         let taking = "SELECT nextval('stigg_import.batch_id') FROM generate_series(1, $1)";
         let mut packed = Packed { ids: self.next_ids(taking, batches.len()).await?, ..Packed::default() };
         for batch in batches {
@@ -61,7 +61,7 @@ impl PostgresLedger {
             packed.items.push(pack(batch));
             packed.keys.push(pack_batch_keys(batch));
         }
-        once_more(|| self.try_open(run, step, scope, opened_ms, &packed)).await?;
+        self.server.written(|| self.try_open(run, step, scope, opened_ms, &packed)).await?;
         Ok(packed.ids.iter().map(|id| BatchId(id.cast_unsigned())).collect())
     }
 

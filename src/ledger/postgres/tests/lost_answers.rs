@@ -1,4 +1,4 @@
-//! Commits that happen and whose answer never comes.
+//! Commits that happen and whose answer never comes, over connections that end or only fall silent.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -18,15 +18,22 @@ struct Relay {
     commits_left: Arc<AtomicI64>,
 }
 
+/// What becomes of a connection whose answer is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Ends,
+    FallsSilent,
+}
+
 impl Relay {
-    fn start() -> Self {
+    fn start(then: Then) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, commits_left) = (listener.local_addr().unwrap().port(), Arc::new(AtomicI64::new(i64::MAX)));
         let left = commits_left.clone();
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, left) = (client.unwrap(), left.clone());
-                std::thread::spawn(move || relay(&client, &left));
+                std::thread::spawn(move || relay(&client, &left, then));
             }
         });
         Self { port, commits_left }
@@ -39,7 +46,7 @@ impl Relay {
 }
 
 /// Carries bytes both ways until one side ends, or an answer is to be kept.
-fn relay(client: &TcpStream, commits_left: &AtomicI64) {
+fn relay(client: &TcpStream, commits_left: &AtomicI64, then: Then) {
     let upstream = TcpStream::connect(("127.0.0.1", server().port())).unwrap();
     let keeps = AtomicI64::new(0);
     std::thread::scope(|scope| {
@@ -53,7 +60,14 @@ fn relay(client: &TcpStream, commits_left: &AtomicI64) {
             });
         });
         // The server has committed when it answers.
-        carry(&upstream, client, |_| keeps.load(Ordering::SeqCst) == 0);
+        carry(&upstream, client, |_| match keeps.load(Ordering::SeqCst) {
+            0 => true,
+            _ if then == Then::Ends => false,
+            // The thread ends with the tests.
+            _ => loop {
+                std::thread::park();
+            },
+        });
     });
 }
 
@@ -95,16 +109,23 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
     if left_out() {
         return;
     }
+    for then in [Then::Ends, Then::FallsSilent] {
+        keeps_each_answer(then).await;
+    }
+}
+
+async fn keeps_each_answer(then: Then) {
     let (model, scope) = (MemoryLedger::new(clock()), scope());
     live(&model).await;
-    let relay = Relay::start();
+    let relay = Relay::start(then);
     let mut cut = 0;
     loop {
         // Given: a ledger whose commit number `cut` happens, and is not answered.
         let database = Database::new();
         database.open().await;
         let address = relay.address(&database);
-        let ledger = PostgresLedger::open(&address, Access::Write, None, clock()).await.unwrap();
+        let mut ledger = PostgresLedger::open(&address, Access::Write, None, clock()).await.unwrap();
+        ledger.server.answer_within = std::time::Duration::from_millis(1500);
         relay.commits_left.store(cut, Ordering::SeqCst);
 
         // When
@@ -112,17 +133,26 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
 
         // Then
         let was_cut = relay.commits_left.swap(i64::MAX, Ordering::SeqCst) < 0;
-        assert_eq!(ledger.open_batches(&scope).await.unwrap(), model.open_batches(&scope).await.unwrap(), "cut {cut}");
+        assert_eq!(
+            ledger.open_batches(&scope).await.unwrap(),
+            model.open_batches(&scope).await.unwrap(),
+            "cut {cut}, {then:?}"
+        );
         let known = ledger.load_index(&scope).await.unwrap().known_fingerprints();
-        assert_eq!(known, model.load_index(&scope).await.unwrap().known_fingerprints(), "cut {cut}");
-        assert_eq!(ledger.runs(9).await.unwrap(), model.runs(9).await.unwrap(), "cut {cut}");
-        assert_eq!(ledger.mark(&scope, "s").await.unwrap(), model.mark(&scope, "s").await.unwrap(), "cut {cut}");
+        assert_eq!(known, model.load_index(&scope).await.unwrap().known_fingerprints(), "cut {cut}, {then:?}");
+        assert_eq!(ledger.runs(9).await.unwrap(), model.runs(9).await.unwrap(), "cut {cut}, {then:?}");
+        assert_eq!(
+            ledger.mark(&scope, "s").await.unwrap(),
+            model.mark(&scope, "s").await.unwrap(),
+            "cut {cut}, {then:?}"
+        );
         let moved = ledger.replacements(TARGET, None, 9).await.unwrap();
-        assert_eq!(moved, model.replacements(TARGET, None, 9).await.unwrap(), "cut {cut}");
+        assert_eq!(moved, model.replacements(TARGET, None, 9).await.unwrap(), "cut {cut}, {then:?}");
         if !was_cut {
             break;
         }
-        cut += 1;
+        // Silence takes its time.
+        cut += if then == Then::Ends { 1 } else { 3 };
     }
     assert!(cut > 12, "{cut} commits");
 }
