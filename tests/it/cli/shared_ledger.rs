@@ -96,7 +96,8 @@ fn a_run_goes_on_from_what_another_machine_has_done() {
     let plan =
         ledger.run(&second, &format!("plan --mapping customers.toml --csv customers.csv --json --target {}", api.url));
     assert_eq!((plan.total("change"), plan.total("unchanged")), (1, 1), "{plan}");
-    let ran = ledger.run(&second, &format!("{RUN} {to} --json")).exits(0);
+    let ran = ledger.run(&second, &format!("{RUN} {to} --json -vvv")).exits(0);
+    assert!(ran.stderr.lines().count() > 3, "there is no log in which a password could be: {ran}");
     assert_eq!((ran.total("accepted"), ran.total("unchanged")), (1, 1), "{ran}");
 
     // Then: what the runs did is known everywhere.
