@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Looks whether the files of this folder hold: units by systemd, manifests by the schemas of Kubernetes, the crontab by cron, the
-# Dockerfile by Docker. What this machine has no program for is named and left out; the schemas are installed if need be.
+# rotation by logrotate, the Dockerfile by Docker. What this machine has no program for is named and left out; the schemas are installed if need be.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -41,6 +41,17 @@ if command -v crontab >/dev/null && crontab -T crontab 2>/dev/null; then
   echo "crontab: holds, says cron"
 else
   echo "crontab: holds"
+fi
+
+if command -v logrotate >/dev/null; then
+  # Who it is for is not on this machine.
+  sed -e '/^ *su /d' -e '/^ *create /d' logrotate >"$work/logrotate"
+  chmod 644 "$work/logrotate"
+  complaints=$(logrotate --debug --state "$work/state" "$work/logrotate" 2>&1 | grep -i error || true)
+  [[ -z $complaints ]] || { echo "logrotate: $complaints"; exit 1; }
+  echo "logrotate: holds"
+else
+  left_out+=(logrotate)
 fi
 
 if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
