@@ -33,8 +33,13 @@ port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); pr
 mkdir "$work/run"
 cd "$work/run"
 python3 - "$records" "$features" <<'PY'
-import sys
+import json, sys
 records, features = map(int, sys.argv[1:])
+# Usage is of customers that have a subscription.
+customers = [f"cus-{number}" for number in range((records + features - 1) // features)]
+with open("data.json", "w") as out:
+    json.dump({"customers": {id: {"name": id} for id in customers},
+               "subscriptions": {"sub-" + id: {"customerId": id, "planId": "free", "pricingType": "FREE"} for id in customers}}, out)
 with open("usage.csv", "w") as out:
     out.write("customer,feature,value\n")
     for number in range(records):
@@ -58,7 +63,7 @@ round() {
   local name=$1 kill=$2 sandbox began ended killed
   "${as_postgres[@]}" "$bin/createdb" -h 127.0.0.1 -p "$port" -U bench "$name"
   export STIGG_IMPORT_LEDGER="postgres://bench@127.0.0.1:$port/$name" STIGG_IMPORT_LEASE_SECONDS=5
-  "$program" sandbox --port 0 --quiet --rate-scale "$scale" --latency-ms 50 >"$name.sandbox" &
+  "$program" sandbox --port 0 --quiet --data data.json --rate-scale "$scale" --latency-ms 50 >"$name.sandbox" &
   sandbox=$!
   pids+=("$sandbox")
   for _ in {1..100}; do [[ -s $name.sandbox ]] && break; sleep 0.1; done
@@ -80,7 +85,7 @@ round() {
       running[index]=$!
     done
   fi
-  for pid in "${running[@]}"; do wait "$pid" || { echo "a worker failed:"; cat "$name"-*.log; exit 1; }; done
+  for pid in "${running[@]}"; do wait "$pid" || { echo "a worker ended with $?:"; cat "$name"-*.log "$name"-*.json; exit 1; }; done
   ended=$(date +%s.%N)
   # Everything is there, by the API's own account: a worker of all records finds nothing that is missing or different.
   sleep 6

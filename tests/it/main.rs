@@ -6,6 +6,7 @@
 mod bench_tools;
 mod cli;
 mod databases;
+mod fuzz;
 mod import_sql;
 mod kill;
 mod layering;
