@@ -74,6 +74,7 @@ fn a_folder_that_can_not_be_made_is_said() {
     --- stderr
     error: can't make file/demo
       because Not a directory (os error 20)
+    hint: name another folder with --dir
     "#);
 }
 
