@@ -113,6 +113,10 @@ fn without_graphql(status: u16, retry_after: Option<Duration>, body: &[u8], reas
             code: ErrorCode::AccessDeniedError,
             message: message.unwrap_or_else(|| "status 403".to_owned()),
         },
+        // A web page is a gateway's or a firewall's, which did not let the request through.
+        400 | 422 if body.trim_ascii().starts_with(b"<") => {
+            SinkError::NotTheApi { answer: format!("status {status} and a web page") }
+        }
         400 | 422 => SinkError::Malformed { message: message.unwrap_or_else(|| format!("status {status}")) },
         // Not even the request's arrival is certain: 408 and the like, and whatever is yet to be invented.
         ..=199 | 408 | 409 | 425 | 500.. => SinkError::Unknown { cause: UnknownCause::Status { status }, retry_after },
@@ -356,7 +360,8 @@ mod tests {
         assert!(matches!(error(401, html), SinkError::Unauthorized { .. }));
         assert!(matches!(error(403, html), SinkError::Forbidden { .. }));
         assert!(matches!(error(413, html), SinkError::TooLarge));
-        assert!(matches!(error(400, html), SinkError::Malformed { .. }));
+        assert!(matches!(error(400, html), SinkError::NotTheApi { .. }));
+        assert!(matches!(error(400, "no"), SinkError::Malformed { .. }));
         let throttled =
             HttpAnswer { status: 429, retry_after: Some(Duration::from_secs(3)), date: None, body: html.into() };
         assert!(matches!(

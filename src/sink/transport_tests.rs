@@ -99,6 +99,25 @@ async fn a_silent_server_times_out_and_may_have_received() {
     drop(listener);
 }
 
+/// Each byte comes in time, and the whole does not.
+#[tokio::test]
+async fn a_server_that_drips_meets_the_timeout_of_the_whole_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
+        while stream.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let began = std::time::Instant::now();
+    let short = |s: &mut HttpSettings| s.timeout = Duration::from_millis(300);
+    let error = transport(port, short).post("X", b"BODY".to_vec()).await.unwrap_err();
+    assert_eq!(error.sent, Sent::Maybe);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_key_that_a_server_says_back_is_not_kept() {
     let (port, _seen) =

@@ -49,7 +49,8 @@ impl Calls {
         let answer = self.post(operation, body, permit).await?;
         match batch.entity {
             Entity::Customer => {
-                decode::<Option<wire::Ignored>>(&answer, operation)?;
+                // A text or null, as the schema says; anything else is not this API's answer.
+                decode::<Option<Cow<'_, str>>>(&answer, operation)?;
                 Ok(Submission::applied())
             }
             Entity::Subscription => Ok(Submission::Started { task: decode(&answer, operation)? }),
@@ -62,7 +63,8 @@ impl Calls {
                 Ok(match_usage(batch, &taken))
             }
             Entity::Event => {
-                decode::<Option<wire::Ignored>>(&answer, operation)?;
+                // A text or null, as the schema says; anything else is not this API's answer.
+                decode::<Option<Cow<'_, str>>>(&answer, operation)?;
                 Ok(Submission::applied())
             }
         }

@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod documented;
 mod guides;
+mod hostile;
 mod init;
 mod interrupted;
 mod manual;
