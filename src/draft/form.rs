@@ -1,5 +1,7 @@
 //! How the text of a column becomes a field's value.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::amount::Amounts;
@@ -21,6 +23,8 @@ pub(super) enum Form<'a> {
     Lookup(&'static str),
     /// The cell's JSON is the whole field.
     Json,
+    /// An id in which these characters, that no id in Stigg has, become hyphens.
+    Spelled(Vec<char>),
     /// An amount of money, which is only proposed.
     Amounts(Amounts),
     /// With another column behind it.
@@ -67,6 +71,17 @@ pub(super) fn of(field: &Field, column: &ColumnSample) -> Option<Form<'static>> 
         }
         Kind::Fixed(_) | Kind::TextMap | Kind::ScalarMap | Kind::TextList | Kind::Object(_) | Kind::List { .. } => None,
     }
+}
+
+/// The characters of a column's ids that have to become hyphens; none where that makes no ids of them.
+pub(super) fn spelled(field: &Field, column: &ColumnSample) -> Option<Vec<char>> {
+    const CHARS_MAX: usize = 4;
+    let other = |c: &char| !c.is_ascii_alphanumeric() && !"_|.@-".contains(*c);
+    let others: BTreeSet<char> = column.cells.iter().flat_map(|cell| cell.trim().chars().filter(other)).collect();
+    let others: Vec<char> = others.into_iter().collect();
+    let is_small = (1..=CHARS_MAX).contains(&others.len()) && others.iter().all(|c| c.is_ascii() && !c.is_control());
+    let holds = || column.mostly(|cell| fits(&field.kind, &cell.replace(&others[..], "-")));
+    (is_small && !column.is_json() && holds()).then_some(others)
 }
 
 /// Whether a cell is a value of a kind.

@@ -69,7 +69,9 @@ pub(super) fn guess<'a>(
     let mut found: BTreeMap<&str, Guess<'a>> = BTreeMap::new();
     for field in schema.fields() {
         if let Some(column) = said.get(field.name) {
-            let form = form::of(field, column).unwrap_or(Form::Plain);
+            let form = form::of(field, column)
+                .or_else(|| form::spelled(field, column).filter(|_| names::is_id_field(field.name)).map(Form::Spelled))
+                .unwrap_or(Form::Plain);
             found.insert(field.name, Guess { field, column, why: Why::Said, form, doubt: None });
         }
     }
@@ -159,7 +161,7 @@ impl<'a> Guesser<'a, '_> {
         amount::of(column, currencies).map(Form::Amounts)
     }
 
-    /// Times whose name says in one of its words what they are of.
+    /// A column whose name says in one of its words what it is.
     fn about(&self, field: &'static Field) -> Option<Guess<'a>> {
         let column =
             self.free().find(|column| names::is_about(column, field.name) && form::of(field, column).is_some())?;
@@ -249,6 +251,7 @@ impl<'a> Guesser<'a, '_> {
             | Form::Lookup(_)
             | Form::Json
             | Form::Joined(_)
+            | Form::Spelled(_)
             | Form::Key(_) => {}
         }
         guess

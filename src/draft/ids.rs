@@ -44,7 +44,9 @@ impl<'a> Guesser<'a, '_> {
         }
         candidates.extend(self.free().filter(|column| names::is_id_of(column, field.name)));
         let mut seen = BTreeSet::new();
-        candidates.retain(|column| seen.insert(&column.name) && form::of(field, column) == Some(Form::Plain));
+        candidates.retain(|column| seen.insert(&column.name) && id_form(field, column).is_some());
+        // Those that are ids as they stand come first.
+        candidates.sort_by_key(|column| id_form(field, column) != Some(Form::Plain));
         if self.is_key(field) && candidates.iter().any(|column| tells_apart(column)) {
             candidates.retain(|column| tells_apart(column));
         }
@@ -67,10 +69,12 @@ impl<'a> Guesser<'a, '_> {
         };
         let fitting: Vec<&ColumnSample> = self.free().filter(fits).collect();
         let named: Vec<&ColumnSample> = fitting.iter().copied().filter(|column| names::is_id(column)).collect();
-        match (named.is_empty(), self.is_key(field)) {
+        match (named.is_empty(), self.schema.key_fields() == ["customerId"]) {
             (false, _) => named,
-            // What tells records apart is an id, whatever it is called; what doesn't may be anything.
-            (true, true) => fitting,
+            // What tells customers apart is an id, whatever it is called. Subscriptions can do without; else it may be anything.
+            (true, true) => {
+                fitting.into_iter().filter(|column| !column.mostly(|cell| cell.parse::<f64>().is_ok())).collect()
+            }
             (true, false) => Vec::new(),
         }
     }
@@ -105,8 +109,17 @@ impl<'a> Guesser<'a, '_> {
             (false, _, false) => Some(format!("is it column {:?}, and not {}?", column.name, others.join(" or "))),
         };
         let why = if is_said { Why::Said } else { why };
+        let form = id_form(field, column).unwrap_or(Form::Plain);
+        let doubt = match &form {
+            Form::Spelled(chars) => {
+                let chars: Vec<String> = chars.iter().map(|c| format!("{c:?}")).collect();
+                let spelling = format!("no id may have {}; is a hyphen right, in every mapping?", chars.join(" or "));
+                Some(doubt.map_or(spelling.clone(), |doubt| format!("{doubt} And {spelling}")))
+            }
+            _ => doubt,
+        };
         self.taken.insert(&column.name);
-        found.insert(field.name, Guess { field, column, why, form: Form::Plain, doubt });
+        found.insert(field.name, Guess { field, column, why, form, doubt });
     }
 }
 
@@ -125,6 +138,14 @@ pub(super) fn made_key<'a>(schema: Schema, guesses: &[Guess<'a>]) -> Option<Gues
         (Form::Key(plan), "there is none; has a customer each plan once, so that customer and plan can be its id?")
     };
     Some(Guess { field, column: customer, why: Why::Content, form, doubt: Some(doubt.to_owned()) })
+}
+
+/// How a column's cells become ids.
+fn id_form(field: &Field, column: &ColumnSample) -> Option<Form<'static>> {
+    match form::of(field, column) {
+        Some(Form::Plain) => Some(Form::Plain),
+        _ => form::spelled(field, column).map(Form::Spelled),
+    }
 }
 
 /// Whether nearly all of its values are different. Exports have some rows twice.

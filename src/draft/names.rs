@@ -152,7 +152,7 @@ pub(super) fn is_no_plan(column: &ColumnSample) -> bool {
     WORDS.iter().any(|word| name.ends_with(word)) || is_no_id(column)
 }
 
-/// Whether a column's name says in one of its words that its times are a start, or an end: `Runs from`, `valid_until`.
+/// Whether a column's name says in one of its words that it is a start, an end, or a plan: `Runs from`, `valid_until`, `Care Plan`.
 pub(super) fn is_about(column: &ColumnSample, field: &str) -> bool {
     const STARTS: &[&str] =
         &["start", "starts", "started", "begin", "begins", "from", "since", "effective", "commences"];
@@ -170,11 +170,16 @@ pub(super) fn is_about(column: &ColumnSample, field: &str) -> bool {
         "cancelled",
         "canceled",
     ];
+    const PLANS: &[&str] = &["plan", "tariff", "tier", "package", "membership", "edition"];
+    // Of a plan.
+    const OF_PLANS: &[&str] =
+        &["date", "start", "begin", "end", "since", "from", "until", "price", "fee", "status", "id", "no"];
     // Of a part of it, or of another thing.
     const OTHERS: &[&str] = &["trial", "period", "current", "next", "last", "invoice", "billing", "payment", "notice"];
     let wanted = match field {
         "startDate" => STARTS,
         "endDate" | "cancellationDate" => ENDS,
+        "planId" => PLANS,
         _ => return false,
     };
     let words: Vec<String> = column
@@ -184,7 +189,7 @@ pub(super) fn is_about(column: &ColumnSample, field: &str) -> bool {
         .filter(|word| !word.is_empty())
         .collect();
     let has = |of: &[&str]| words.iter().any(|word| of.contains(&word.as_str()));
-    has(wanted) && !has(OTHERS)
+    has(wanted) && !has(OTHERS) && (field != "planId" || !has(OF_PLANS))
 }
 
 /// Names that say what they are only beside what they are of: the `id` of an address is not the customer's.

@@ -417,3 +417,25 @@ fn a_column_for_each_feature_becomes_a_record_for_each() {
         ]
     );
 }
+
+/// Given ids with a character that no id in Stigg has, when they are drafted, then it becomes a hyphen, in both mappings the
+/// same, and a person is told.
+#[test]
+fn ids_that_stigg_does_not_take_are_spelled_otherwise() {
+    let columns = ["Patient Ref", "Contact E-mail", "Care Plan", "Plan Start Date", "Renewal", "Visits Left"];
+    let rows = rows(
+        &columns,
+        &[
+            &["PT/0001", "mary@clinic.example", "Basic Care", "2024-04-03", "Monthly", "3"],
+            &["PT/0002", "john@clinic.example", "Premium Care", "2024-06-05", "Annual", "12"],
+        ],
+    );
+    let customers = drafted(CUSTOMER, &rows).unwrap();
+    assert_eq!(mapped(&customers, &rows)[0], r#"{"customerId":"PT-0001","email":"mary@clinic.example"}"#);
+    assert_eq!(customers.to_do, ["customerId: no id may have '/'; is a hyphen right, in every mapping?"]);
+    let subscriptions = drafted(SUBSCRIPTION, &rows).unwrap();
+    assert_eq!(
+        mapped(&subscriptions, &rows)[1],
+        r#"{"subscriptionId":"PT/0002","customerId":"PT-0002","planId":"premium-care","startDate":"2024-06-05T00:00:00.000Z","billingPeriod":"ANNUALLY"}"#
+    );
+}

@@ -96,6 +96,11 @@ impl Written {
             Form::Joined(last) => {
                 self.line(&format!("{field} = {{ columns = [{column}, {}] }}", quoted(&last.name)));
             }
+            Form::Spelled(chars) => {
+                let replaced: String =
+                    chars.iter().map(|c| format!(" | replace({}, \"-\")", quoted(&c.to_string()))).collect();
+                self.line(&format!("{field} = {{ expr = {} }}", quoted(&format!("row[{column}]{replaced}"))));
+            }
             Form::Key(other) => {
                 let expression = format!("row[{column}] ~ \":\" ~ row[{}]", quoted(&other.name));
                 self.line(&format!("{field} = {{ expr = {} }}", quoted(&expression)));
