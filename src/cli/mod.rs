@@ -11,6 +11,7 @@ mod eta;
 mod exit;
 mod import;
 mod init;
+mod ledger;
 mod ledgers;
 mod log;
 mod man;
@@ -97,6 +98,7 @@ fn threads(command: &Command) -> Builder {
         | Command::Status(_)
         | Command::Sync(_)
         | Command::Settle(_)
+        | Command::Ledger(_)
         | Command::Rejects(_)
         | Command::Why(_)
         | Command::Schema(_)
@@ -120,6 +122,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Cutover(args) => cutover::main(*args, &talk).await,
         Command::Status(args) => status::main(args, &talk).await,
         Command::Settle(args) => settle::main(args, &talk).await,
+        Command::Ledger(args) => ledger::main(args, &talk).await,
         Command::Why(args) => why::main(args, &talk).await,
         Command::Rejects(args) => rejects::main(args, &talk).await,
         Command::Sandbox(args) => sandbox::main(*args, &talk).await,

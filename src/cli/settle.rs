@@ -11,21 +11,25 @@ use super::report::{aligned, counted};
 use super::{out, out_json, setup};
 use crate::batch::Outcome;
 use crate::entity::Entity;
-use crate::ledger::{Ledger, LedgerPlace, OpenBatch};
+use crate::ledger::{Ledger, LedgerPlace, OpenBatch, Scope, UNKNOWN_EVENTS};
+
+/// What is said while events are held that a repaired ledger does not know.
+const UNKNOWN_HELD: &str = "the ledger was damaged: events that it does not know are held, since they may have been delivered; take those \
+     that Stigg has out of the source, then say `settle --as lost`\n";
 
 /// Lists them, or takes a person's word for them.
 pub(super) async fn main(args: args::Settle, talk: &Talk) -> Result<Exit, Failure> {
     let place = &args.ledger.ledger;
     let Some(word) = args.became else {
-        let open = match setup::ledger_to_read(place).await? {
-            Some(ledger) => open_events(ledger.as_ref()).await?,
-            None => Vec::new(),
+        let (open, unknown) = match setup::ledger_to_read(place).await? {
+            Some(ledger) => (open_events(ledger.as_ref()).await?, hold_unknown(ledger.as_ref()).await?),
+            None => (Vec::new(), Vec::new()),
         };
-        return list(&open, place, talk);
+        return list(&open, !unknown.is_empty(), place, talk);
     };
     // Not made for this.
     if setup::ledger_to_read(place).await?.is_none() {
-        return list(&[], place, talk);
+        return list(&[], false, place, talk);
     }
     let (lock, ledger) = setup::ledger_to_write(place).await?;
     let open = open_events(ledger.as_ref()).await?;
@@ -41,13 +45,28 @@ pub(super) async fn main(args: args::Settle, talk: &Talk) -> Result<Exit, Failur
         }
         .map_err(|error| setup::ledger_failure(&error))?;
     }
+    let unknown = hold_unknown(ledger.as_ref()).await?;
+    // One word at a time: what was open may have been sent when the rest was not.
+    let let_go = word == BecameOf::Lost && open.is_empty();
+    if let_go {
+        for scope in &unknown {
+            ledger.set_mark(scope, UNKNOWN_EVENTS, None).await.map_err(|error| setup::ledger_failure(&error))?;
+        }
+    }
     ledger.close().await.map_err(|error| setup::ledger_failure(&error))?;
     lock.release().await;
     if talk.json() {
         out_json(&json!({ "settled": events, "as": word.name() }))?;
         return Ok(Exit::Settled);
     }
+    if !unknown.is_empty() {
+        out(match let_go {
+            true => "events that the ledger does not know are not held any more: the next run sends them\n",
+            false => UNKNOWN_HELD,
+        });
+    }
     out(&match (events, word) {
+        (0, _) if !unknown.is_empty() => return Ok(Exit::Settled),
         (0, _) => "no events are open\n".to_owned(),
         (_, BecameOf::Delivered) => format!("{} settled as delivered; no run sends them\n", counted(events, "event")),
         (_, BecameOf::Lost) => {
@@ -58,6 +77,18 @@ pub(super) async fn main(args: args::Settle, talk: &Talk) -> Result<Exit, Failur
         }
     });
     Ok(Exit::Settled)
+}
+
+/// Where events that the ledger does not know are held, since a repair.
+async fn hold_unknown(ledger: &dyn Ledger) -> Result<Vec<Scope>, Failure> {
+    let fail = |error| setup::ledger_failure(&error);
+    let mut held = Vec::new();
+    for scope in ledger.scopes().await.map_err(fail)? {
+        if ledger.mark(&scope, UNKNOWN_EVENTS).await.map_err(fail)?.is_some() {
+            held.push(scope);
+        }
+    }
+    Ok(held)
 }
 
 /// Every open batch of events, with its target.
@@ -77,7 +108,7 @@ async fn open_events(ledger: &dyn Ledger) -> Result<Vec<(String, OpenBatch)>, Fa
     Ok(open)
 }
 
-fn list(open: &[(String, OpenBatch)], ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
+fn list(open: &[(String, OpenBatch)], unknown: bool, ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
     if talk.json() {
         let batches: Vec<_> = open
             .iter()
@@ -91,11 +122,16 @@ fn list(open: &[(String, OpenBatch)], ledger: &LedgerPlace, talk: &Talk) -> Resu
                 })
             })
             .collect();
-        out_json(&json!({ "open": batches }))?;
+        out_json(&json!({ "open": batches, "holds_unknown_events": unknown }))?;
         return Ok(Exit::Settled);
     }
+    if unknown {
+        out(UNKNOWN_HELD);
+    }
     if open.is_empty() {
-        out("no events are open\n");
+        if !unknown {
+            out("no events are open\n");
+        }
         return Ok(Exit::Settled);
     }
     let mut rows = vec![["target", "run", "sent (UTC)", "events"].map(str::to_owned).to_vec()];

@@ -66,6 +66,14 @@ pub enum LedgerError {
         /// The newest format that is known.
         known: i64,
     },
+    /// A damaged ledger has paid subscriptions, whose stages can't be believed and must not be guessed. Nothing was written.
+    #[error(
+        "the ledger {ledger} is damaged, and has paid subscriptions: which of their originals were cancelled can't be proved"
+    )]
+    PaidInDoubt {
+        /// Which ledger.
+        ledger: LedgerPlace,
+    },
     /// There is no such file, and nothing was to be written.
     #[error("there is no ledger {ledger}")]
     Missing {
@@ -182,6 +190,12 @@ impl LedgerError {
                 Some("a standby, and a database that is set read-only, take no writes: name the primary")
             }
             Self::CannotWrite { .. } => Some("make the folder writable, or name another place with `--ledger PATH`"),
+            Self::Corrupt { ledger: LedgerPlace::File(_), .. } => Some(
+                "`stigg-import ledger repair` keeps what can be proved; the next run sends the rest again, events only on your word",
+            ),
+            Self::PaidInDoubt { .. } => Some(
+                "restore it from a backup; the audit file of the cutover, cutover-audit.jsonl, says how far each of them was",
+            ),
             Self::Corrupt { .. } => Some(
                 "restore it from a backup, or move it aside and run again: everything is then sent again, which the API makes harmless",
             ),

@@ -42,7 +42,7 @@ pub use place::LedgerPlace;
 pub use postgres::{Fence, Lease, PostgresAddress, PostgresLedger, PostgresPace};
 pub use replacement::{CutoverLedger, OriginalRef, ParkReason, Parked, Replacement, Replacements, Stage, StageCount};
 pub use run_lock::{Holder, LeaseTerms, Part, RunLock};
-pub use sqlite::{Access, Durability, SqliteLedger};
+pub use sqlite::{Access, Durability, Repaired, SqliteLedger, repair};
 
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::entity::Entity;
@@ -192,6 +192,10 @@ pub struct StepMark {
     /// A value of the source's `changed` column.
     pub value: String,
 }
+
+/// The step under whose name a scope of events has a mark while events that the ledger does not know must not be sent:
+/// some that it knew were lost with a damaged file. A user's step of that name would only lose its own mark.
+pub const UNKNOWN_EVENTS: &str = "(unknown events)";
 
 /// How much a ledger knows within a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,7 +12,7 @@ use super::changes::{self, Extent};
 use super::compare::Difference;
 use super::diff::Diff;
 use super::handover::handover;
-use super::held::held;
+use super::held::Held;
 use super::prepare::Preparation;
 use super::reading::Reading;
 use super::retry::RetryPolicy;
@@ -137,9 +137,9 @@ pub async fn choose(job: CanaryJob<'_>) -> Result<Result<Vec<CanaryStep>, Stoppe
                         Err(why) => job.stop.raise(Stopped::SourceBroke(why)),
                     }
                 }
-                (ledger.load_index(&scope).await?, held(ledger, &scope, job.clock.now()).await?)
+                (ledger.load_index(&scope).await?, Held::of(ledger, &scope, job.clock.now()).await?)
             }
-            None => (Index::new(), HashSet::new()),
+            None => (Index::new(), Held::default()),
         };
         let preparation = Preparation {
             rows: step.rows,

@@ -1,21 +1,21 @@
 //! Which records have to go out: those that the ledger does not know with this content.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::held::Held;
 use super::selection::Selection;
 use super::summary::Progress;
 use crate::batch::{Batch, Builder};
 use crate::entity::Entity;
 use crate::ledger::{Index, RunId, Seen};
-use crate::record::{KeyHash, Origin, Place, Record, RecordBatch, Reject};
+use crate::record::{Origin, Place, Record, RecordBatch, Reject};
 
 /// Compares records with what was delivered, and collects the others into batches.
 pub(super) struct Diff {
     index: Index,
     builder: Builder,
     /// Records that must not be sent: they stay open.
-    held: HashSet<KeyHash>,
+    held: Held,
     ordinals: Ordinals,
     kept: Option<Kept>,
     selection: Selection,
@@ -51,7 +51,7 @@ impl Diff {
         Self {
             index,
             builder,
-            held: HashSet::new(),
+            held: Held::default(),
             ordinals: Ordinals::default(),
             kept: None,
             selection: Selection::All,
@@ -66,7 +66,7 @@ impl Diff {
 
     /// The same, where these records must not be sent.
     #[must_use]
-    pub(super) fn holding(mut self, held: HashSet<KeyHash>) -> Self {
+    pub(super) fn holding(mut self, held: Held) -> Self {
         self.held = held;
         self
     }
@@ -103,7 +103,7 @@ impl Diff {
             return progress.filtered.add(1);
         }
         let ordinal = self.ordinals.of(&record.origin);
-        if self.held.contains(&record.hash) {
+        if self.held.holds(record.hash) {
             return progress.open.add(1);
         }
         match self.index.see(record.hash, record.fingerprint, ordinal) {
@@ -127,6 +127,7 @@ impl Diff {
                 );
                 reject(mapped, &record, reason, progress, sorted);
             }
+            Seen::New if self.held.holds_unknown() => progress.open.add(1),
             seen @ (Seen::New | Seen::Changed) => self.send(mapped, record, seen, progress, sorted),
         }
     }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::entity::Entity;
-use crate::ledger::{Ledger, LedgerError, OpenBatch, Scope};
+use crate::ledger::{Ledger, LedgerError, OpenBatch, Scope, UNKNOWN_EVENTS};
 use crate::record::KeyHash;
 
 /// How long after it was first sent an event is sent again: 12 hours. The API's documents say by what a repeat is known
@@ -31,11 +31,33 @@ pub(super) fn is_held(entity: Entity, batch: &OpenBatch, now: Timestamp) -> bool
 }
 
 /// The records of a scope that must not be sent again.
-pub(super) async fn held(ledger: &dyn Ledger, scope: &Scope, now: Timestamp) -> Result<HashSet<KeyHash>, LedgerError> {
-    if scope.entity != Entity::Event {
-        return Ok(HashSet::new());
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    keys: HashSet<KeyHash>,
+    /// Whether those that the ledger does not know are among them: a repair lost what it knew of some.
+    unknown: bool,
+}
+
+impl Held {
+    /// What a ledger says.
+    pub(super) async fn of(ledger: &dyn Ledger, scope: &Scope, now: Timestamp) -> Result<Self, LedgerError> {
+        if scope.entity != Entity::Event {
+            return Ok(Self::default());
+        }
+        let unknown = ledger.mark(scope, UNKNOWN_EVENTS).await?.is_some();
+        let open = ledger.open_batches(scope).await?;
+        // When one was sent is no more sure after a repair than the rest.
+        let held = open.iter().filter(|batch| unknown || is_held(scope.entity, batch, now));
+        Ok(Self { keys: held.flat_map(|batch| batch.items.iter().map(|item| item.hash)).collect(), unknown })
     }
-    let open = ledger.open_batches(scope).await?;
-    let held = open.iter().filter(|batch| is_held(scope.entity, batch, now));
-    Ok(held.flat_map(|batch| batch.items.iter().map(|item| item.hash)).collect())
+
+    /// Whether this record is one of them, whatever is known of it.
+    pub(super) fn holds(&self, hash: KeyHash) -> bool {
+        self.keys.contains(&hash)
+    }
+
+    /// Whether a record that nothing is known of is one of them.
+    pub(super) fn holds_unknown(&self) -> bool {
+        self.unknown
+    }
 }

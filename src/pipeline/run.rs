@@ -14,7 +14,7 @@ use super::deliver::Delivery;
 use super::diff::{Diff, Kept, is_final};
 use super::events::{Event, Observer};
 use super::handover::handover;
-use super::held::held;
+use super::held::Held;
 use super::max_rejects::MaxRejects;
 use super::outage::Outage;
 use super::part::PartLedger;
@@ -289,7 +289,7 @@ impl StepRun {
             }
         }
         let now = self.clock.now();
-        let held = held(self.ledger.as_ref(), &self.scope, now).await?;
+        let held = Held::of(self.ledger.as_ref(), &self.scope, now).await?;
         let (sender, receiver) = handover();
         let mut limits = BatchLimits::of(entity);
         if let Some(records_max) = self.batch_records_max {

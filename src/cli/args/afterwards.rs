@@ -20,6 +20,23 @@ pub struct Status {
     pub cutover: bool,
 }
 
+/// `ledger`
+#[derive(Debug, Clone, Subcommand)]
+pub enum LedgerCommand {
+    /// Make a damaged ledger whole: what can be proved is kept, what can't is sent again or held
+    #[command(
+        long_about = "Makes a damaged ledger whole. Nothing is sent.\n\n\
+            What can still be read is copied into a new file; the damaged one is kept beside it. Of a damaged file nothing \
+            says which content of a record is the latest: what Stigg has of customers, subscriptions and usage is \
+            forgotten, and the next run sends them again, which the API makes harmless. Events are the exception, since \
+            one that is sent again long after may count twice: those that were surely delivered stay known, and all \
+            others are held until `settle` says what became of them.\n\n\
+            A ledger with paid subscriptions (`cutover`) is left as it is, and so is one in Postgres, which repairs itself.",
+        after_help = "Examples:\n  stigg-import ledger repair\n  stigg-import ledger repair --ledger billing/ledger.db --json"
+    )]
+    Repair(LedgerAt),
+}
+
 /// `settle`
 #[derive(Debug, Clone, Args)]
 pub struct Settle {

@@ -16,7 +16,7 @@ use super::source_args::Json;
 use super::sync;
 use super::why;
 
-pub use afterwards::{BecameOf, Rejects, RejectsExport, RejectsOf, RejectsRetry, Settle, Status};
+pub use afterwards::{BecameOf, LedgerCommand, Rejects, RejectsExport, RejectsOf, RejectsRetry, Settle, Status};
 pub use embedded::{Demo, SandboxArgs};
 pub use import::{Bulk, Check, Input, LedgerAt, Plan, Report, Run, Shard, Target, Verify, ledger_unsaid};
 
@@ -237,6 +237,13 @@ pub enum Command {
         after_help = "Examples:\n  stigg-import settle\n  stigg-import settle --as delivered"
     )]
     Settle(Settle),
+
+    /// Make a damaged ledger whole
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  stigg-import ledger repair\n  stigg-import ledger repair --ledger billing/ledger.db"
+    )]
+    Ledger(LedgerCommand),
 
     /// List, export or retry the rows that were rejected or refused
     #[command(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
+use super::seal;
 use crate::ledger::file_lock::{make_folder_of, private};
 use crate::ledger::{LedgerError, LedgerPlace, WriteFailure};
 
@@ -47,6 +48,9 @@ impl Database {
     /// Opens the file, makes or migrates it where `access` allows that, and checks that it is ours.
     pub(super) async fn open(&self, access: Access) -> Result<SqliteConnection, LedgerError> {
         self.prepare_file(access)?;
+        if seal::is_broken(&self.path) {
+            return Err(self.corrupt("bits of it have changed since it was closed"));
+        }
         let mut connection = self.connect().await?;
         let version = self.check(&mut connection).await?;
         match access {

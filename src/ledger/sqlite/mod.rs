@@ -9,7 +9,9 @@ mod crash;
 mod database;
 mod prune;
 mod reader;
+mod repair;
 mod replacements;
+mod seal;
 mod settle;
 mod writer;
 
@@ -26,6 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use database::Access;
 use database::Database;
 use reader::BATCHES;
+pub use repair::{Repaired, repair};
 use writer::{Op, Packed, Reply, Traces, Writer};
 
 use super::segment::{pack, pack_batch_keys};
@@ -343,10 +346,14 @@ impl Ledger for SqliteLedger {
             // The reader first: the last connection to close takes the log into the file.
             let reader = self.reader.lock().await.take().ok_or(LedgerError::Closed)?;
             self.database.close(reader).await?;
-            match &self.writer {
-                Some(_) => self.write(|reply| Op::Close { reply }).await,
-                None => Ok(()),
+            if self.writer.is_some() {
+                self.write(|reply| Op::Close { reply }).await?;
+                if let Err(error) = seal::put(&self.database.path) {
+                    // Nothing is lost with it but the notice of a bit that flips.
+                    tracing::debug!(%error, "the ledger could not be sealed");
+                }
             }
+            Ok(())
         })
     }
 }

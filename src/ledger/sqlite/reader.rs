@@ -39,9 +39,11 @@ impl Database {
         if items.len() != len as usize * ITEM_BYTES {
             return Err(self.corrupt("the records of a batch are damaged"));
         }
+        let settled_ms: Option<i64> = row.try_get(2).map_err(decode)?;
         let states = match states {
             Some(bytes) => Some(self.states(bytes, len)?),
             None if is_open => Some(vec![State::Open; len as usize]),
+            None if settled_ms.is_none() => return Err(self.corrupt("a batch has no outcome and is not open")),
             None => None,
         };
         Ok(Stored { id: id.cast_unsigned(), items, states })

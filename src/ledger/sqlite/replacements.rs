@@ -52,6 +52,14 @@ impl Database {
         Ok(table.is_some())
     }
 
+    /// Reads all of them, to see whether they can be read.
+    pub(super) async fn every_replacement(&self, connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+        if self.has_replacements(connection).await? {
+            self.all(connection, "SELECT * FROM replacement", &[]).await?;
+        }
+        Ok(())
+    }
+
     async fn one(
         &self,
         connection: &mut SqliteConnection,

@@ -5,7 +5,6 @@ mod live;
 mod promise;
 mod references;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use super::catalog::Catalog;
 use super::changes::{self, Extent};
 use super::diff::Diff;
 use super::handover::handover;
-use super::held::held;
+use super::held::Held;
 use super::prepare::Preparation;
 use super::reading::Reading;
 use super::retry::RetryPolicy;
@@ -162,9 +161,9 @@ pub async fn plan(job: PlanJob<'_>) -> Result<Planned, PlanError> {
         let (index, held) = match ledger {
             Some((ledger, target)) => {
                 let scope = Scope { target: target.to_owned(), entity };
-                (ledger.load_index(&scope).await?, held(ledger, &scope, clock.now()).await?)
+                (ledger.load_index(&scope).await?, Held::of(ledger, &scope, clock.now()).await?)
             }
-            None => (Index::new(), HashSet::new()),
+            None => (Index::new(), Held::default()),
         };
         let progress = Arc::new(Progress::default());
         let preparation = Preparation {

@@ -13,6 +13,7 @@ mod guides;
 mod hostile;
 mod init;
 mod interrupted;
+mod ledger;
 mod manual;
 mod messages;
 mod paid;

@@ -510,7 +510,7 @@ fn a_ledger_that_is_damaged_is_left_alone() {
 
     --- stderr
     error: the ledger .stigg-import/ledger.db is damaged, or is no ledger: file is not a database
-    hint: restore it from a backup, or move it aside and run again: everything is then sent again, which the API makes harmless
+    hint: `stigg-import ledger repair` keeps what can be proved; the next run sends the rest again, events only on your word
     "#);
     assert_ran!(folder.run("status"), @r#"
     exit 8
@@ -518,7 +518,7 @@ fn a_ledger_that_is_damaged_is_left_alone() {
 
     --- stderr
     error: the ledger .stigg-import/ledger.db is damaged, or is no ledger: file is not a database
-    hint: restore it from a backup, or move it aside and run again: everything is then sent again, which the API makes harmless
+    hint: `stigg-import ledger repair` keeps what can be proved; the next run sends the rest again, events only on your word
     "#);
     assert_eq!(folder.read(LEDGER), before);
     assert_eq!(api.customers(), 0);

@@ -29,6 +29,7 @@ fn help_of_the_program() {
       cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
+      ledger       Make a damaged ledger whole
       rejects      List, export or retry the rows that were rejected or refused
       why          Tell one record's story: when it was sent, what was answered, where it was rejected
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
@@ -104,6 +105,7 @@ fn help_of_the_program() {
       cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
+      ledger       Make a damaged ledger whole
       rejects      List, export or retry the rows that were rejected or refused
       why          Tell one record's story: when it was sent, what was answered, where it was rejected
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults
@@ -165,6 +167,7 @@ fn help_of_the_program() {
       cutover      Move paid plans: provision them backdated, prove it, then cancel the originals
       status       Show the runs of this folder, and what is still open
       settle       Say what became of events whose outcome nobody knows
+      ledger       Make a damaged ledger whole
       rejects      List, export or retry the rows that were rejected or refused
       why          Tell one record's story: when it was sent, what was answered, where it was rejected
       sandbox      Run the embedded Stigg API on a port, with rate limits, latency and faults

@@ -1,0 +1,296 @@
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::batch::{Batch, BatchId, Outcome};
+use crate::clock::FixedClock;
+use crate::entity::Entity;
+use crate::ledger::conformance::{batch, scope, start};
+use crate::ledger::{
+    Compaction, Durability, Index, Ledger as _, OriginalRef, Replacement, Replacements as _, Scope, SqliteLedger, Stage,
+};
+use crate::record::{Fingerprint, KeyHash};
+
+fn now() -> Timestamp {
+    Timestamp::from_millisecond(1_777_000_000_000).unwrap()
+}
+
+async fn open(path: &Path) -> Result<SqliteLedger, LedgerError> {
+    SqliteLedger::open(path, Access::Write, Durability::ProcessEnd, Arc::new(FixedClock::at(now()))).await
+}
+
+fn lock(path: &Path) -> RunLock {
+    RunLock::File(crate::ledger::FileLock::acquire(path, now()).unwrap())
+}
+
+fn events(target: &str) -> Scope {
+    Scope { target: target.to_owned(), entity: Entity::Event }
+}
+
+fn event_batch(records: &[(&str, u64)]) -> Batch {
+    Batch { entity: Entity::Event, ..batch(records) }
+}
+
+/// What is true of the events of a target.
+#[derive(Default)]
+struct Truth {
+    target: String,
+    delivered: BTreeSet<String>,
+    /// Those that were refused, and those of which nobody knows.
+    others: BTreeSet<String>,
+}
+
+/// A ledger with some lives behind it: contents that replace others, refusals, batches that are given up or stay open, some
+/// of it merged; of one target or of two, whose events have the same keys. Returns what is true of the events.
+async fn lived(path: &Path, rng: &mut fastrand::Rng) -> Vec<Truth> {
+    let mut truths: Vec<Truth> = ["a", "b"][..rng.usize(1..=2)]
+        .iter()
+        .map(|target| Truth { target: (*target).to_owned(), ..Truth::default() })
+        .collect();
+    let ledger = open(path).await.unwrap();
+    let refused = Outcome::Failed { code: "X".to_owned(), message: String::new() };
+    let lost = Outcome::Open { reason: String::new() };
+    for number in 0..rng.usize(1..40) {
+        let run = ledger.begin_run(start()).await.unwrap();
+        let keys: BTreeSet<String> = (0..rng.usize(1..200)).map(|_| format!("k{}", rng.u32(..2000))).collect();
+        let records: Vec<(&str, u64)> = keys.iter().map(|key| (key.as_str(), rng.u64(1..4))).collect();
+        let ids = ledger.open(run, "s", &scope(), &[&batch(&records)]).await.unwrap();
+        match rng.usize(..4) {
+            0 => ledger.forget(ids[0]).await.unwrap(),
+            1 if number > 30 => {}
+            _ => ledger.settle(ids[0], &vec![Outcome::Accepted; records.len()]).await.unwrap(),
+        }
+        let truth = rng.choice(&mut truths).unwrap();
+        let keys: Vec<String> = (0..rng.usize(1..50)).map(|event| format!("e{number}-{event}")).collect();
+        let records: Vec<(&str, u64)> = keys.iter().map(|key| (key.as_str(), 1)).collect();
+        let ids = ledger.open(run, "e", &events(&truth.target), &[&event_batch(&records)]).await.unwrap();
+        let mixed = rng.usize(..3) == 0;
+        let outcome = |rng: &mut fastrand::Rng| match rng.usize(..3) {
+            0 if mixed => refused.clone(),
+            1 if mixed => lost.clone(),
+            _ => Outcome::Accepted,
+        };
+        let outcomes: Vec<Outcome> = keys.iter().map(|_| outcome(rng)).collect();
+        ledger.settle(ids[0], &outcomes).await.unwrap();
+        for (key, outcome) in keys.into_iter().zip(outcomes) {
+            if outcome == Outcome::Accepted { &mut truth.delivered } else { &mut truth.others }.insert(key);
+        }
+        if rng.usize(..12) == 0 {
+            ledger.compact(Compaction::Now, Index::new()).await.unwrap();
+        }
+    }
+    ledger.close().await.unwrap();
+    truths
+}
+
+/// Damages the file in some way, and keeps its time of change, as a disk does.
+fn damage(path: &Path, rng: &mut fastrand::Rng) -> String {
+    let (mut bytes, changed) = (fs::read(path).unwrap(), fs::metadata(path).unwrap().modified().unwrap());
+    let at = rng.usize(100..bytes.len());
+    let what = rng.usize(..4);
+    match what {
+        0 => bytes.truncate(at),
+        1 => bytes[at] ^= 1 << rng.u32(..8),
+        2 => {
+            let page = at / 4096 * 4096;
+            bytes[page.max(100)..(page + 4096)].fill(0);
+        }
+        _ => {
+            let end = (at + rng.usize(1..600)).min(bytes.len());
+            rng.fill(&mut bytes[at..end]);
+        }
+    }
+    fs::write(path, bytes).unwrap();
+    File::options().write(true).open(path).unwrap().set_modified(changed).unwrap();
+    format!("way {what} at {at}")
+}
+
+/// The ledger says nothing that is not true, lets no event go out again, and works on.
+async fn tells_the_truth(path: &Path, truths: &[Truth], about: &str) {
+    let ledger = open(path).await.unwrap();
+    assert_eq!(ledger.load_index(&scope()).await.unwrap().known(), 0, "{about}: any content may have been replaced");
+    for truth in truths {
+        let scope = events(&truth.target);
+        let known = ledger.load_index(&scope).await.unwrap();
+        let is_known = |key: &String| known.delivered(KeyHash::of(key)).is_some();
+        for foreign in truths.iter().filter(|other| other.target != truth.target) {
+            let stray = foreign.delivered.iter().chain(&foreign.others).find(|key| is_known(key));
+            assert_eq!(stray, None, "{about}: was delivered elsewhere");
+        }
+        assert_eq!(truth.others.iter().find(|key| is_known(key)), None, "{about}: was never delivered");
+        let holds_all_others = ledger.mark(&scope, UNKNOWN_EVENTS).await.unwrap().is_some();
+        let was_used = !truth.delivered.is_empty() || !truth.others.is_empty();
+        assert!(holds_all_others || !was_used, "{about}: events that were lost with the file would be sent again");
+        // A person's word is taken.
+        for batch in ledger.open_batches(&scope).await.unwrap() {
+            ledger.settle(batch.id, &batch.outcomes(|_| Outcome::Accepted)).await.unwrap();
+        }
+        assert_eq!(ledger.open_batches(&scope).await.unwrap(), [], "{about}");
+    }
+    let run = ledger.begin_run(start()).await.unwrap();
+    let ids: Vec<BatchId> = ledger.open(run, "s", &scope(), &[&batch(&[("new", 1)])]).await.unwrap();
+    ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
+    ledger.compact(Compaction::Now, Index::new()).await.unwrap();
+    ledger.close().await.unwrap();
+    assert_eq!(repair(path, now(), &lock(path)).await.unwrap(), None, "{about}");
+}
+
+/// One life, one damage, one repair.
+async fn is_repaired_or_left_alone(seed: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let truths = lived(&path, &mut rng).await;
+    let how = damage(&path, &mut rng);
+    // After a kill there is no seal.
+    let sealed = rng.bool();
+    if !sealed {
+        fs::remove_file(seal::path_of(&path)).unwrap();
+    }
+    let about = format!("seed {seed}: {how}, sealed {sealed}");
+    let damaged = fs::read(&path).unwrap();
+
+    let repaired = match repair(&path, now(), &lock(&path)).await {
+        Ok(Some(repaired)) => repaired,
+        // Without a seal, bits of a record may change unnoticed.
+        Ok(None) => return assert!(!sealed, "{about} was not noticed"),
+        Err(LedgerError::Corrupt { .. }) => {
+            return assert_eq!(fs::read(&path).unwrap(), damaged, "{about}: what can't be repaired is left alone");
+        }
+        // The table of those can't be read, and may have had some.
+        Err(LedgerError::PaidInDoubt { .. }) => {
+            return assert_eq!(fs::read(&path).unwrap(), damaged, "{about}");
+        }
+        Err(error) => panic!("{about}: {error}"),
+    };
+    assert_eq!(fs::read(&repaired.kept_at).unwrap(), damaged, "the damaged file is kept as it was");
+    tells_the_truth(&path, &truths, &about).await;
+}
+
+/// A schema that is damaged without being malformed, which once was no damage but a failure.
+#[tokio::test]
+async fn a_damaged_schema_is_left_alone() {
+    is_repaired_or_left_alone(6_218_654_396_890_333_395).await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_a_repaired_ledger_says_is_true_and_no_event_that_was_sent_may_be_sent_again(seed in any::<u64>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(is_repaired_or_left_alone(seed));
+    }
+}
+
+#[tokio::test]
+async fn a_sound_ledger_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    lived(&path, &mut fastrand::Rng::with_seed(7)).await;
+    let before = fs::read(&path).unwrap();
+    assert_eq!(repair(&path, now(), &lock(&path)).await.unwrap(), None);
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+/// Three batches, of which the middle one can't be read.
+async fn with_a_lost_batch(path: &Path, scope: &Scope, batches: [&Batch; 3]) -> Repaired {
+    let ledger = open(path).await.unwrap();
+    let run = ledger.begin_run(start()).await.unwrap();
+    for batch in batches {
+        let ids = ledger.open(run, "s", scope, &[batch]).await.unwrap();
+        ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
+    }
+    ledger.close().await.unwrap();
+    let mut connection = Database::from(path).open(Access::Write).await.unwrap();
+    sqlx::query("UPDATE batch SET items = x'00' WHERE id = 2").execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    repair(path, now(), &lock(path)).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_content_that_a_lost_batch_may_have_replaced_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let [old, newer, other] = [("ada", 1), ("ada", 2), ("bob", 3)].map(|record| batch(&[record]));
+    let repaired = with_a_lost_batch(&path, &scope(), [&old, &newer, &other]).await;
+    assert_eq!((repaired.runs, repaired.holds_unknown_events), (1, false));
+    let index = open(&path).await.unwrap().load_index(&scope()).await.unwrap();
+    assert_eq!(index.delivered(KeyHash::of("ada")), None);
+}
+
+#[tokio::test]
+async fn events_that_were_delivered_stay_known_and_those_that_were_lost_are_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let [first, second, third] = ["1", "2", "3"].map(|key| event_batch(&[(key, 1)]));
+    let repaired = with_a_lost_batch(&path, &events("a"), [&first, &second, &third]).await;
+    assert_eq!((repaired.batches_proved, repaired.batches_opened, repaired.lost), (2, 0, 1));
+    let ledger = open(&path).await.unwrap();
+    let index = ledger.load_index(&events("a")).await.unwrap();
+    let known = ["1", "2", "3"].map(|key| index.delivered(KeyHash::of(key)));
+    assert_eq!(known, [Some(Fingerprint(1)), None, Some(Fingerprint(1))]);
+    assert!(ledger.mark(&events("a"), UNKNOWN_EVENTS).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn rows_behind_a_stretch_that_cannot_be_read_are_found_again() {
+    // Given: a file whose batches fill many pages, of which one in the middle is gone.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = open(&path).await.unwrap();
+    let run = ledger.begin_run(start()).await.unwrap();
+    for number in 0..400 {
+        let keys: Vec<String> = (0..20).map(|event| format!("{number}-{event}")).collect();
+        let records: Vec<(&str, u64)> = keys.iter().map(|key| (key.as_str(), 1)).collect();
+        let ids = ledger.open(run, "e", &events("a"), &[&event_batch(&records)]).await.unwrap();
+        ledger.settle(ids[0], &[const { Outcome::Accepted }; 20]).await.unwrap();
+    }
+    ledger.close().await.unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let needle = |number: u32| KeyHash::of(&format!("{number}-0")).to_bytes();
+    let page = bytes.windows(12).position(|window| window == needle(200)).unwrap() / 4096 * 4096;
+    bytes[page..page + 4096].fill(0);
+    fs::write(&path, bytes).unwrap();
+    // When
+    let repaired = repair(&path, now(), &lock(&path)).await.unwrap().unwrap();
+    // Then: only that page's are unknown.
+    let index = open(&path).await.unwrap().load_index(&events("a")).await.unwrap();
+    let known: HashSet<u32> =
+        (0..400).filter(|number| index.delivered(KeyHash::of(&format!("{number}-0"))).is_some()).collect();
+    assert!(!known.contains(&200) && (385..400).contains(&known.len()), "{}: {repaired:?}", known.len());
+    assert!(known.contains(&0) && known.contains(&399));
+}
+
+#[tokio::test]
+async fn paid_subscriptions_are_never_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = open(&path).await.unwrap();
+    let paid = Replacement {
+        subscription_id: "sub".to_owned(),
+        customer_id: "cus".to_owned(),
+        payer_id: "cus".to_owned(),
+        resource_id: None,
+        plan_id: "plan".to_owned(),
+        original: OriginalRef { provider: "stripe".to_owned(), id: "original".to_owned() },
+        content: Fingerprint(1),
+        stage: Stage::Planned,
+        billing_id: None,
+        attempts: 0,
+        changed_at: now(),
+    };
+    ledger.write_step("a", &paid).await.unwrap();
+    ledger.close().await.unwrap();
+    let changed = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
+    let error = repair(&path, now(), &lock(&path)).await.unwrap_err();
+    let LedgerError::PaidInDoubt { ledger } = error else { panic!("{error}") };
+    assert_eq!(ledger, Database::from(&*path).place());
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}

@@ -1,0 +1,69 @@
+//! What the file was when it was last closed, so that bits which change while it lies there are noticed.
+//!
+//! SQLite finds damage to its own structure, but not a bit that flips within a record. Beside the ledger stands
+//! `ledger.db.seal`: length, time of the last change, and hash of the file. Where length and time are still those, so must
+//! the hash be. After a kill, or a copy to another place, they are not, and the seal says nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::ledger::file_lock::private;
+
+/// Most bytes of a seal that are read.
+const SEAL_BYTES_MAX: u64 = 256;
+
+/// Where the seal of a ledger is.
+pub(super) fn path_of(ledger: &Path) -> PathBuf {
+    let mut name = ledger.as_os_str().to_owned();
+    name.push(".seal");
+    PathBuf::from(name)
+}
+
+/// Length and time of the last change, as text; none while there is a log, which the file's content is not without.
+fn stamp(ledger: &Path) -> io::Result<Option<String>> {
+    let mut log = ledger.as_os_str().to_owned();
+    log.push("-wal");
+    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return Ok(None);
+    }
+    let about = fs::metadata(ledger)?;
+    let changed = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    Ok(Some(format!("{} {changed}", about.len())))
+}
+
+fn hash(ledger: &Path) -> io::Result<u128> {
+    let (mut file, mut hash, mut buffer) = (File::open(ledger)?, Xxh3::new(), vec![0; 256 << 10]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.digest128()),
+            count => hash.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Writes the seal of a file that was closed. One that is still written to by others gets none.
+pub(super) fn put(ledger: &Path) -> io::Result<()> {
+    let Some(before) = stamp(ledger)? else { return Ok(()) };
+    let text = format!("{before} {:032x}\n", hash(ledger)?);
+    let mut seal = private(OpenOptions::new().write(true).create(true).truncate(true)).open(path_of(ledger))?;
+    seal.write_all(text.as_bytes())
+}
+
+/// Whether the file is another than it was when it was sealed, though nobody wrote it since. Where that can't be said: no.
+pub(super) fn is_broken(ledger: &Path) -> bool {
+    let read = || -> io::Result<bool> {
+        let mut text = String::new();
+        File::open(path_of(ledger))?.take(SEAL_BYTES_MAX).read_to_string(&mut text)?;
+        let Some((sealed, sum)) = text.trim_end().rsplit_once(' ') else { return Ok(false) };
+        if stamp(ledger)?.as_deref() != Some(sealed) {
+            return Ok(false);
+        }
+        // Meanwhile another process may have written it.
+        Ok(format!("{:032x}", hash(ledger)?) != sum && stamp(ledger)?.as_deref() == Some(sealed))
+    };
+    read().unwrap_or(false)
+}
