@@ -219,7 +219,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             known,
             part,
         };
-        let span = tracing::info_span!("step", run = run.0, name = %step.step.name);
+        let span = tracing::info_span!("step", run = run.0, step = %step.step.name);
         match step.run().instrument(span).await {
             Ok(summary) => finished.summary.steps.push(summary),
             Err(error) if finished.summary.steps.is_empty() => return Err(error.into()),

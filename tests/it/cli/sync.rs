@@ -403,6 +403,18 @@ fn failures_in_a_row_end_it_with_the_last_ones_exit_code_and_the_webhook_hears_o
 }
 
 #[test]
+fn log_lines_say_of_which_run_step_and_batch_they_are() {
+    let (api, folder) = (Api::open(), clean());
+    folder.write("pipeline.toml", pipeline(&api, ""));
+    let ran = folder.run("sync pipeline.toml --once -vv --log-format json --rate-scale 100000").exits(0);
+    let lines: Vec<Value> = ran.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let settled = lines.iter().find(|line| line["message"] == "a batch has its answer");
+    let settled = settled.unwrap_or_else(|| panic!("no batch in the log\n{ran}"));
+    assert_eq!((&settled["batch"], &settled["accepted"]), (&1.into(), &3.into()), "{settled}");
+    assert_eq!((&settled["span"]["run"], &settled["span"]["step"]), (&1.into(), &"customers".into()), "{settled}");
+}
+
+#[test]
 fn two_processes_on_one_ledger_never_run_at_once() {
     let api = Api::new(Settings { latency: Duration::from_millis(150), ..Settings::default() });
     let folder = clean();
