@@ -53,6 +53,9 @@ impl Database {
         }
         let mut connection = self.connect().await?;
         let version = self.check(&mut connection).await?;
+        if seal::is_cut_off(&self.path) {
+            return Err(self.corrupt("its end is missing"));
+        }
         match access {
             Access::Write => {
                 // Journal and checks are set only now: until here nothing of the file was changed.

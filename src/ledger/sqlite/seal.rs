@@ -16,6 +16,12 @@ use crate::ledger::file_lock::private;
 /// Most bytes of a seal that are read.
 const SEAL_BYTES_MAX: u64 = 256;
 
+/// Size of a page of the file: SQLite's usual one.
+const PAGE_BYTES: u64 = 4096;
+
+/// Digits of a hash.
+const SUM_CHARS: usize = 32;
+
 /// Where the seal of a ledger is.
 pub(super) fn path_of(ledger: &Path) -> PathBuf {
     let mut name = ledger.as_os_str().to_owned();
@@ -35,11 +41,18 @@ fn stamp(ledger: &Path) -> io::Result<Option<String>> {
     Ok(Some(format!("{} {changed}", about.len())))
 }
 
-fn hash(ledger: &Path) -> io::Result<u128> {
+/// Whether a part of a page is missing at the file's end, for which SQLite takes zeros without a word. A page that is being
+/// written is in the log, too.
+pub(super) fn is_cut_off(ledger: &Path) -> bool {
+    let whole = |len: &str| len.parse::<u64>().is_ok_and(|len| len.is_multiple_of(PAGE_BYTES));
+    stamp(ledger).ok().flatten().is_some_and(|stamp| !stamp.split(' ').next().is_some_and(whole))
+}
+
+fn hash(ledger: &Path) -> io::Result<String> {
     let (mut file, mut hash, mut buffer) = (File::open(ledger)?, Xxh3::new(), vec![0; 256 << 10]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hash.digest128()),
+            0 => return Ok(format!("{:0SUM_CHARS$x}", hash.digest128())),
             count => hash.update(&buffer[..count]),
         }
     }
@@ -48,7 +61,7 @@ fn hash(ledger: &Path) -> io::Result<u128> {
 /// Writes the seal of a file that was closed. One that is still written to by others gets none.
 pub(super) fn put(ledger: &Path) -> io::Result<()> {
     let Some(before) = stamp(ledger)? else { return Ok(()) };
-    let text = format!("{before} {:032x}\n", hash(ledger)?);
+    let text = format!("{before} {}\n", hash(ledger)?);
     let mut seal = private(OpenOptions::new().write(true).create(true).truncate(true)).open(path_of(ledger))?;
     seal.write_all(text.as_bytes())
 }
@@ -59,11 +72,47 @@ pub(super) fn is_broken(ledger: &Path) -> bool {
         let mut text = String::new();
         File::open(path_of(ledger))?.take(SEAL_BYTES_MAX).read_to_string(&mut text)?;
         let Some((sealed, sum)) = text.trim_end().rsplit_once(' ') else { return Ok(false) };
-        if stamp(ledger)?.as_deref() != Some(sealed) {
+        // One that was cut off says nothing.
+        if sum.len() != SUM_CHARS || stamp(ledger)?.as_deref() != Some(sealed) {
             return Ok(false);
         }
         // Meanwhile another process may have written it.
-        Ok(format!("{:032x}", hash(ledger)?) != sum && stamp(ledger)?.as_deref() == Some(sealed))
+        Ok(hash(ledger)? != sum && stamp(ledger)?.as_deref() == Some(sealed))
     };
     read().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_speaks_of_the_file_that_was_sealed_and_of_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("ledger.db");
+        fs::write(&ledger, "sound").unwrap();
+        assert!(!is_broken(&ledger), "there is none");
+        put(&ledger).unwrap();
+        assert!(!is_broken(&ledger));
+        // When: its content changes, and its time does not.
+        let changed = fs::metadata(&ledger).unwrap().modified().unwrap();
+        let write = |text: &str, at| {
+            fs::write(&ledger, text).unwrap();
+            File::options().write(true).open(&ledger).unwrap().set_modified(at).unwrap();
+        };
+        write("sOund", changed);
+        assert!(is_broken(&ledger));
+        // It says nothing while there is a log, when it was cut off, and of a file that was written since.
+        let log = folder.path().join("ledger.db-wal");
+        fs::write(&log, "log").unwrap();
+        assert!(!is_broken(&ledger));
+        fs::remove_file(&log).unwrap();
+        let seal = fs::read_to_string(path_of(&ledger)).unwrap();
+        fs::write(path_of(&ledger), &seal[..seal.len() - 3]).unwrap();
+        assert!(!is_broken(&ledger));
+        fs::write(path_of(&ledger), &seal).unwrap();
+        assert!(is_broken(&ledger));
+        write("sOund", changed + std::time::Duration::from_secs(1));
+        assert!(!is_broken(&ledger));
+    }
 }
