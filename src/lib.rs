@@ -40,6 +40,7 @@ pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod database_url;
 pub mod doctor;
 pub mod document;
 pub mod draft;

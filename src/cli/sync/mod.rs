@@ -37,7 +37,7 @@ pub(super) async fn main(args: Sync, talk: &Talk) -> Result<Exit, Failure> {
         None => None,
     };
     let _ends_with_us = served.drop_guard();
-    if args.once {
+    let Some(settings) = args.settings()? else {
         let round = run.round(0).await;
         metrics.happened(schedule::Happened::Ended {
             outcome: round.outcome,
@@ -45,8 +45,7 @@ pub(super) async fn main(args: Sync, talk: &Talk) -> Result<Exit, Failure> {
             failures: u32::from(round.outcome == schedule::Outcome::Failed),
         });
         return round.ends_with();
-    }
-    let settings = args.settings()?;
+    };
     let teller = Teller::new(&settings.when, metrics.clone(), talk);
     teller.begins(&run, metrics_at);
     let mut last: Option<Round> = None;

@@ -66,8 +66,7 @@ impl Run<'_> {
     /// Looks whether files, address, key and report hold; sends nothing.
     pub(super) fn holds(&self) -> Result<(), Failure> {
         let mut work = setup::work(&self.args.input, "sync")?;
-        if !self.args.once {
-            self.args.settings()?;
+        if self.args.settings()?.is_some() {
             setup::is_readable_again(&work, "standard input can't be read on a schedule")?;
         }
         work.bound_rejects(self.args.max_rejects.as_deref())?;

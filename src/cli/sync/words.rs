@@ -87,25 +87,25 @@ pub struct Sync {
 }
 
 impl Sync {
-    /// How runs follow one another.
+    /// How runs follow one another; none with `--once`.
     ///
     /// # Errors
     ///
     /// The pattern, its zone or the interval does not hold.
-    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+    pub(super) fn settings(&self) -> Result<Option<Settings>, Failure> {
         let when = match (&self.cron, self.every) {
             (Some(pattern), _) => self.zone().and_then(|zone| When::cron(pattern, zone)),
             (None, Some(interval)) => When::every(interval),
-            // The words' group takes one of the three, and `--once` has no schedule.
-            (None, None) => When::every(Duration::from_secs(86_400)),
+            // The words' group takes one of the three.
+            (None, None) => return Ok(None),
         };
-        Ok(Settings {
+        Ok(Some(Settings {
             when: when.map_err(|error| not_a_schedule(&error))?,
             jitter: self.jitter,
             backoff: Backoff { first: self.retry_after, ..Backoff::default() },
             failures_max: NonZeroU32::new(self.failures_max),
             at_once: self.now,
-        })
+        }))
     }
 
     /// Runs that ended before this are forgotten.

@@ -9,33 +9,15 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
-/// Parameters that sqlx 0.9 knows; it ignores others, and logs their values.
-const PARAMETERS: [&str; 17] = [
-    "sslmode",
-    "ssl-mode",
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "application_name",
-    "options",
-];
+use crate::database_url::{Dialect, Secrets};
 
 /// The address of a Postgres database, with its password. What it prints is without.
 #[derive(Clone)]
 pub struct PostgresAddress {
     url: SecretString,
     shown: String,
-    has_password: bool,
+    /// None where it can't be read, and all of it may be secret.
+    secrets: Option<Secrets>,
     is_argument: bool,
 }
 
@@ -43,9 +25,9 @@ impl PostgresAddress {
     /// Takes an address as it is; what is wrong with it is told when it is used.
     pub(crate) fn of(text: &str) -> Self {
         let parsed = Url::parse(text).ok();
-        let shown = parsed.clone().map_or_else(|| "postgres://…".to_owned(), without_password);
-        let has_password = parsed.is_none_or(|url| !secrets(&url).is_empty());
-        Self { url: SecretString::from(text), shown, has_password, is_argument: false }
+        let secrets = parsed.as_ref().map(Secrets::of);
+        let shown = parsed.map_or_else(|| "postgres://…".to_owned(), |url| Dialect::Postgres.without_password(url));
+        Self { url: SecretString::from(text), shown, secrets, is_argument: false }
     }
 
     /// The same as a word on the command line.
@@ -55,13 +37,8 @@ impl PostgresAddress {
 
     /// How to connect, or what is wrong with the address.
     pub(super) fn options(&self) -> Result<PgConnectOptions, String> {
-        let url = Url::parse(self.url.expose_secret()).map_err(|error| {
-            format!("{error}; in a user name or password write `%40` for `@`, `%2F` for `/`, `%23` for `#`")
-        })?;
-        if let Some((key, _)) = url.query_pairs().find(|(key, _)| !is_known(key)) {
-            return Err(format!("unknown parameter `{key}`; known are {}", PARAMETERS.join(", ")));
-        }
-        if self.is_argument && self.has_password {
+        let url = Dialect::Postgres.parse(self.url.expose_secret()).map_err(|problem| problem.to_string())?;
+        if self.is_argument && self.secrets.as_ref().is_none_or(|secrets| !secrets.is_empty()) {
             return Err("it holds a password, which others can see in the list of processes".to_owned());
         }
         let says_tls = url.query_pairs().any(|(key, _)| key == "sslmode" || key == "ssl-mode")
@@ -86,13 +63,10 @@ impl PostgresAddress {
 
     /// Takes the password out of somebody's words, and makes one line of them.
     pub(super) fn clean(&self, words: &str) -> String {
-        let mut words = words.to_owned();
-        let mut secrets = Url::parse(self.url.expose_secret()).map(|url| secrets(&url)).unwrap_or_default();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        for secret in secrets {
-            words = words.replace(&secret, "***");
+        match &self.secrets {
+            Some(secrets) => secrets.taken_out_of(words),
+            None => Secrets::default().taken_out_of(words),
         }
-        words.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -117,49 +91,12 @@ impl PartialEq for PostgresAddress {
 
 impl Eq for PostgresAddress {}
 
-fn is_known(parameter: &str) -> bool {
-    PARAMETERS.contains(&parameter) || parameter.starts_with("options[")
-}
-
 fn is_this_machine(options: &PgConnectOptions) -> bool {
     let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
     options.get_socket().is_some()
         || host.starts_with('/')
         || host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-}
-
-/// The passwords of an address, as written and as sent.
-fn secrets(url: &Url) -> Vec<String> {
-    let mut secrets = Vec::new();
-    if let Some(password) = url.password().filter(|password| !password.is_empty()) {
-        let pair = format!("p={}", password.replace('+', "%2B"));
-        secrets.extend(url::form_urlencoded::parse(pair.as_bytes()).map(|(_, value)| value.into_owned()));
-        secrets.push(password.to_owned());
-    }
-    let pairs = url.query_pairs().filter(|(key, value)| key == "password" && !value.is_empty());
-    secrets.extend(pairs.map(|(_, value)| value.into_owned()));
-    let written = url.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("password="));
-    secrets.extend(written.filter(|value| !value.is_empty()).map(str::to_owned));
-    secrets
-}
-
-fn without_password(mut url: Url) -> String {
-    // Fails only where there can be none.
-    let _ = url.set_password(None);
-    if url.query().is_some() {
-        let pairs: Vec<(String, String)> = url
-            .query_pairs()
-            .filter(|(key, _)| key != "password")
-            // What is not known may be a password that was mistyped.
-            .map(|(key, value)| (key.to_string(), if is_known(&key) { value.into_owned() } else { "***".to_owned() }))
-            .collect();
-        match pairs.is_empty() {
-            true => url.set_query(None),
-            false => drop(url.query_pairs_mut().clear().extend_pairs(pairs)),
-        }
-    }
-    url.into()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::failure::Words;
+use crate::database_url::{Dialect, Secrets};
 use crate::source::error::OpenProblem;
 
 /// Which driver reads it.
@@ -14,92 +15,38 @@ pub(super) enum Kind {
     Sqlite,
 }
 
-/// Parameters that sqlx 0.9 knows; it ignores others, and logs their values.
-const POSTGRES_PARAMETERS: &[&str] = &[
-    "sslmode",
-    "ssl-mode",
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "application_name",
-    "options",
-];
-const MYSQL_PARAMETERS: &[&str] =
-    &["sslmode", "ssl-mode", "sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "socket"];
-
 /// Tells the kind of an address and checks what can be checked without going there.
 pub(super) fn read(url: &SecretString) -> Result<(Kind, Words), OpenProblem> {
     let text = url.expose_secret();
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
-    let (kind, parameters) = match scheme.to_ascii_lowercase().as_str() {
-        "postgres" | "postgresql" => (Kind::Postgres, POSTGRES_PARAMETERS),
-        "mysql" | "mariadb" => (Kind::MySql, MYSQL_PARAMETERS),
-        "sqlite" => return Ok((Kind::Sqlite, Words::without(Vec::new()))),
-        _ => {
+    let dialect = Dialect::of_scheme(scheme);
+    let kind = match (dialect, scheme.to_ascii_lowercase().as_str()) {
+        (Some(Dialect::Postgres), _) => Kind::Postgres,
+        (Some(Dialect::MySql), _) => Kind::MySql,
+        (None, "sqlite") => Kind::Sqlite,
+        (None, _) => {
             return Err(OpenProblem::Url(
                 "it has to start with `postgres://`, `mysql://`, `mariadb://` or `sqlite:`".to_owned(),
             ));
         }
     };
-    let parsed = Url::parse(text).map_err(|error| {
-        OpenProblem::Url(format!(
-            "{error}; in a user name or password write `%40` for `@`, `%2F` for `/`, `%23` for `#`"
-        ))
-    })?;
+    let Some(dialect) = dialect else { return Ok((kind, Words::without(Secrets::default()))) };
+    let parsed = dialect.parse(text).map_err(|problem| OpenProblem::Url(problem.to_string()))?;
     if parsed.cannot_be_a_base() {
         return Err(OpenProblem::Url(format!("`//` has to follow `{scheme}:`")));
     }
-    let mut secrets = Vec::new();
-    if let Some(password) = parsed.password().filter(|password| !password.is_empty()) {
-        secrets.push(SecretString::from(password));
-        // As it is sent.
-        let pair = format!("p={}", password.replace('+', "%2B"));
-        secrets.extend(url::form_urlencoded::parse(pair.as_bytes()).map(|(_, value)| SecretString::from(&*value)));
-    }
-    for (key, value) in parsed.query_pairs() {
-        let known = parameters.contains(&&*key) || kind == Kind::Postgres && key.starts_with("options[");
-        if !known {
-            return Err(OpenProblem::Url(format!(
-                "unknown parameter `{}`; known are {}",
-                crate::source::error::cut(&key),
-                parameters.join(", ")
-            )));
-        }
-        if key == "password" && !value.is_empty() {
-            secrets.push(SecretString::from(&*value));
-        }
-    }
-    Ok((kind, Words::without(secrets)))
+    Ok((kind, Words::without(Secrets::of(&parsed))))
 }
 
 /// The address as it names the same database whatever its password.
 pub(super) fn without_password(url: &SecretString) -> String {
     let text = url.expose_secret();
-    // A file has none, and its path is no URL.
-    let Some(mut parsed) = text.contains("://").then(|| Url::parse(text).ok()).flatten() else {
-        return text.split('@').next_back().unwrap_or_default().to_owned();
-    };
-    // Fails only where there can be none.
-    let _ = parsed.set_password(None);
-    let pairs: Vec<(String, String)> = parsed
-        .query_pairs()
-        .filter(|(key, _)| key != "password")
-        .map(|(key, value)| (key.into(), value.into()))
-        .collect();
-    if parsed.query().is_some() {
-        parsed.query_pairs_mut().clear().extend_pairs(pairs);
+    let parsed = text.contains("://").then(|| Url::parse(text).ok()).flatten();
+    match parsed.and_then(|url| Some((Dialect::of_scheme(url.scheme())?, url))) {
+        Some((dialect, url)) => dialect.without_password(url),
+        // A file has none, and its path is no URL.
+        None => text.split('@').next_back().unwrap_or_default().to_owned(),
     }
-    parsed.into()
 }
 
 #[cfg(test)]

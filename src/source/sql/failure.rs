@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-
+use crate::database_url::Secrets;
 use crate::source::error::{BrokeProblem, OpenProblem};
 
 /// Most characters of a database's own words.
@@ -54,23 +53,17 @@ impl Failure {
 /// Turns failures into problems, with secrets taken out of the words.
 #[derive(Debug, Clone)]
 pub(super) struct Words {
-    secrets: Vec<SecretString>,
+    secrets: Secrets,
 }
 
 impl Words {
-    /// Takes out these; longer ones first, where one holds another.
-    pub(super) fn without(mut secrets: Vec<SecretString>) -> Self {
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+    /// Takes out these.
+    pub(super) fn without(secrets: Secrets) -> Self {
         Self { secrets }
     }
 
     fn clean(&self, words: &str) -> String {
-        let mut words = words.to_owned();
-        for secret in &self.secrets {
-            words = words.replace(secret.expose_secret(), "***");
-        }
-        // One clause on one line.
-        let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = self.secrets.taken_out_of(words);
         match line.char_indices().nth(WORDS_CHARS_MAX) {
             Some((at, _)) => format!("{}…", &line[..at]),
             None => line,
@@ -173,7 +166,8 @@ mod tests {
 
     #[test]
     fn secrets_are_taken_out_of_words_and_words_are_short() {
-        let words = Words::without(vec!["pass".into(), "pass%21word".into()]);
+        let words =
+            Words::without(Secrets::of(&url::Url::parse("postgres://u:pass%21word@h/d?password=pass").expect("a URL")));
         assert_eq!(words.clean("no\nuser:pass%21word@host, pass"), "no user:***@host, ***");
         assert_eq!(words.clean(&"x".repeat(1_000)).chars().count(), WORDS_CHARS_MAX + 1);
     }
