@@ -9,7 +9,6 @@ use serde_json::json;
 use super::calls::{self, Calls, SubscriptionSelect};
 use super::documents::REPORT_USAGE_MEASURED;
 use super::input::{ImportCustomer, ImportSubscription, Measurement, ReportUsage};
-use super::wire;
 use crate::batch::BatchLimits;
 use crate::entity::Entity;
 use crate::sink::transport::{HttpAnswer, HttpSettings, HttpSetupError, HttpTransport, Transport};
@@ -75,9 +74,7 @@ impl Client {
     ///
     /// [`SinkError`]; [`SinkError::Malformed`] without a request for none or too many.
     pub async fn import_customers(&self, customers: &[ImportCustomer]) -> Result<(), SinkError> {
-        let answer = self.import(Entity::Customer, customers).await?;
-        let answer = calls::decode::<Option<wire::Ignored>>(&answer, Operation::ImportCustomers);
-        self.noted(Operation::ImportCustomers, answer.map(|_| ()))
+        self.import_customers_and_tell(customers).await.map(|_| ())
     }
 
     /// As [`Self::import_customers`], and tells the answer's text, whose content is not documented.

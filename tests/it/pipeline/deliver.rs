@@ -266,7 +266,12 @@ async fn records_that_the_api_has_newer_are_told_apart_where_reading_back_is_che
     assert_eq!(world.snapshot().customers["cus-7"].name.as_deref(), Some("Name 2026-07-01T00:00:00Z"));
     let finished = world.run(&rows("2026-08-01T00:00:00Z", 100)).await;
     assert_eq!(finished.summary.steps[0].kept, Some(0));
+    // New ones, whose last change is long ago: what the API wrote just now is newer than that, and it is ours.
+    let world = World::new(settings());
+    let finished = world.run(&rows("2026-05-01T00:00:00Z", 100)).await;
+    assert_eq!((finished.summary.steps[0].kept, world.snapshot().customers.len()), (Some(0), 100));
     // So many that reading them back would take longer than sending them.
+    let world = World::new(settings());
     let finished = world.run(&rows("2026-06-02T00:00:00Z", 101)).await;
     assert_eq!((finished.summary.steps[0].kept, finished.summary.steps[0].accepted), (None, 101));
 }
