@@ -3,6 +3,8 @@
 //! A waiter sleeps to the exact instant; the calculation is governor's GCRA on a clock of our own, so that tests which
 //! pause tokio's time own this one too.
 
+#[cfg(test)]
+pub(crate) mod conformance;
 mod shared;
 
 use std::collections::VecDeque;
@@ -18,7 +20,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use tokio::time::{Instant, sleep, sleep_until};
 
-pub use shared::{NoMoment, Shared, SharedRate};
+pub use shared::{InProcess, NoMoment, Shared, SharedRate};
 
 /// The part of a published rate that is used. One request in a hundred is the room for answers that travel faster
 /// than others, so that requests which left evenly arrive bunched.

@@ -1,11 +1,13 @@
 //! One rate for several processes that call with one key.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 
 /// Why nobody said when the next moment is. No moment is taken, or one that passes unused.
 pub type NoMoment = Box<dyn Error + Send + Sync>;
@@ -32,4 +34,25 @@ pub struct SharedRate {
     pub from: Arc<dyn Shared>,
     /// Names the rate: the same for all who share it.
     pub name: String,
+}
+
+/// A rate that several clients in one process share. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct InProcess(Arc<Mutex<HashMap<String, Instant>>>);
+
+impl Shared for InProcess {
+    fn take<'a>(
+        &'a self,
+        name: &'a str,
+        interval: Duration,
+        moments: u32,
+        pause: Duration,
+    ) -> BoxFuture<'a, Result<Duration, NoMoment>> {
+        let now = Instant::now();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = all.entry(name.to_owned()).or_insert(now);
+        let first = (*next).max(now + pause);
+        *next = first + interval * moments;
+        Box::pin(std::future::ready(Ok(first - now)))
+    }
 }

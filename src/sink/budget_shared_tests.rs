@@ -1,6 +1,5 @@
 //! One rate for several workers.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -8,12 +7,12 @@ use futures::future::BoxFuture;
 
 use super::tests::{L, OP, Server};
 use super::*;
-use crate::pacer::{NoMoment, Shared};
+use crate::pacer::{InProcess, NoMoment, Shared};
 
-/// Hands out moments by tokio's clock, after a way to it and back.
+/// Hands out moments, after a way to it and back.
 #[derive(Debug, Default)]
 struct Office {
-    next: Mutex<HashMap<String, Instant>>,
+    rate: InProcess,
     way: Duration,
     is_away: AtomicBool,
 }
@@ -31,14 +30,7 @@ impl Shared for Office {
             if self.is_away.load(Ordering::Relaxed) {
                 return Err("away".into());
             }
-            let now = Instant::now();
-            let wait = {
-                let mut all = self.next.lock().unwrap();
-                let next = all.entry(name.to_owned()).or_insert(now);
-                let first = (*next).max(now + pause);
-                *next = first + interval * moments;
-                first - now
-            };
+            let wait = self.rate.take(name, interval, moments, pause).await?;
             tokio::time::sleep(self.way / 2).await;
             Ok(wait)
         })

@@ -1,40 +1,17 @@
 //! Several workers that share the work, a ledger and a rate.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use stigg_import::ledger::{MemoryLedger, Part};
-use stigg_import::pacer::{NoMoment, Shared, SharedRate};
+use stigg_import::pacer::{InProcess, SharedRate};
 use stigg_import::pipeline::{Finished, Job, run};
 use stigg_import::sandbox::{LimiterKind, Settings};
-use tokio::time::Instant;
 
 use super::data::{self, Data};
 use super::world::{World, clock, rejects_text, settings};
-
-/// Hands out moments by tokio's clock.
-#[derive(Debug, Default)]
-struct Office(Mutex<HashMap<String, Instant>>);
-
-impl Shared for Office {
-    fn take<'a>(
-        &'a self,
-        name: &'a str,
-        interval: Duration,
-        moments: u32,
-        pause: Duration,
-    ) -> BoxFuture<'a, Result<Duration, NoMoment>> {
-        let now = Instant::now();
-        let mut all = self.0.lock().unwrap();
-        let next = all.entry(name.to_owned()).or_insert(now);
-        let first = (*next).max(now + pause);
-        *next = first + interval * moments;
-        Box::pin(std::future::ready(Ok(first - now)))
-    }
-}
 
 const CUSTOMERS: usize = 600;
 
@@ -68,7 +45,7 @@ const ACCEPTED: u64 = (CUSTOMERS as u64 - REJECTED) * 4;
 struct Fleet {
     first: World,
     ledger: MemoryLedger,
-    office: Arc<Office>,
+    rate: InProcess,
 }
 
 impl Fleet {
@@ -81,13 +58,13 @@ impl Fleet {
             ..settings()
         };
         let first = World::over(settings, Arc::new(ledger.clone()), false).batches_of(10);
-        Self { first, ledger, office: Arc::default() }
+        Self { first, ledger, rate: InProcess::default() }
     }
 
     /// One worker's run; none where it dies after so many calls.
     async fn work(&self, part: Part, version: u32, calls_before_death: Option<i64>) -> Option<Finished> {
         let mut world = self.first.beside(Arc::new(self.ledger.clone()));
-        let rate = SharedRate { from: self.office.clone(), name: "https://api.example".to_owned() };
+        let rate = SharedRate { from: Arc::new(self.rate.clone()), name: "https://api.example".to_owned() };
         world.rates = world.rates.clone().shared(rate);
         if let Some(calls) = calls_before_death {
             world.fuse.light(calls);
