@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::import::{self, How};
 use super::report::{counted, grouped};
 use super::setup::{self, Work};
-use super::{out_json, say};
+use super::{ending, out_json, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::pipeline::canary::{self, CanaryJob, CanaryStep, Chosen, ChosenAs, Landed};
 use crate::pipeline::{Finished, RetryPolicy, SampleSize, Selection, Stop, target_name};
@@ -45,7 +45,7 @@ pub(super) async fn go_first(
     let how = How { selections, stop: Some(stop.clone()), ..How::default() };
     let finished = import::import(work()?, how, &args.target, ledger, talk).await?;
     if finished.stopped.is_some() {
-        return Ok(Decided::Stop(import::show(&finished, ledger, talk)?));
+        return Ok(Decided::Stop(ending::show(&finished, ledger, talk)?));
     }
     let connection = setup::connect(&args.target, &work()?)?;
     let landed = canary::read_back(

@@ -10,12 +10,10 @@ use super::canary::{self, Decided};
 use super::exit::{Exit, Failure};
 use super::plan::{Planning, Target};
 use super::progress::Teller;
-use super::report::{self, Tense};
 use super::report_html::{self, Destination, Recorder};
 use super::setup::{self, Connection, Work};
-use super::{out, out_json, plan_file, say, to_files};
+use super::{ending, plan_file, to_files};
 use crate::clock::SystemClock;
-use crate::entity::Entity;
 use crate::ledger::{Ledger, LedgerPlace, Part, rejects};
 use crate::pipeline::{
     Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec,
@@ -87,7 +85,7 @@ pub(super) async fn delivered(
     let mut finished = import(work, how, target, ledger, talk).await?;
     let (exit, report_failed) = watched.written(&mut finished, ledger);
     if is_shown {
-        show(&finished, ledger, talk)?;
+        ending::show(&finished, ledger, talk)?;
     }
     Ok((finished, report_html::said(exit, report_failed)))
 }
@@ -113,7 +111,7 @@ impl Watched {
     /// Writes the report, and says what happened.
     fn end(&self, mut finished: Finished, ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
         let (ends_with, report_failed) = self.written(&mut finished, ledger);
-        show(&finished, ledger, talk)?;
+        ending::show(&finished, ledger, talk)?;
         Ok(report_html::said(ends_with, report_failed))
     }
 
@@ -347,62 +345,4 @@ async fn settle(mut finished: Finished, ledger: &dyn Ledger) -> Result<Finished,
     finished.summary.ok = exit == Exit::Settled;
     setup::finish(ledger, finished.summary.run, exit, &finished.summary).await?;
     Ok(finished)
-}
-
-/// Prints what happened; returns the exit code.
-pub(super) fn show(finished: &Finished, ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
-    let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
-    if talk.json() {
-        out_json(&finished.summary)?;
-    } else {
-        out(&report::summary(&finished.summary, Tense::Done));
-    }
-    say_how_it_ended(finished, talk);
-    if let Some(hint) = hint(exit, finished, ledger).filter(|_| !(talk.quiet && exit == Exit::Rejects)) {
-        say(&format!("hint: {hint}"));
-    }
-    Ok(exit)
-}
-
-/// Why it stopped early, and where the rejects are.
-pub(super) fn say_how_it_ended(finished: &Finished, talk: &Talk) {
-    if let Some(stopped) = &finished.stopped {
-        say(&format!("error: the run stopped early: {stopped}"));
-    }
-    if !finished.rejects.is_empty() && !talk.quiet {
-        let files: Vec<String> = finished.rejects.iter().map(|path| path.display().to_string()).collect();
-        say(&format!("rejected rows are in {}", files.join(", ")));
-    }
-}
-
-/// What to do next.
-pub(super) fn hint(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Option<String> {
-    let why = || {
-        format!("stigg-import rejects list --run {}{} shows why", finished.summary.run, setup::ledger_option(ledger))
-    };
-    match exit {
-        Exit::Settled | Exit::Arguments | Exit::Config | Exit::Held => None,
-        Exit::Rejects if finished.stopped.is_some() => {
-            Some(format!("{}; mend the mapping or the rows, or allow more with --max-rejects", why()))
-        }
-        Exit::Rejects => Some(why()),
-        Exit::Open
-            if finished.summary.steps.iter().any(|step| step.entity == Entity::Event.name() && step.open > 0) =>
-        {
-            Some(format!(
-                "run the same command again; it goes on where this one stopped. Events of more than 12 hours ago are not \
-                 sent again: stigg-import settle{} lists them",
-                setup::ledger_option(ledger)
-            ))
-        }
-        Exit::Open => Some("run the same command again; it goes on where this one stopped".to_owned()),
-        Exit::Bug => Some("please report this with the output of the same command and -vv".to_owned()),
-        Exit::Source => Some("mend the source and run the same command again; it goes on from here".to_owned()),
-        Exit::Credentials => {
-            Some("check the key in STIGG_API_KEY, then run the same command again; it goes on from here".to_owned())
-        }
-        Exit::Ledger => {
-            Some("make room or mend the rights, then run the same command again; nothing is lost".to_owned())
-        }
-    }
 }

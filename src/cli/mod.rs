@@ -7,6 +7,7 @@ mod check;
 mod cutover;
 mod demo;
 mod doctor;
+mod ending;
 mod eta;
 mod exit;
 mod import;

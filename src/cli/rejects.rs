@@ -11,7 +11,7 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped, quoted};
 use super::setup::{self, Work};
-use super::{bulk, import, out, out_json, say};
+use super::{bulk, ending, import, out, out_json, say};
 use crate::config;
 use crate::entity::Schema;
 use crate::ledger::LedgerPlace;
@@ -258,7 +258,7 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
     let known = if args.replace { Known::SendChanged } else { Known::KeepSince(listing.header.run) };
     let finished = import::import(work, import::How { known, ..Default::default() }, &target, ledger, talk).await?;
     drop(removed);
-    import::show(&finished, ledger, talk)
+    ending::show(&finished, ledger, talk)
 }
 
 /// The rate limits that the run kept to.

@@ -12,7 +12,7 @@ use super::import::{self, Import};
 use super::progress::Teller;
 use super::report::{self, Tense, counted, grouped};
 use super::setup::{self, Connection, Work};
-use super::{out, out_json, say};
+use super::{ending, out, out_json, say};
 use crate::entity::Entity;
 use crate::ledger::LedgerPlace;
 use crate::pipeline::{Finished, Known};
@@ -95,7 +95,7 @@ fn show(finished: &Finished, written: &[WrittenFile], ledger: &LedgerPlace, talk
         out(text.trim_end_matches('\n'));
         out("\n");
     }
-    import::say_how_it_ended(finished, talk);
+    ending::say_how_it_ended(finished, talk);
     if written.is_empty() {
         say("hint: no file was written, and what was there is as before; run the same command again");
         return Ok(());
@@ -114,7 +114,7 @@ fn show(finished: &Finished, written: &[WrittenFile], ledger: &LedgerPlace, talk
         ));
     }
     let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
-    if let Some(hint) = import::hint(exit, finished, ledger) {
+    if let Some(hint) = ending::hint(exit, finished, ledger) {
         say(&format!("hint: {hint}"));
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::recorder::Seen;
 use super::{Destination, card, made_at, state, tone_of};
 use crate::cli::exit::Exit;
 use crate::cli::report::{counted, duration, grouped};
-use crate::cli::{import, setup};
+use crate::cli::{ending, setup};
 use crate::ledger::LedgerPlace;
 use crate::pipeline::{Finished, StepSummary, Stopped, Summary};
 
@@ -234,7 +234,7 @@ fn was(requests: u64) -> String {
 }
 
 fn next(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Vec<String> {
-    match import::hint(exit, finished, ledger) {
+    match ending::hint(exit, finished, ledger) {
         Some(hint) if exit == Exit::Rejects => {
             let ledger = setup::ledger_option(ledger);
             vec![

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::once::{Round, Run};
 use crate::cli::args::Talk;
+use crate::cli::ending::hint;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::import::hint;
 use crate::cli::report::{counted, duration, grouped};
 use crate::cli::{out, say};
 use crate::pipeline::Summary;

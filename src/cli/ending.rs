@@ -1,0 +1,67 @@
+//! What is said at the end of a run: its account, why it stopped early, and what to do next.
+
+use super::args::Talk;
+use super::exit::{Exit, Failure};
+use super::report::{self, Tense};
+use super::{out, out_json, say, setup};
+use crate::entity::Entity;
+use crate::ledger::LedgerPlace;
+use crate::pipeline::Finished;
+
+/// Prints what happened; returns the exit code.
+pub(super) fn show(finished: &Finished, ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
+    let exit = Exit::of(&finished.summary, finished.stopped.as_ref());
+    if talk.json() {
+        out_json(&finished.summary)?;
+    } else {
+        out(&report::summary(&finished.summary, Tense::Done));
+    }
+    say_how_it_ended(finished, talk);
+    if let Some(hint) = hint(exit, finished, ledger).filter(|_| !(talk.quiet && exit == Exit::Rejects)) {
+        say(&format!("hint: {hint}"));
+    }
+    Ok(exit)
+}
+
+/// Why it stopped early, and where the rejects are.
+pub(super) fn say_how_it_ended(finished: &Finished, talk: &Talk) {
+    if let Some(stopped) = &finished.stopped {
+        say(&format!("error: the run stopped early: {stopped}"));
+    }
+    if !finished.rejects.is_empty() && !talk.quiet {
+        let files: Vec<String> = finished.rejects.iter().map(|path| path.display().to_string()).collect();
+        say(&format!("rejected rows are in {}", files.join(", ")));
+    }
+}
+
+/// What to do next.
+pub(super) fn hint(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Option<String> {
+    let why = || {
+        format!("stigg-import rejects list --run {}{} shows why", finished.summary.run, setup::ledger_option(ledger))
+    };
+    match exit {
+        Exit::Settled | Exit::Arguments | Exit::Config | Exit::Held => None,
+        Exit::Rejects if finished.stopped.is_some() => {
+            Some(format!("{}; mend the mapping or the rows, or allow more with --max-rejects", why()))
+        }
+        Exit::Rejects => Some(why()),
+        Exit::Open
+            if finished.summary.steps.iter().any(|step| step.entity == Entity::Event.name() && step.open > 0) =>
+        {
+            Some(format!(
+                "run the same command again; it goes on where this one stopped. Events of more than 12 hours ago are not \
+                 sent again: stigg-import settle{} lists them",
+                setup::ledger_option(ledger)
+            ))
+        }
+        Exit::Open => Some("run the same command again; it goes on where this one stopped".to_owned()),
+        Exit::Bug => Some("please report this with the output of the same command and -vv".to_owned()),
+        Exit::Source => Some("mend the source and run the same command again; it goes on from here".to_owned()),
+        Exit::Credentials => {
+            Some("check the key in STIGG_API_KEY, then run the same command again; it goes on from here".to_owned())
+        }
+        Exit::Ledger => {
+            Some("make room or mend the rights, then run the same command again; nothing is lost".to_owned())
+        }
+    }
+}
