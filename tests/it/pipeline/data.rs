@@ -35,6 +35,17 @@ featureId = "feature"
 value = "value"
 "#;
 
+pub(super) const EVENTS: &str = r#"
+entity = "event"
+[fields]
+customerId = "customer"
+eventName = { const = "call" }
+idempotencyKey = { columns = ["region", "number"], join = "/" }
+timestamp = { column = "at", time = "unix" }
+dimensions.region = "region"
+dimensions.bytes = { column = "bytes", type = "number" }
+"#;
+
 /// An e-mail address that our check lets pass and the API refuses: two dots in a row.
 pub(super) const BAD_EMAIL: &str = "a..b@example.com";
 

@@ -16,17 +16,6 @@ use stigg_import::sandbox::{Fault, FaultKind, Faults, Settings, UsageBatch};
 use super::data::{self, Data};
 use super::world::{NOW, World, accounts, rejects_text, settings};
 
-const MAPPING: &str = r#"
-entity = "event"
-[fields]
-customerId = "customer"
-eventName = { const = "call" }
-idempotencyKey = { columns = ["region", "number"], join = "/" }
-timestamp = { column = "at", time = "unix" }
-dimensions.region = "region"
-dimensions.bytes = { column = "bytes", type = "number" }
-"#;
-
 /// `n` events of two customers; those in `bad` are of one that does not exist.
 fn events(n: usize, bad: &[usize]) -> Data {
     let mut csv = String::from("customer,region,number,at,bytes\n");
@@ -34,7 +23,7 @@ fn events(n: usize, bad: &[usize]) -> Data {
         let customer = if bad.contains(&i) { "nobody".to_owned() } else { format!("cus-{}", i % 2) };
         let _ = writeln!(csv, "{customer},eu,{i},{},{i}", 1_780_000_000 + i);
     }
-    Data::new("events", MAPPING, csv)
+    Data::new("events", data::EVENTS, csv)
 }
 
 /// A world with two customers.

@@ -2,33 +2,34 @@
 //!
 //! Each case is made from one seed: data with defects, an API with random behaviour and faults, and runs that are
 //! killed or interrupted at random moments and started again until they are done. `STIGG_IMPORT_FAULT_CASES=N` runs
-//! more cases (with `-- --nocapture` they are counted meanwhile), `STIGG_IMPORT_FAULT_FIRST=S` those from seed S on,
-//! `STIGG_IMPORT_FAULT_THREADS=N` on so many threads, `STIGG_IMPORT_FAULT_SEED=S` one of them again.
+//! more cases (10,000 take some minutes of a `--release` build; `-- --nocapture` counts them meanwhile),
+//! `STIGG_IMPORT_FAULT_FIRST=S` those from seed S on, `STIGG_IMPORT_FAULT_THREADS=N` on so many threads,
+//! `STIGG_IMPORT_FAULT_SEED=S` one of them again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 use stigg_import::ledger::{Access, Durability, Ledger, SqliteLedger};
 use stigg_import::pipeline::{Finished, Stopped, run};
-use stigg_import::sandbox::{FaultKind, Faults, LimiterKind, Pace, Settings, Snapshot, Unknowns};
+use stigg_import::sandbox::{EventContent, FaultKind, Faults, LimiterKind, Pace, Settings, Snapshot, Unknowns};
 
 use super::data::{self, BAD_EMAIL, Data};
 use super::ledger::hold_time;
+use super::many;
 use super::unknowns::SWITCHES;
-use super::world::{World, clock, rejects_text, settings};
+use super::world::{World, clock, in_memory, rejects_text, settings};
 
 /// Cases of a normal run of the tests: some ten seconds.
 const CASES: u64 = 60;
 
-/// Longest real time of a case; the longest that was seen took 5 s.
-const CASE_MAX: Duration = Duration::from_secs(180);
+/// Virtual time after which a case counts as one that hangs; the longest that was seen took hours.
+const VIRTUAL_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// Runs that are killed or interrupted, at most; after them only the API's faults go on.
 const DISTURBED_RUNS_MAX: usize = 6;
@@ -55,6 +56,7 @@ struct Case {
     customers: usize,
     subscriptions: usize,
     usage: usize,
+    events: usize,
     batch_records_max: Option<usize>,
     sqlite: bool,
     unknowns: Vec<String>,
@@ -126,6 +128,7 @@ impl Case {
             customers: rng.usize(1..40),
             subscriptions: rng.usize(0..30),
             usage: rng.usize(0..60),
+            events: if rng.bool() { rng.usize(1..40) } else { 0 },
             batch_records_max: [None, Some(1 + rng.usize(..4)), Some(1 + rng.usize(..20))][rng.usize(..3)],
             sqlite: rng.f64() < 0.2,
             unknowns,
@@ -145,7 +148,7 @@ impl Case {
         }
     }
 
-    /// Three exports with defects of every kind: refused by us, refused by the API, repeated, contradicting. Version 1
+    /// Four exports with defects of every kind: refused by us, refused by the API, repeated, contradicting. Version 1
     /// has other content in about half of the rows.
     fn steps(&self, version: u8) -> Vec<Data> {
         let mut changed = Rng::with_seed(self.seed ^ 0xc4a6);
@@ -181,10 +184,20 @@ impl Case {
             let customer = rng.usize(..self.customers + 1);
             let _ = writeln!(usage, "cus-{customer},{feature},{}.{}", rng.u32(..1000), changes());
         }
+        // What happened does not change: events are the same in both versions.
+        let mut events = String::from("customer,region,number,at,bytes\n");
+        for i in 0..self.events {
+            let row = format!("cus-{},eu,{i},{},{i}\n", rng.usize(..self.customers + 1), 1_780_000_000 + i);
+            events.push_str(&row);
+            if rng.usize(..15) == 0 {
+                events.push_str(&row);
+            }
+        }
         vec![
             Data::new("customers", data::CUSTOMERS, customers),
             Data::new("subscriptions", data::SUBSCRIPTIONS, subscriptions),
             Data::new("usage", data::USAGE, usage),
+            Data::new("events", data::EVENTS, events),
         ]
     }
 
@@ -233,8 +246,8 @@ impl Case {
         world
     }
 
-    async fn check(&self) {
-        let folder = tempfile::tempdir().expect("a folder");
+    async fn check(&self, tally: &Tally) {
+        let folder = in_memory();
         let (expected, refused) = self.undisturbed().await;
         let world = self.world(folder.path()).await;
         let steps = self.steps(0);
@@ -243,6 +256,7 @@ impl Case {
             let fate = self.fates.get(number).unwrap_or(&Fate::Lives);
             let version = self.versions.get(number).copied().unwrap_or(0);
             let finished = live(&world, &self.steps(version), fate).await;
+            tally.run(fate, finished.as_ref());
             if let Some(finished) = finished
                 && is_done(&finished)
                 && self.versions[number.min(self.versions.len())..].iter().all(|version| *version == 0)
@@ -282,17 +296,20 @@ impl Case {
         if !self.unknowns.iter().any(|setting| setting == "bulk-entity-limit=counted") {
             assert_eq!(world.rate_limited(), 0, "the API's own limiter refused a request");
         }
+        let stats = world.sandbox.stats();
+        tally.requests.fetch_add(stats.requests, Ordering::Relaxed);
+        tally.faults.fetch_add(stats.faults.values().sum(), Ordering::Relaxed);
     }
 }
 
 /// Whether every step ran, and settled everything.
 fn is_done(finished: &Finished) -> bool {
-    finished.stopped.is_none() && finished.summary.steps.len() == 3 && finished.summary.total(|step| step.open) == 0
+    finished.stopped.is_none() && finished.summary.steps.len() == 4 && finished.summary.total(|step| step.open) == 0
 }
 
 /// The records in which two states differ.
-fn differences(found: &Snapshot, expected: &Snapshot) -> Vec<String> {
-    let [found, expected] = [found, expected].map(|state| serde_json::to_value(state).expect("a snapshot is JSON"));
+fn differences(was: &Snapshot, wanted: &Snapshot) -> Vec<String> {
+    let [found, expected] = [was, wanted].map(|state| serde_json::to_value(state).expect("a snapshot is JSON"));
     let mut differ = Vec::new();
     for kind in ["customers", "subscriptions", "usage"] {
         let ids =
@@ -305,7 +322,55 @@ fn differences(found: &Snapshot, expected: &Snapshot) -> Vec<String> {
             }
         }
     }
+    let events = |state: &Snapshot| {
+        let told =
+            |event: &EventContent| format!("event {} counted {} times", event.key.idempotency_key, event.counted);
+        state.events.iter().map(told).collect::<BTreeSet<_>>()
+    };
+    let (found, expected) = (events(was), events(wanted));
+    differ.extend(found.symmetric_difference(&expected).cloned());
     differ
+}
+
+/// What was done to the cases, and survived.
+#[derive(Default)]
+struct Tally {
+    cases: AtomicU64,
+    runs: AtomicU64,
+    kills: AtomicU64,
+    interrupts: AtomicU64,
+    requests: AtomicU64,
+    faults: AtomicU64,
+}
+
+impl Tally {
+    fn run(&self, fate: &Fate, finished: Option<&Finished>) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let hit = match (fate, finished) {
+            (Fate::KilledAfterCalls(_) | Fate::KilledAfter(_), None) => &self.kills,
+            (_, Some(finished)) if finished.stopped == Some(Stopped::Interrupted) => &self.interrupts,
+            (Fate::Lives | Fate::InterruptedAfter(_), None) | (_, Some(_)) => return,
+        };
+        hit.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether everything happened that is meant to happen.
+    fn is_full(&self) -> bool {
+        [&self.kills, &self.interrupts, &self.faults].iter().all(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
+    fn told(&self, wanted: u64) -> String {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        format!(
+            "figures: {} of {wanted} schedules: {} runs, {} killed, {} interrupted; {} requests, {} faults of the API",
+            of(&self.cases),
+            of(&self.runs),
+            of(&self.kills),
+            of(&self.interrupts),
+            of(&self.requests),
+            of(&self.faults),
+        )
+    }
 }
 
 /// The keys of the records that the API refused.
@@ -363,80 +428,37 @@ async fn live(world: &World, steps: &[Data], fate: &Fate) -> Option<Finished> {
     finished
 }
 
-fn run_case(seed: u64) {
+fn replay(seed: u64) -> String {
+    format!("\n\nreplay it with\n  STIGG_IMPORT_FAULT_SEED={seed} cargo test --test it faults:: -- --nocapture\n")
+}
+
+fn run_case(seed: u64, tally: &Tally) {
     let case = Case::of(seed);
     let checked = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        runtime.expect("a runtime").block_on(case.check());
+        // Whoever waits for what never comes waits until this is over: virtual time passes at once.
+        let ended =
+            runtime.expect("a runtime").block_on(async { tokio::time::timeout(VIRTUAL_MAX, case.check(tally)).await });
+        assert!(ended.is_ok(), "no end after {VIRTUAL_MAX:?} of virtual time");
     }));
-    assert!(
-        checked.is_ok(),
-        "a case failed, see above: {case:#?}\n\nreplay it with\n  \
-         STIGG_IMPORT_FAULT_SEED={seed} cargo test --test it faults:: -- --nocapture\n"
-    );
-}
-
-/// The cases that threads take one after the other.
-struct Cases {
-    first: u64,
-    count: u64,
-    next: AtomicU64,
-    done: AtomicU64,
-    /// Which case each thread is at, and since when.
-    at: Mutex<BTreeMap<u64, Instant>>,
-}
-
-impl Cases {
-    fn work(&self) {
-        loop {
-            let seed = self.first + self.next.fetch_add(1, Ordering::Relaxed);
-            if seed >= self.first + self.count {
-                return;
-            }
-            self.at.lock().expect("no panic holds it").insert(seed, Instant::now());
-            run_case(seed);
-            self.at.lock().expect("no panic holds it").remove(&seed);
-            self.done.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A case that takes so long in real time hangs: virtual time passes at once.
-    fn hanging(&self) -> Option<u64> {
-        let at = self.at.lock().expect("no panic holds it");
-        at.iter().find(|(_, since)| since.elapsed() > CASE_MAX).map(|(seed, _)| *seed)
-    }
+    assert!(checked.is_ok(), "a case failed, see above: {case:#?}{}", replay(seed));
+    tally.cases.fetch_add(1, Ordering::Relaxed);
 }
 
 #[test]
 fn random_trouble_ends_where_an_undisturbed_run_ends() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let tally = Arc::new(Tally::default());
     if let Some(seed) = number("STIGG_IMPORT_FAULT_SEED") {
-        return run_case(seed);
+        run_case(seed, &tally);
+        return eprintln!("{}", tally.told(1));
     }
     let count = number("STIGG_IMPORT_FAULT_CASES").unwrap_or(CASES);
     let first = number("STIGG_IMPORT_FAULT_FIRST").unwrap_or_else(|| fastrand::u64(..1 << 40));
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let cases = Arc::new(Cases { first, count, next: 0.into(), done: 0.into(), at: Mutex::default() });
-    let threads = (0..number("STIGG_IMPORT_FAULT_THREADS").unwrap_or(cores)).map(|_| {
-        let cases = cases.clone();
-        std::thread::spawn(move || cases.work())
-    });
-    let mut threads: Vec<_> = threads.collect();
-    let (began, mut told) = (Instant::now(), 0);
-    while !threads.is_empty() {
-        std::thread::sleep(Duration::from_millis(20));
-        assert_eq!(cases.hanging(), None, "this case hangs; replay it with STIGG_IMPORT_FAULT_SEED");
-        let (over, going) = threads.into_iter().partition(|thread: &JoinHandle<()>| thread.is_finished());
-        threads = going;
-        for thread in over {
-            assert!(thread.join().is_ok(), "a case failed, see above");
-        }
-        let done = cases.done.load(Ordering::Relaxed);
-        // Of a long run something is seen meanwhile.
-        if done / 500 > told {
-            told = done / 500;
-            eprintln!("{done} of {count} cases from seed {first}, {} s", began.elapsed().as_secs());
-        }
-    }
-    assert_eq!(cases.done.load(Ordering::Relaxed), count, "every case ran");
+    let threads = number("STIGG_IMPORT_FAULT_THREADS").unwrap_or(cores);
+    let counting = tally.clone();
+    many::cases(first, count, threads, move |seed| run_case(seed, &counting), replay);
+    eprintln!("{}", tally.told(count));
+    assert!(count < CASES || tally.is_full(), "{}", tally.told(count));
 }

@@ -7,6 +7,7 @@ mod deliver;
 mod events;
 mod faults;
 mod ledger;
+mod many;
 mod parts;
 mod rerun;
 mod scheduled;

@@ -97,6 +97,11 @@ pub(super) struct World {
     folder: TempDir,
 }
 
+/// A folder that is no disk where the system has one: what is written there outlives a run as well, and waits for nothing.
+pub(super) fn in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
 /// A catalog with a free plan, a custom one and two metered features.
 pub(super) fn catalog() -> Catalog {
     serde_json::from_str(
@@ -141,7 +146,7 @@ impl World {
             rates: BudgetSettings::default(),
             batch_records_max: None,
             max_rejects: None,
-            folder: tempfile::tempdir().expect("a folder"),
+            folder: in_memory(),
         }
     }
 
@@ -158,7 +163,7 @@ impl World {
             rates: self.rates.clone(),
             batch_records_max: self.batch_records_max,
             max_rejects: self.max_rejects,
-            folder: tempfile::tempdir().expect("a folder"),
+            folder: in_memory(),
         }
     }
 
