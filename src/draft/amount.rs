@@ -1,7 +1,8 @@
 //! Amounts of money: in currency units, or in cents?
 
-use super::names::plain;
+use super::digits::{self, Digits};
 use super::sample::ColumnSample;
+use super::spelling::plain;
 
 /// In what an amount is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,13 +14,12 @@ pub(super) enum Unit {
 }
 
 /// How the amounts of a column are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Amounts {
     pub(super) unit: Unit,
     /// Whether that can't be otherwise.
     pub(super) is_sure: bool,
-    /// Whether a comma stands before the fraction.
-    pub(super) decimal_comma: bool,
+    pub(super) digits: Digits,
 }
 
 /// Currencies without a hundredth. Source: ISO 4217, and Stripe's list of zero-decimal currencies, 2026.
@@ -28,12 +28,10 @@ const WITHOUT_CENTS: [&str; 15] =
 
 /// How the amounts of a column are written; none where it holds no amounts. `currencies`: the column of their currencies.
 pub(super) fn of(column: &ColumnSample, currencies: Option<&ColumnSample>) -> Option<Amounts> {
-    let decimal_comma =
-        column.cells.iter().any(|cell| cell.contains(',')) && column.mostly(|cell| is_number(cell, ','));
-    if !decimal_comma && !column.mostly(|cell| is_number(cell, '.')) {
-        return None;
-    }
-    let sure = |unit| Some(Amounts { unit, is_sure: true, decimal_comma });
+    let digits = digits::of(column)?;
+    let has_fraction = column.cells.iter().any(|cell| cell.contains(digits.decimal));
+    let is_money = has_fraction || digits.has_sign() || digits.thousands.is_some();
+    let sure = |unit| Some(Amounts { unit, is_sure: true, digits: digits.clone() });
     let name = plain(&column.name);
     if currencies.is_some_and(|column| column.mostly(|cell| WITHOUT_CENTS.contains(&cell.to_uppercase().as_str()))) {
         return sure(Unit::Whole);
@@ -41,20 +39,21 @@ pub(super) fn of(column: &ColumnSample, currencies: Option<&ColumnSample>) -> Op
     if ["cents", "pence", "minor", "subunit"].iter().any(|word| name.contains(word)) {
         return sure(Unit::Cents);
     }
-    if column.cells.iter().any(|cell| cell.contains(['.', ','])) {
+    if is_money {
         return sure(Unit::Whole);
     }
     // Prices end with round cents: 4900, 1999, 950.
     let cents = column.mostly(|cell| {
         cell == "0" || (cell.len() > 2 && ["00", "99", "95", "50", "90", "49"].iter().any(|end| cell.ends_with(end)))
     });
-    Some(Amounts { unit: if cents { Unit::Cents } else { Unit::Whole }, is_sure: false, decimal_comma })
+    Some(Amounts { unit: if cents { Unit::Cents } else { Unit::Whole }, is_sure: false, digits })
 }
 
-/// Whether it is digits, with at most one `point` inside.
-fn is_number(cell: &str, point: char) -> bool {
-    let (whole, fraction) = cell.split_once(point).unwrap_or((cell, "0"));
-    [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+/// Whether a column can't be but amounts of money: they have fractions or a currency's sign.
+pub(super) fn is_money(column: &ColumnSample) -> bool {
+    of(column, None).is_some_and(|amounts| {
+        amounts.digits.has_sign() || column.cells.iter().any(|cell| cell.contains(amounts.digits.decimal))
+    })
 }
 
 #[cfg(test)]
@@ -62,12 +61,19 @@ mod tests {
     use super::*;
 
     fn column(name: &str, cells: &[&str]) -> ColumnSample {
-        ColumnSample { name: name.into(), cells: cells.iter().map(|cell| (*cell).to_owned()).collect() }
+        ColumnSample {
+            name: name.into(),
+            cells: cells.iter().map(|cell| (*cell).to_owned()).collect(),
+            ..ColumnSample::default()
+        }
     }
 
     #[test]
     fn the_unit_of_amounts_is_told_by_name_fraction_and_currency_and_else_guessed() {
-        let amounts = |unit, is_sure| Some(Amounts { unit, is_sure, decimal_comma: false });
+        let amounts = |unit, is_sure| Some((unit, is_sure));
+        let of = |column: &ColumnSample, currencies: Option<&ColumnSample>| {
+            of(column, currencies).map(|amounts| (amounts.unit, amounts.is_sure))
+        };
         assert_eq!(of(&column("price_cents", &["4900"]), None), amounts(Unit::Cents, true));
         assert_eq!(of(&column("price", &["49.00", "9"]), None), amounts(Unit::Whole, true));
         assert_eq!(of(&column("price", &["4900"]), Some(&column("cur", &["jpy"]))), amounts(Unit::Whole, true));
@@ -76,8 +82,8 @@ mod tests {
             amounts(Unit::Cents, false)
         );
         assert_eq!(of(&column("price", &["49", "19"]), None), amounts(Unit::Whole, false));
-        let comma = Amounts { unit: Unit::Whole, is_sure: true, decimal_comma: true };
-        assert_eq!(of(&column("Preis", &["49,00", "9,50"]), None), Some(comma));
+        assert_eq!(of(&column("Preis", &["49,00", "9,50"]), None), amounts(Unit::Whole, true));
+        assert_eq!(of(&column("price", &["$1,200", "$900"]), None), amounts(Unit::Whole, true));
         assert_eq!(of(&column("price", &["much"]), None), None);
         assert_eq!(of(&column("price", &[]), None), None);
     }

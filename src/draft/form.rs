@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::amount::Amounts;
-use super::names::plain;
+use super::digits::{self, Digits};
 use super::sample::ColumnSample;
+use super::spelling::plain;
 use super::times::{self, Times};
 use crate::entity::{self, Field, Kind};
 
@@ -17,8 +18,14 @@ pub(super) enum Form<'a> {
     Plain,
     /// A time.
     Time(Times),
+    /// A number that is not written as the mapping reads it without being told.
+    Number(Digits),
     /// Through a table of words: those that were found, and what each becomes.
-    Words(Vec<(String, &'static str)>),
+    Words {
+        pairs: Vec<(String, &'static str)>,
+        /// Words that were found and mean none of the field's.
+        others: Vec<String>,
+    },
     /// Through a lookup table of this name that a person fills: ids of a catalog.
     Lookup(&'static str),
     /// The cell's JSON is the whole field.
@@ -66,6 +73,9 @@ pub(super) fn of(field: &Field, column: &ColumnSample) -> Option<Form<'static>> 
     match field.kind {
         Kind::Time => times::of(column).map(Form::Time),
         Kind::Enum(words) => words_of(words, column),
+        Kind::Number { .. } if !column.mostly(|cell| fits(&field.kind, cell)) => {
+            digits::of(column).filter(|digits| !digits.is_plain() && !digits.has_sign()).map(Form::Number)
+        }
         Kind::Id { .. } | Kind::Text { .. } | Kind::Email | Kind::Number { .. } | Kind::Bool => {
             column.mostly(|cell| fits(&field.kind, cell)).then_some(Form::Plain)
         }
@@ -100,7 +110,8 @@ pub(super) fn all_words(field: &Field, column: &ColumnSample) -> bool {
 fn words_of(words: &'static [&'static str], column: &ColumnSample) -> Option<Form<'static>> {
     let found = column.distinct()?;
     let pairs: Vec<_> = found.iter().filter_map(|(cell, _)| Some(((*cell).to_owned(), meant(words, cell)?))).collect();
-    (!pairs.is_empty()).then_some(Form::Words(pairs))
+    let others = found.iter().filter(|(cell, _)| meant(words, cell).is_none()).map(|(cell, _)| (*cell).to_owned());
+    (!pairs.is_empty()).then(|| Form::Words { others: others.collect(), pairs })
 }
 
 /// The word that a cell means: `month`, `Monthly` or `1 month` is `MONTHLY`.
@@ -108,11 +119,14 @@ fn meant(words: &'static [&'static str], cell: &str) -> Option<&'static str> {
     let cell = plain(cell);
     let every = cell.trim_start_matches("every").trim_start_matches("per");
     words.iter().copied().find(|word| match *word {
-        "MONTHLY" => every.trim_start_matches('1').starts_with("month"),
+        "MONTHLY" => {
+            let one = every.trim_start_matches('1');
+            ["month", "monat", "mensuel", "mensual", "mois"].iter().any(|begin| one.starts_with(begin))
+        }
         "ANNUALLY" => {
-            every.starts_with("12month")
-                || every.starts_with("annual")
-                || every.trim_start_matches('1').starts_with("year")
+            let one = every.trim_start_matches('1');
+            ["12month", "12monat", "12mois"].iter().any(|begin| every.starts_with(begin))
+                || ["annu", "anual", "year", "jahr", "jaehr"].iter().any(|begin| one.starts_with(begin))
         }
         other => plain(other) == cell,
     })

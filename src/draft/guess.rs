@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::CantDraft;
 use super::amount::{self, Amounts, Unit};
+use super::digits;
 use super::form::{self, Form};
 use super::ids;
-use super::names::{self, Called};
-use super::question::{About, Adviser, Choice, Question, ask};
+use super::names::{self, Called, Part};
+use super::question::{About, Adviser, Choice, Nobody, Question, ask};
 use super::sample::{ColumnSample, Sample};
 use super::times::{self, Times};
 use crate::entity::{Entity, Field, Kind, Schema};
@@ -28,6 +29,8 @@ pub(super) struct Guess<'a> {
 pub(super) enum Why {
     /// Somebody said so.
     Said,
+    /// The subscriptions of the same rows have it.
+    Same,
     /// It is called so.
     Name,
     /// What stands in it.
@@ -54,25 +57,45 @@ pub(super) struct Guesser<'a, 'b> {
     day_first: Option<bool>,
 }
 
+/// The column that has the customers' ids in a list of customers that says their plans, too, where no column is called like one
+/// of another's ids: its own `id` is a customer's, and not a subscription's.
+pub(super) fn customers_own<'a>(
+    schema: Schema,
+    sample: &'a Sample,
+    said: &BTreeMap<String, String>,
+) -> Option<(&'static str, &'a ColumnSample)> {
+    let is_of_plans = schema == Schema::Import(Entity::Subscription);
+    let missing = CantDraft::NoColumn { schema, field: "customerId" };
+    if !is_of_plans || guess(schema, sample, said, None, &mut Nobody).err() != Some(missing) {
+        return None;
+    }
+    let customers = guess(Schema::Import(Entity::Customer), sample, &BTreeMap::new(), None, &mut Nobody).ok()?;
+    let of = |field: &str| customers.fields.iter().find(|guess| guess.field.name == field);
+    of("email").or(of("name"))?;
+    of("customerId").map(|guess| (guess.field.name, guess.column))
+}
+
 /// Guesses a column for each field that takes one value.
 pub(super) fn guess<'a>(
     schema: Schema,
     sample: &'a Sample,
     said: &BTreeMap<String, String>,
+    same: Option<(&'static str, &'a ColumnSample)>,
     adviser: &mut dyn Adviser,
 ) -> Result<Guesses<'a>, CantDraft> {
-    let said: BTreeMap<&str, &ColumnSample> =
-        said.iter().filter_map(|(field, name)| Some((field.as_str(), sample.column(name)?))).collect();
-    let taken = said.values().map(|column| column.name.as_str()).collect();
+    let mut known: BTreeMap<&str, (&ColumnSample, Why)> =
+        same.into_iter().map(|(field, column)| (field, (column, Why::Same))).collect();
+    known.extend(said.iter().filter_map(|(field, name)| Some((field.as_str(), (sample.column(name)?, Why::Said)))));
+    let taken = known.values().map(|(column, _)| column.name.as_str()).collect();
     let day_first = times::day_is_first(&sample.columns);
     let mut guesser = Guesser { schema, sample, taken, adviser, day_first };
     let mut found: BTreeMap<&str, Guess<'a>> = BTreeMap::new();
     for field in schema.fields() {
-        if let Some(column) = said.get(field.name) {
+        if let Some((column, why)) = known.get(field.name).copied() {
             let form = form::of(field, column)
                 .or_else(|| form::spelled(field, column).filter(|_| names::is_id_field(field.name)).map(Form::Spelled))
                 .unwrap_or(Form::Plain);
-            found.insert(field.name, Guess { field, column, why: Why::Said, form, doubt: None });
+            found.insert(field.name, Guess { field, column, why, form, doubt: None });
         }
     }
     guesser.ids(&mut found);
@@ -111,11 +134,30 @@ pub(super) fn guess<'a>(
         features = guesser.totals();
         missing.retain(|field| features.is_empty() || !["featureId", "value"].contains(field));
     }
-    if let Some(field) = missing.first() {
+    // An id could be made of the others, so that those say more.
+    if let Some(field) = missing.iter().find(|field| **field != "subscriptionId").or(missing.first()) {
         return Err(CantDraft::NoColumn { schema, field });
     }
     let provider = (schema == Schema::PaidSubscription).then(|| guesser.provider(&guesses));
     Ok(Guesses { fields: guesses, features, provider })
+}
+
+/// Whether what stands in a column speaks against the field that its name speaks for.
+fn is_possible(field: &Field, column: &ColumnSample, form: &Form<'_>) -> bool {
+    match (field.name, form) {
+        // A `Price` may be one's id, and a `Product` its name; an amount is neither.
+        (_, Form::Lookup(_)) => !amount::is_money(column) && times::of(column).is_none(),
+        // A `Contact` may be a number or an address to call.
+        ("name", _) => !column.mostly(|cell| cell.contains('@') || cell.parse::<f64>().is_ok()),
+        _ => true,
+    }
+}
+
+/// Times of which the name does not say that they are something else than a start.
+fn may_be_start(column: &ColumnSample) -> bool {
+    times::of(column).is_some()
+        && !names::is_no_start(column)
+        && !["endDate", "updatedAt"].iter().any(|field| names::is_about(column, field))
 }
 
 impl<'a> Guesser<'a, '_> {
@@ -128,7 +170,8 @@ impl<'a> Guesser<'a, '_> {
     fn totals(&self) -> Vec<&'a ColumnSample> {
         let value = self.schema.fields().iter().find(|field| field.name == "value");
         let is_total = |column: &ColumnSample| {
-            value.is_some_and(|value| column.mostly(|cell| form::fits(&value.kind, cell)))
+            value.is_some_and(|value| matches!(form::of(value, column), Some(Form::Plain | Form::Number(_))))
+                && !column.cells.is_empty()
                 && times::of(column).is_none()
                 && !names::is_id(column)
                 && !names::is_no_id(column)
@@ -138,7 +181,8 @@ impl<'a> Guesser<'a, '_> {
 
     fn by_name(&self, field: &'static Field) -> Option<Guess<'a>> {
         let mut found: Option<(Called, Guess<'a>)> = None;
-        for name in names::of(self.schema, field.name) {
+        let is_late = |name: &&str| names::says_little(field.name, name);
+        for name in names::of(self.schema, field.name).filter(|name| !is_late(name)) {
             for column in self.free() {
                 if let Some(called) = names::is_called(column, name)
                     && found.as_ref().is_none_or(|(best, _)| called < *best)
@@ -148,12 +192,19 @@ impl<'a> Guesser<'a, '_> {
                 }
             }
         }
-        found.map(|(_, guess)| guess).or_else(|| self.first_and_last(field)).or_else(|| self.about(field))
+        let found = found.map(|(_, guess)| self.with_other_part(guess));
+        let late = || {
+            names::of(self.schema, field.name).filter(is_late).find_map(|name| {
+                let column = self.free().find(|column| names::is_called(column, name).is_some())?;
+                Some(Guess { field, column, why: Why::Name, form: self.form(field, column)?, doubt: None })
+            })
+        };
+        found.or_else(|| self.first_and_last(field)).or_else(|| self.about(field)).or_else(late)
     }
 
     fn form(&self, field: &'static Field, column: &'a ColumnSample) -> Option<Form<'a>> {
         if field.name != "priceUnitAmount" {
-            return form::of(field, column);
+            return form::of(field, column).filter(|form| is_possible(field, column, form));
         }
         let currencies = names::CURRENCY
             .iter()
@@ -164,8 +215,8 @@ impl<'a> Guesser<'a, '_> {
     /// A column whose name says in one of its words what it is.
     fn about(&self, field: &'static Field) -> Option<Guess<'a>> {
         let column =
-            self.free().find(|column| names::is_about(column, field.name) && form::of(field, column).is_some())?;
-        Some(Guess { field, column, why: Why::Name, form: form::of(field, column)?, doubt: None })
+            self.free().find(|column| names::is_about(column, field.name) && self.form(field, column).is_some())?;
+        Some(Guess { field, column, why: Why::Name, form: self.form(field, column)?, doubt: None })
     }
 
     /// A name in two columns.
@@ -173,11 +224,26 @@ impl<'a> Guesser<'a, '_> {
         if field.name != "name" {
             return None;
         }
-        let [first, last] = names::FIRST_AND_LAST.map(|names| {
-            let is_called = |column: &&ColumnSample| names.iter().any(|name| names::is_called(column, name).is_some());
-            self.free().find(is_called)
-        });
+        let [first, last] = [Part::First, Part::Last].map(|part| self.part_of_name(part));
         Some(Guess { field, column: first?, why: Why::Name, form: Form::Joined(last?), doubt: None })
+    }
+
+    fn part_of_name(&self, part: Part) -> Option<&'a ColumnSample> {
+        self.free().find(|column| names::is_part_of_name(column, part))
+    }
+
+    /// A `Name` beside a `First name` is only the last one.
+    fn with_other_part(&self, guess: Guess<'a>) -> Guess<'a> {
+        if guess.field.name != "name" || !names::may_be_part(guess.column) {
+            return guess;
+        }
+        let [first, last] = [Part::First, Part::Last].map(|part| self.part_of_name(part));
+        let (first, last) = match (first, last) {
+            (Some(first), _) if first.name != guess.column.name => (first, guess.column),
+            (Some(_), Some(last)) if last.name != guess.column.name => (guess.column, last),
+            _ => return guess,
+        };
+        Guess { column: first, form: Form::Joined(last), ..guess }
     }
 
     /// Only what can't be anything else, or has to be something.
@@ -188,6 +254,7 @@ impl<'a> Guesser<'a, '_> {
             "paymentMethodId" => column.mostly(|cell| cell.starts_with("pm_")),
             "billingPeriod" => form::all_words(field, column),
             "planId" => self.is_like_plans(column),
+            "startDate" => may_be_start(column),
             _ => false,
         };
         let found: Vec<_> = self.free().filter(|column| fits(column)).collect();
@@ -195,7 +262,11 @@ impl<'a> Guesser<'a, '_> {
         let depth = found.iter().map(|column| names::depth(column)).min()?;
         let mut nearest = found.into_iter().filter(|column| names::depth(column) == depth);
         let (column, None) = (nearest.next()?, nearest.next()) else { return None };
-        let doubt = (field.name == "planId").then(|| format!("does column {:?} say the plan?", column.name));
+        let doubt = match field.name {
+            "planId" => Some(format!("does column {:?} say the plan?", column.name)),
+            "startDate" => Some(format!("does column {:?} say when it began?", column.name)),
+            _ => None,
+        };
         Some(Guess { field, column, why: Why::Content, form: form::of(field, column)?, doubt })
     }
 
@@ -208,6 +279,7 @@ impl<'a> Guesser<'a, '_> {
             && !names::is_no_plan(column)
             && !column.is_json()
             && times::of(column).is_none()
+            && !amount::is_money(column)
             && !self.schema.fields().iter().any(|field| form::all_words(field, column))
             && !column.mostly(|cell| cell.contains('@') || cell.parse::<f64>().is_ok() || form::fits(&Kind::Bool, cell))
     }
@@ -215,6 +287,12 @@ impl<'a> Guesser<'a, '_> {
     /// With what is ambiguous in its form asked for.
     fn decided(&mut self, mut guess: Guess<'a>) -> Guess<'a> {
         let column = &guess.column.name;
+        if matches!(guess.field.kind, Kind::Number { .. })
+            && let Some(cell) = digits::two_ways(guess.column)
+        {
+            guess.doubt =
+                Some(format!("column {column:?}: is {cell} more than a thousand? Then say thousands = \".\""));
+        }
         match &mut guess.form {
             Form::Time(times) => {
                 if let Times::DayOrMonthFirst { day_first, month_first } = *times {
@@ -247,7 +325,8 @@ impl<'a> Guesser<'a, '_> {
             }
             Form::Amounts(_)
             | Form::Plain
-            | Form::Words(_)
+            | Form::Number(_)
+            | Form::Words { .. }
             | Form::Lookup(_)
             | Form::Json
             | Form::Joined(_)

@@ -7,6 +7,7 @@ use super::guess::{Guess, Guesser, Why};
 use super::names::{self, Called};
 use super::question::{About, Question, ask, choice};
 use super::sample::ColumnSample;
+use super::spelling::plain;
 use super::times;
 use crate::entity::{Field, Schema};
 
@@ -43,6 +44,8 @@ impl<'a> Guesser<'a, '_> {
             }
         }
         candidates.extend(self.free().filter(|column| names::is_id_of(column, field.name)));
+        let alone = |column: &&ColumnSample| names::is_owner_of(column, field.name);
+        candidates.extend(self.free().filter(alone).filter(|column| id_form(field, column) == Some(Form::Plain)));
         let mut seen = BTreeSet::new();
         candidates.retain(|column| seen.insert(&column.name) && id_form(field, column).is_some());
         // Those that are ids as they stand come first.
@@ -88,7 +91,7 @@ impl<'a> Guesser<'a, '_> {
     ) {
         let Some(first) = candidates.first() else { return };
         // Nothing is nearer than the field's own name.
-        let is_clear = why == Why::Name && names::is_called(first, &names::plain(field.name)) == Some(Called::So);
+        let is_clear = why == Why::Name && names::is_called(first, &plain(field.name)) == Some(Called::So);
         let (column, is_said) = match &candidates[..] {
             [_, _, ..] if !is_clear => {
                 let choices = candidates.iter().map(|column| choice(column)).collect();
@@ -104,7 +107,7 @@ impl<'a> Guesser<'a, '_> {
             .map(|other| format!("{:?}", other.name))
             .collect();
         let doubt = match (is_said || is_clear, why, others.is_empty()) {
-            (true, ..) | (false, Why::Name | Why::Said, true) => None,
+            (true, ..) | (false, Why::Name | Why::Said | Why::Same, true) => None,
             (false, Why::Content, true) => Some(format!("is it column {:?}?", column.name)),
             (false, _, false) => Some(format!("is it column {:?}, and not {}?", column.name, others.join(" or "))),
         };

@@ -83,13 +83,14 @@ impl JsonSample {
             Some(at) => *at,
             None if self.at.len() == COLUMNS_MAX => return,
             None => {
-                self.sample.columns.push(ColumnSample { name: path.to_owned(), cells: Vec::new() });
+                self.sample.columns.push(ColumnSample { name: path.to_owned(), ..ColumnSample::default() });
                 self.at.insert(path.to_owned(), self.sample.columns.len() - 1);
                 self.sample.columns.len() - 1
             }
         };
-        let cells = &mut self.sample.columns[at].cells;
-        cells.extend(cell.filter(|cell| !cell.trim().is_empty()).map(str::to_owned));
+        if let Some(cell) = cell {
+            self.sample.columns[at].add(cell);
+        }
     }
 }
 

@@ -192,7 +192,7 @@ pub(super) fn draft(schema: Schema, sample: &Sample, clock: &dyn Clock) -> Optio
             }
             (None, true) | (Some(_), false) => false,
         };
-        is_it.then(|| Draft { mapping: text.clone(), recognised: Some(shipped.export), to_do })
+        is_it.then(|| Draft { schema, mapping: text.clone(), recognised: Some(shipped.export), to_do })
     })
 }
 

@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn values_stand_with_their_numbers_and_the_most_frequent_first() {
         let cells = ["Pro Plan", "free", "Pro Plan", "\"odd\""].map(str::to_owned).to_vec();
-        let text = table("plans", "plan", &ColumnSample { name: "plan".into(), cells });
+        let text = table("plans", "plan", &ColumnSample { name: "plan".into(), cells, ..ColumnSample::default() });
         assert_eq!(
             text.lines().skip(1).collect::<Vec<_>>(),
             [

@@ -1,11 +1,17 @@
 //! What columns are called, for each field.
 
+use super::abroad;
 use super::sample::ColumnSample;
+use super::spelling::{plain, words};
 use crate::entity::{Entity, Schema};
 
 /// Names of columns for each field, without anything but letters and digits, the likeliest first.
+pub(super) fn of(schema: Schema, field: &str) -> impl Iterator<Item = &'static str> {
+    in_english(schema, field).iter().chain(abroad::of(schema, field)).copied()
+}
+
 #[rustfmt::skip]
-pub(super) fn of(schema: Schema, field: &str) -> &'static [&'static str] {
+fn in_english(schema: Schema, field: &str) -> &'static [&'static str] {
     const CUSTOMER: Schema = Schema::Import(Entity::Customer);
     const USAGE: Schema = Schema::Import(Entity::Usage);
     match (schema, field) {
@@ -31,8 +37,9 @@ pub(super) fn of(schema: Schema, field: &str) -> &'static [&'static str] {
         (_, "subscriptionId") => &["subscriptionid", "subid", "contractid", "id", "uuid", "subscription", "contract"],
         (_, "planId") => &[
             "planid", "plancode", "plan", "planname", "rateplan", "rateplanname", "subscriptionplan", "plantype",
-            "membershiptype", "membershipplan", "subscriptiontype", "tariff", "productid", "product", "productname", "tier",
-            "package", "edition", "sku", "priceid", "price",
+            "plantier", "membershiptype", "membershipplan", "membershiplevel", "subscriptiontype", "subscriptionname", "contracttype",
+            "licensetype", "servicelevel", "tariff", "productid", "product", "productname", "tier",
+            "package", "bundle", "edition", "course", "program", "programme", "sku", "priceid", "price",
         ],
         (_, "startDate") => &[
             "startdate", "started", "startedat", "startsat", "starton", "startson", "start", "starts", "startdateutc", "startutc",
@@ -47,9 +54,9 @@ pub(super) fn of(schema: Schema, field: &str) -> &'static [&'static str] {
         ],
         (_, "billingPeriod") => &[
             "billingperiod", "interval", "billinginterval", "billingcycle", "billingfrequency", "period", "cycle", "frequency",
-            "paymentfrequency", "paymentinterval", "billed", "paid", "term",
+            "paymentfrequency", "paymentinterval", "renewal", "billing", "billed", "paid", "term",
         ],
-        (_, "unitQuantity") => &["unitquantity", "quantity", "qty", "seats", "units", "licenses", "licences"],
+        (_, "unitQuantity") => &["unitquantity", "quantity", "qty", "seats", "seatcount", "units", "licenses", "licences"],
         (_, "resourceId") => &["resourceid", "workspaceid", "siteid", "projectid"],
         (_, "featureId") => &["featureid", "feature", "metric", "metricname", "meter", "metername", "usagetype"],
         (USAGE, "value") => &["value", "usage", "currentusage", "total", "quantity", "amount", "count", "units"],
@@ -69,14 +76,37 @@ pub(super) fn of(schema: Schema, field: &str) -> &'static [&'static str] {
     }
 }
 
+/// Whether a name says less of a field than a word about it in another one: a record may be made before its plan starts.
+pub(super) fn says_little(field: &str, name: &str) -> bool {
+    field == "startDate" && name.starts_with("created")
+}
+
 /// Whether a field is the id of a customer or a subscription.
 pub(super) fn is_id_field(field: &str) -> bool {
     OWNERS.iter().any(|(of, _)| *of == field)
 }
 
 /// Names of the parts of a name, first and last, where there is none of the whole.
-pub(super) const FIRST_AND_LAST: [&[&str]; 2] =
+const FIRST_AND_LAST: [&[&str]; 2] =
     [&["firstname", "givenname", "forename", "first"], &["lastname", "surname", "familyname", "last"]];
+
+/// Whether a column is called like the first part of a name, or like the last.
+pub(super) fn is_part_of_name(column: &ColumnSample, part: Part) -> bool {
+    let names = [FIRST_AND_LAST, abroad::FIRST_AND_LAST].map(|parts| parts[part as usize]).concat();
+    names.iter().any(|name| is_called(column, name).is_some())
+}
+
+/// Whether a column is called like a name that may be only one part of it.
+pub(super) fn may_be_part(column: &ColumnSample) -> bool {
+    ["name", "nom", "nombre"].contains(&plain(&column.name).as_str())
+}
+
+/// A part of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    First,
+    Last,
+}
 
 /// Names of a column of currencies.
 pub(super) const CURRENCY: [&str; 4] = ["currency", "currencycode", "cur", "ccy"];
@@ -106,6 +136,19 @@ const OWNERS: [(&str, &[&str]); 2] = [
             "guest",
             "household",
             "payer",
+            "resident",
+            "renter",
+            "pupil",
+            "learner",
+            "participant",
+            "donor",
+            "subscribers",
+            "merchant",
+            "shop",
+            "store",
+            "team",
+            "partner",
+            "policyholder",
         ],
     ),
     (
@@ -118,18 +161,48 @@ const OWNERS: [(&str, &[&str]); 2] = [
 const ID_ENDS: [&str; 13] =
     ["identifier", "reference", "number", "code", "uuid", "nmbr", "key", "ref", "num", "id", "no", "nr", "nbr"];
 
-/// Whether a column's name says that it has ids of `field`'s records: `client_ref`, `Member No`.
+/// Whether a column's name says that it has ids of `field`'s records: `client_ref`, `Member No`, `N° client`.
 pub(super) fn is_id_of(column: &ColumnSample, field: &str) -> bool {
-    let Some((_, owners)) = OWNERS.iter().find(|(of, _)| *of == field) else { return false };
     let name = steps(&column.name).concat();
-    ID_ENDS.iter().any(|end| name.strip_suffix(end).is_some_and(|owner| owners.contains(&owner)))
+    let words = words(&column.name);
+    let behind = match &words[..] {
+        [first, rest @ ..] if is_id_word(first) => {
+            rest.iter().filter(|word| !ARTICLES.contains(&word.as_str())).map(String::as_str).collect()
+        }
+        _ => String::new(),
+    };
+    let mut owners = id_words().filter_map(|end| name.strip_suffix(end));
+    owners.any(|owner| is_owner(owner, field)) || is_owner(&behind, field)
 }
 
-/// Whether a column's name is that of an id of something.
+/// Whether a column is called like those who have the ids of `field`, without more: `Subscriber`. What is called like many
+/// people has their name rather than an id.
+pub(super) fn is_owner_of(column: &ColumnSample, field: &str) -> bool {
+    const MANY: [&str; 8] = ["organization", "organisation", "org", "company", "team", "shop", "store", "merchant"];
+    let name = plain(&column.name);
+    is_owner(&name, field) && !MANY.contains(&name.as_str())
+}
+
+fn is_owner(word: &str, field: &str) -> bool {
+    OWNERS.iter().chain(&abroad::OWNERS).any(|(of, owners)| *of == field && owners.contains(&word))
+}
+
+/// What stands between an id and whose it is.
+const ARTICLES: [&str; 8] = ["of", "de", "du", "d", "des", "del", "der", "l"];
+
+fn id_words() -> impl Iterator<Item = &'static str> {
+    ID_ENDS.into_iter().chain(abroad::ID_WORDS)
+}
+
+fn is_id_word(word: &str) -> bool {
+    id_words().any(|end| end == word)
+}
+
+/// Whether a column's name is that of an id of something. By words, so that `Casino` is none.
 pub(super) fn is_id(column: &ColumnSample) -> bool {
-    // By words, so that `Casino` is none.
-    let mut words = column.name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.next_back().is_some_and(|last| ID_ENDS.contains(&last.to_ascii_lowercase().as_str()) || last.ends_with("Id"))
+    let words = words(&column.name);
+    let is_compound = |word: &String| word.ends_with("nummer") || word.ends_with("kennung");
+    [words.first(), words.last()].into_iter().flatten().any(|word| is_id_word(word) || is_compound(word))
 }
 
 /// Whether a column's name says that its values are of people, places or amounts, which tell records apart only by chance.
@@ -139,7 +212,12 @@ pub(super) fn is_no_id(column: &ColumnSample) -> bool {
         "title", "amount", "price", "fee", "birth", "note",
     ];
     let name = plain(&column.name);
-    WORDS.iter().any(|word| name.contains(word))
+    WORDS.iter().any(|word| name.contains(word)) || has(column, &abroad::NO_IDS) || has(column, &["dob"])
+}
+
+/// Whether one of the words of a column's name is one of these.
+fn has(column: &ColumnSample, of: &[&str]) -> bool {
+    words(&column.name).iter().any(|word| of.contains(&word.as_str()))
 }
 
 /// Whether a column's name says that its values are words about a record that are no plan.
@@ -152,10 +230,87 @@ pub(super) fn is_no_plan(column: &ColumnSample) -> bool {
     WORDS.iter().any(|word| name.ends_with(word)) || is_no_id(column)
 }
 
-/// Whether a column's name says in one of its words that it is a start, an end, or a plan: `Runs from`, `valid_until`, `Care Plan`.
+/// Whether a column's name says that its values are states of a record: `Status`, `Vertragsstatus`.
+pub(super) fn is_state(column: &ColumnSample) -> bool {
+    let words = words(&column.name);
+    words.last().is_some_and(|word| {
+        word.ends_with("status") || ["state", "zustand", "estado", "etat", "statut"].contains(&word.as_str())
+    })
+}
+
+/// Whether a column's name says that it is of a time that is no beginning of anything.
+pub(super) fn is_no_start(column: &ColumnSample) -> bool {
+    const WORDS: [&str; 39] = [
+        "birth",
+        "birthday",
+        "birthdate",
+        "born",
+        "dob",
+        "geburt",
+        "geburtstag",
+        "geburtsdatum",
+        "geboren",
+        "naissance",
+        "nacimiento",
+        "updated",
+        "modified",
+        "changed",
+        "geandert",
+        "geaendert",
+        "seen",
+        "login",
+        "visit",
+        "next",
+        "last",
+        "letzte",
+        "letzter",
+        "dernier",
+        "derniere",
+        "renewal",
+        "renews",
+        "due",
+        "recall",
+        "review",
+        "invoice",
+        "invoiced",
+        "billing",
+        "payment",
+        "paid",
+        "trial",
+        "exported",
+        "deleted",
+        "churned",
+    ];
+    has(column, &WORDS)
+}
+
+/// Whether a column's name says in one of its words that it is a start, an end, or a plan (`Runs from`, `valid_until`, `Care
+/// Plan`), or in all of them who a customer is (`Patient Name`, `Contact Person`).
 pub(super) fn is_about(column: &ColumnSample, field: &str) -> bool {
-    const STARTS: &[&str] =
-        &["start", "starts", "started", "begin", "begins", "from", "since", "effective", "commences"];
+    const STARTS: &[&str] = &[
+        "start",
+        "starts",
+        "started",
+        "begin",
+        "begins",
+        "from",
+        "since",
+        "effective",
+        "commences",
+        "enrolled",
+        "enrolment",
+        "enrollment",
+        "registered",
+        "onboarded",
+        "beginn",
+        "ab",
+        "seit",
+        "debut",
+        "depuis",
+        "inicio",
+        "desde",
+        "alta",
+    ];
     const ENDS: &[&str] = &[
         "end",
         "ends",
@@ -169,27 +324,70 @@ pub(super) fn is_about(column: &ColumnSample, field: &str) -> bool {
         "expiration",
         "cancelled",
         "canceled",
+        "left",
+        "ende",
+        "bis",
+        "gekundigt",
+        "gekuendigt",
+        "fin",
+        "hasta",
+        "baja",
     ];
-    const PLANS: &[&str] = &["plan", "tariff", "tier", "package", "membership", "edition"];
+    const PLANS: &[&str] = &[
+        "plan",
+        "tariff",
+        "tier",
+        "package",
+        "membership",
+        "edition",
+        "deal",
+        "bundle",
+        "course",
+        "programme",
+        "tarif",
+        "abo",
+        "paket",
+        "formule",
+        "forfait",
+        "tarifa",
+        "paquete",
+    ];
     // Of a plan.
-    const OF_PLANS: &[&str] =
-        &["date", "start", "begin", "end", "since", "from", "until", "price", "fee", "status", "id", "no"];
+    const OF_PLANS: &[&str] = &[
+        "date", "start", "begin", "end", "since", "from", "until", "price", "fee", "amount", "value", "size", "status",
+        "state", "stage", "id", "no", "nr", "nummer", "numero", "preis", "prix", "precio",
+    ];
     // Of a part of it, or of another thing.
     const OTHERS: &[&str] = &["trial", "period", "current", "next", "last", "invoice", "billing", "payment", "notice"];
     let wanted = match field {
         "startDate" => STARTS,
         "endDate" | "cancellationDate" => ENDS,
         "planId" => PLANS,
+        "name" => return is_about_a_person(column),
         _ => return false,
     };
-    let words: Vec<String> = column
-        .name
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .map(str::to_ascii_lowercase)
-        .filter(|word| !word.is_empty())
-        .collect();
-    let has = |of: &[&str]| words.iter().any(|word| of.contains(&word.as_str()));
-    has(wanted) && !has(OTHERS) && (field != "planId" || !has(OF_PLANS))
+    has(column, wanted) && !has(column, OTHERS) && (field != "planId" || !has(column, OF_PLANS))
+}
+
+fn is_about_a_person(column: &ColumnSample) -> bool {
+    const CONTACTS: [&str; 9] = [
+        "contact",
+        "contactname",
+        "contactperson",
+        "person",
+        "maincontact",
+        "primarycontact",
+        "ownername",
+        "accountholder",
+        "holder",
+    ];
+    let name = plain(&column.name);
+    let is_owners =
+        ["name", "nom"].iter().any(|end| name.strip_suffix(end).is_some_and(|owner| is_owner(owner, "customerId")));
+    is_owners
+        || is_owner(&name, "customerId")
+        || CONTACTS.contains(&name.as_str())
+        || abroad::CONTACTS.contains(&name.as_str())
 }
 
 /// Names that say what they are only beside what they are of: the `id` of an address is not the customer's.
@@ -238,17 +436,12 @@ pub(super) fn depth(column: &ColumnSample) -> usize {
     steps(&column.name).len()
 }
 
-/// A name without anything but letters and digits.
-pub(super) fn plain(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn named(column: &str) -> ColumnSample {
-        ColumnSample { name: column.into(), cells: Vec::new() }
+        ColumnSample { name: column.into(), ..ColumnSample::default() }
     }
 
     #[test]
@@ -266,14 +459,25 @@ mod tests {
 
     #[test]
     fn ids_are_told_by_whose_they_are() {
-        for name in ["account_no", "Account Number", "client_ref", "acct-code", "Member No.", "user.uuid"] {
+        for name in [
+            "account_no",
+            "Account Number",
+            "client_ref",
+            "acct-code",
+            "Member No.",
+            "user.uuid",
+            "N° client",
+            "Numéro de client",
+            "Kundennummer",
+            "Customer #",
+        ] {
             assert!(is_id_of(&named(name), "customerId"), "{name}");
         }
         for name in ["Contract No", "membership_id", "order.ref"] {
             assert!(is_id_of(&named(name), "subscriptionId"), "{name}");
             assert!(!is_id_of(&named(name), "customerId"), "{name}");
         }
-        assert!(is_id(&named("Card No")) && is_id(&named("legacyId")));
+        assert!(is_id(&named("Card No")) && is_id(&named("legacyId")) && is_id(&named("Ausweisnummer")));
         assert!(!is_id(&named("Casino")) && !is_id(&named("paid")));
     }
 }

@@ -1,6 +1,6 @@
 //! What is looked at of a source: its columns, and what stands in them in its first rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::RowBatch;
 
@@ -23,14 +23,23 @@ pub struct Sample {
 pub struct ColumnSample {
     /// Its name.
     pub name: String,
-    /// Its cells that are neither NULL nor blank, in order.
+    /// Its cells that are neither NULL nor blank nor words for nothing, in order.
     pub cells: Vec<String>,
+    /// Words for nothing that stand in it, each once: `-`, `N/A`.
+    pub nothings: BTreeSet<String>,
+}
+
+/// Whether a cell says that there is nothing. Words that could be a value (`none` may be a plan) are not among them.
+fn is_nothing(cell: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["-", "--", "—", "n/a", "#n/a", "null", "nil", "\\n", "0000-00-00", "0000-00-00 00:00:00"];
+    WORDS.contains(&cell.to_ascii_lowercase().as_str())
 }
 
 impl Sample {
     /// A sample of no rows yet.
     pub fn new(columns: &[Box<str>]) -> Self {
-        let columns = columns.iter().map(|name| ColumnSample { name: name.to_string(), cells: Vec::new() });
+        let columns = columns.iter().map(|name| ColumnSample { name: name.to_string(), ..ColumnSample::default() });
         Self { columns: columns.collect(), rows: 0, is_json: false }
     }
 
@@ -39,7 +48,7 @@ impl Sample {
         for row in rows.rows().take(usize::try_from(rows_max - self.rows.min(rows_max)).unwrap_or(usize::MAX)) {
             self.rows += 1;
             for (column, cell) in self.columns.iter_mut().zip(row.cells()) {
-                column.cells.extend(cell.filter(|cell| !cell.trim().is_empty()).map(str::to_owned));
+                cell.into_iter().for_each(|cell| column.add(cell));
             }
         }
     }
@@ -51,6 +60,15 @@ impl Sample {
 }
 
 impl ColumnSample {
+    /// Takes a cell in.
+    pub fn add(&mut self, cell: &str) {
+        match cell.trim() {
+            "" => {}
+            nothing if is_nothing(nothing) => drop(self.nothings.insert(nothing.to_owned())),
+            _ => self.cells.push(cell.to_owned()),
+        }
+    }
+
     /// The first two different values, cut to a length for a comment.
     pub fn shown(&self) -> Vec<String> {
         const CHARS_MAX: usize = 40;

@@ -16,7 +16,7 @@ pub(super) enum Times {
 }
 
 /// Forms in which nothing is ambiguous, in the order in which they are tried.
-const FORMS: [(&str, bool); 15] = [
+const FORMS: [(&str, bool); 22] = [
     ("%Y-%m-%d %H:%M:%S", false),
     ("%Y-%m-%d %H:%M", false),
     ("%Y-%m-%d", false),
@@ -24,21 +24,30 @@ const FORMS: [(&str, bool); 15] = [
     ("%Y-%m-%dT%H:%M:%S%.f", false),
     ("%Y-%m-%d %H:%M:%S%.f", false),
     ("%Y-%m-%d %H:%M:%S %z", true),
+    ("%Y-%m-%d %H:%M:%S UTC", false),
+    ("%Y-%m-%dT%H:%M", false),
     ("%Y/%m/%d", false),
+    ("%Y/%m/%d %H:%M", false),
+    ("%Y/%m/%d %H:%M:%S", false),
     ("%d.%m.%Y", false),
     ("%d.%m.%Y %H:%M", false),
+    ("%d.%m.%Y %H:%M:%S", false),
     ("%d.%m.%y", false),
     ("%d %b %Y", false),
+    ("%d %B %Y", false),
     ("%d-%b-%Y", false),
+    ("%d-%b-%y", false),
     ("%b %d, %Y", false),
     ("%B %d, %Y", false),
 ];
 
 /// Forms in which days and months are numbers without an order: the same with the day first, and with the month first.
-const EITHER: [(&str, &str); 6] = [
+const EITHER: [(&str, &str); 8] = [
     ("%d/%m/%Y", "%m/%d/%Y"),
     ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"),
     ("%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S"),
+    ("%d/%m/%Y %I:%M %p", "%m/%d/%Y %I:%M %p"),
+    ("%d/%m/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M:%S %p"),
     ("%d/%m/%y", "%m/%d/%y"),
     ("%d-%m-%Y", "%m-%d-%Y"),
     ("%d-%m-%y", "%m-%d-%y"),
@@ -61,6 +70,11 @@ pub(super) fn of(column: &ColumnSample) -> Option<Times> {
     let fits = |form: &str, cell: &str| {
         BrokenDownTime::parse(form, cell).is_ok_and(|time| time.year().is_some_and(|year| year >= YEAR_MIN))
     };
+    // Eight digits are a day only if each of them is one: numbers of members and of invoices are not.
+    let is_day = |cell: &str| cell.len() == 8 && cell.bytes().all(|byte| byte.is_ascii_digit()) && fits("%Y%m%d", cell);
+    if !column.cells.is_empty() && column.cells.iter().all(|cell| is_day(cell.trim())) {
+        return Some(Times::Form { form: "%Y%m%d", zoned: false });
+    }
     let in_form = |form: &str| column.mostly(|cell| fits(form, cell));
     let fitting = |form: &str| column.cells.iter().filter(|cell| fits(form, cell.trim())).count();
     if let Some((form, zoned)) = FORMS.into_iter().find(|(form, _)| in_form(form)) {
@@ -98,7 +112,8 @@ mod tests {
     use super::*;
 
     fn column(cells: &[&str]) -> ColumnSample {
-        ColumnSample { name: "at".into(), cells: cells.iter().map(|cell| (*cell).to_owned()).collect() }
+        let cells = cells.iter().map(|cell| (*cell).to_owned()).collect();
+        ColumnSample { name: "at".into(), cells, ..ColumnSample::default() }
     }
 
     fn times(cells: &[&str]) -> Option<Times> {

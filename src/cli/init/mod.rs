@@ -2,34 +2,33 @@
 
 mod ask;
 mod pipeline;
+mod report;
 mod source;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use serde_json::json;
-
 use self::ask::Terminal;
-use self::pipeline::add_step;
+use self::pipeline::put_step;
+use self::report::{Maybe, Report, Step, Written};
 use self::source::{DraftSource, Opening};
 use super::args::Talk;
 use super::exit::{Exit, Failure};
-use super::report::{counted, grouped};
-use super::{out, out_json, setup};
+use super::setup;
 use crate::clock::SystemClock;
-use crate::draft::{self, Adviser, CantDraft, Draft, Nobody, Sample};
+use crate::draft::{self, Adviser, CantDraft, Draft, Nobody, Sample, Told};
 use crate::entity::Schema;
 use crate::mapping;
 use crate::source::SourceError;
+use clap::Args;
 
 /// What to draft, and from what.
 #[derive(Debug, Clone, Args)]
 pub struct Init {
-    /// What a row is: customer, subscription, paid-subscription, usage or event [default: told by the columns]
+    /// What a row is: customer, subscription, paid-subscription, usage or event [default: told by the columns, and both where
+    /// each row is a customer and the plan that it has]
     #[arg(long, short, value_name = "ENTITY", value_parser = schema_of)]
     entity: Option<Schema>,
 
@@ -75,7 +74,7 @@ fn pair_of(text: &str) -> Result<(String, String), String> {
     Ok((field.trim().to_owned(), column.to_owned()))
 }
 
-/// Drafts, checks the draft, and writes it.
+/// Drafts, checks the drafts, and writes them.
 pub(super) async fn main(args: Init, talk: &Talk) -> Result<Exit, Failure> {
     let opening = args.source.opening(&args.dir)?;
     if let Some(schema) = args.entity {
@@ -87,42 +86,47 @@ pub(super) async fn main(args: Init, talk: &Talk) -> Result<Exit, Failure> {
         true => Box::new(Terminal::default()),
         false => Box::new(Nobody),
     };
-    let schema = match args.entity {
-        Some(schema) => schema,
-        None => {
-            let schema = draft::schema_of(sample, &mut *adviser, &SystemClock).map_err(|likely| unclear(&likely))?;
-            args.is_free(schema)?;
-            schema
-        }
+    let told = match args.entity {
+        Some(schema) => Told { schemas: vec![schema], maybe: None },
+        None => draft::schemas_of(sample, &mut *adviser, &SystemClock).map_err(|likely| unclear(&likely))?,
     };
+    // Of several those that are not there yet.
+    let (left_out, schemas): (Vec<Schema>, Vec<Schema>) =
+        told.schemas.iter().partition(|schema| told.schemas.len() > 1 && args.is_free(**schema).is_err());
+    let schemas = if schemas.is_empty() { &told.schemas[..1] } else { &schemas[..] };
+    schemas.iter().try_for_each(|schema| args.is_free(*schema))?;
     let columns: BTreeMap<String, String> = args.column.iter().cloned().collect();
-    known(schema, &columns, sample)?;
-    let drafted = draft::draft(schema, sample, &columns, &mut *adviser, &SystemClock);
-    let draft = drafted.map_err(|error| cant_draft(&error))?;
-    let (name, file) = args.file(schema);
-    holds(&draft, &opening, &file).await?;
+    known(schemas, &columns, sample)?;
+    let drafted = draft::drafts(schemas, sample, &columns, &mut *adviser, &SystemClock);
+    let drafts = drafted.map_err(|error| cant_draft(&error))?;
+    for draft in &drafts {
+        holds(draft, &opening, &args.file(draft.schema).1).await?;
+    }
 
     std::fs::create_dir_all(&args.dir).map_err(|error| cant_write(&args.dir, &error))?;
-    write_privately(&file, &draft.mapping).map_err(|error| cant_write(&file, &error))?;
-    let pipeline = match schema {
-        Schema::Import(_) => {
-            let pipeline = args.dir.join(PIPELINE);
-            let added = add_step(&pipeline, &name, &opening.step(&name, &looked));
-            Pipeline::Step { added: added.map_err(|error| cant_write(&pipeline, &error))? }
-        }
-        // No pipeline takes it.
-        Schema::PaidSubscription => Pipeline::None { source: opening.words(&looked) },
-    };
-    report(&args, schema, sample, &draft, &file, &pipeline, talk)?;
+    let mut written = Vec::new();
+    for draft in drafts {
+        let (name, file) = args.file(draft.schema);
+        write_privately(&file, &draft.mapping).map_err(|error| cant_write(&file, &error))?;
+        let step = match draft.schema {
+            Schema::Import(_) => {
+                let pipeline = args.dir.join(PIPELINE);
+                let became = put_step(&pipeline, &name, &opening.step(&name, &looked), args.force);
+                Step::Of(became.map_err(|error| cant_write(&pipeline, &error))?)
+            }
+            // No pipeline takes it.
+            Schema::PaidSubscription => Step::None { source: opening.words(&looked) },
+        };
+        written.push(Written { draft, file, step });
+    }
+    let left_out = left_out.into_iter().map(|schema| args.file(schema).1).collect();
+    let maybe = told.maybe.filter(|(schema, _)| args.is_free(*schema).is_ok()).map(|(schema, column)| Maybe {
+        schema,
+        column,
+        source: opening.words(&looked),
+    });
+    report::print(&Report { dir: &args.dir, sample, written, left_out, maybe }, talk)?;
     Ok(Exit::Settled)
-}
-
-/// What became of the pipeline file.
-enum Pipeline {
-    /// The mapping is a step's, which was added or was there.
-    Step { added: bool },
-    /// The mapping is for `cutover`, which takes these words.
-    None { source: String },
 }
 
 impl Init {
@@ -144,11 +148,13 @@ impl Init {
 }
 
 /// Whether the fields and columns that were said exist.
-fn known(schema: Schema, said: &BTreeMap<String, String>, sample: &Sample) -> Result<(), Failure> {
+fn known(schemas: &[Schema], said: &BTreeMap<String, String>, sample: &Sample) -> Result<(), Failure> {
     for (field, column) in said {
-        if !schema.fields().iter().any(|known| known.name == field) {
-            let fields: Vec<&str> = schema.fields().iter().map(|field| field.name).collect();
-            return Err(Failure::new(Exit::Arguments, format!("a {} has no field {field}", schema.name()))
+        let fields = || schemas.iter().flat_map(|schema| schema.fields()).map(|field| field.name);
+        if !fields().any(|known| known == field) {
+            let names: Vec<&str> = schemas.iter().map(|schema| schema.name()).collect();
+            let fields: Vec<&str> = fields().collect();
+            return Err(Failure::new(Exit::Arguments, format!("a {} has no field {field}", names.join(" or a ")))
                 .hint(format!("its fields are {}", fields.join(", "))));
         }
         if sample.column(column).is_none() {
@@ -180,60 +186,6 @@ fn write_privately(file: &Path, text: &str) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file)?.write_all(text.as_bytes())
-}
-
-fn report(
-    args: &Init,
-    schema: Schema,
-    sample: &Sample,
-    draft: &Draft,
-    file: &Path,
-    pipeline: &Pipeline,
-    talk: &Talk,
-) -> Result<(), Failure> {
-    let path = args.dir.join(PIPELINE);
-    if talk.json() {
-        return out_json(&json!({
-            "entity": schema.name(),
-            "columns": sample.columns.len(),
-            "rows": sample.rows,
-            "recognised": draft.recognised,
-            "mapping": file,
-            "pipeline": matches!(pipeline, Pipeline::Step { added: true }).then_some(&path),
-            "to_do": draft.to_do,
-        }));
-    }
-    let looked = format!("{} of {} columns", counted(sample.rows, "row"), grouped(sample.columns.len() as u64));
-    let mut text = match draft.recognised {
-        Some(export) => format!("{looked}: a {export}; the mapping that ships fits it\n"),
-        None => format!("{looked}: no export that is known; columns were guessed\n"),
-    };
-    let _ = writeln!(text, "wrote {}", file.display());
-    let _ = match pipeline {
-        Pipeline::Step { added: true } => writeln!(text, "wrote a step into {}", path.display()),
-        Pipeline::Step { added: false } => {
-            writeln!(text, "{PIPELINE} has a step of this name already; it was left as it is")
-        }
-        Pipeline::None { .. } => writeln!(text, "paid subscriptions are no step of a pipeline: `cutover` moves them"),
-    };
-    if !draft.to_do.is_empty() {
-        text.push_str("\nto decide, each at a TODO in the mapping:\n");
-        draft.to_do.iter().for_each(|what| text.push_str(&format!("  {what}\n")));
-    }
-    let _ = match pipeline {
-        Pipeline::Step { .. } => write!(
-            text,
-            "\nthen:\n  stigg-import check {0}\n  stigg-import plan {0}\n  stigg-import run {0}\n  stigg-import verify {0}\n",
-            path.display()
-        ),
-        Pipeline::None { source } => write!(
-            text,
-            "\nthen:\n  stigg-import check --mapping {0} {source}\n  stigg-import cutover --mapping {0} {source} --plan\n",
-            file.display()
-        ),
-    };
-    out(&text);
-    Ok(())
 }
 
 /// Nobody said what a row is, and nobody can be asked.
@@ -271,4 +223,22 @@ fn unreadable(error: &SourceError) -> Failure {
 
 fn cant_write(path: &Path, error: &std::io::Error) -> Failure {
     Failure::because(Exit::Config, format!("can't write {}", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::Entity;
+
+    #[test]
+    fn an_export_that_may_be_several_things_is_told_with_the_words_that_decide() {
+        let failure = unclear(&[Schema::Import(Entity::Customer), Schema::PaidSubscription]);
+        assert_eq!(failure.message, "a row may be a customer or a paid-subscription");
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some(
+                "say --entity customer or --entity paid-subscription, or draft one after the other; nothing was written"
+            )
+        );
+    }
 }

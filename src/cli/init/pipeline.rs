@@ -6,20 +6,45 @@ use std::path::Path;
 use super::super::setup;
 use crate::entity::{Entity, Schema};
 
-/// Adds a step to the pipeline file, which is made where it is missing; `false`: it has one of that name already.
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Became {
+    /// It is in the file.
+    Added,
+    /// It is there instead of an earlier draft's.
+    Replaced,
+    /// One of that name was there and is as it was.
+    Kept,
+}
+
+/// Puts a step into the pipeline file, which is made where it is missing. One of that name stays as it is; with `force` one that
+/// an earlier draft wrote is written over, and one that a person changed stays.
 ///
 /// Steps run in their order, and what a record refers to has to be there: the step goes before the first draft of what comes
 /// later in a migration, and else to the end.
-pub(super) fn add_step(pipeline: &Path, name: &str, step: &str) -> Result<bool, Error> {
+pub(super) fn put_step(pipeline: &Path, name: &str, step: &str, force: bool) -> Result<Became, Error> {
     let before = match std::fs::read_to_string(pipeline) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
-    match with_step(&before, name, step) {
-        Some(text) => std::fs::write(pipeline, text).map(|()| true),
-        None => Ok(false),
+    if let Some(text) = with_step(&before, name, step) {
+        return std::fs::write(pipeline, text).map(|()| Became::Added);
     }
+    match force.then(|| with_other_source(&before, step)).flatten() {
+        Some(text) => std::fs::write(pipeline, text).map(|()| Became::Replaced),
+        None => Ok(Became::Kept),
+    }
+}
+
+/// The step instead of an earlier draft of it: the same but for its source.
+fn with_other_source(before: &str, step: &str) -> Option<String> {
+    let (head, _) = step.split_once("source = ")?;
+    let begin = before.find(head)?;
+    let rest = &before[begin + head.len()..];
+    let (source, after) = rest.split_once('\n')?;
+    let is_draft = source.starts_with("source = ") && (after.is_empty() || after.starts_with("\n[[step]]"));
+    is_draft.then(|| format!("{}{step}{after}", &before[..begin])).filter(|text| text != before)
 }
 
 fn with_step(before: &str, name: &str, step: &str) -> Option<String> {
@@ -67,6 +92,19 @@ mod tests {
         let four = with(&three, "events");
         assert_eq!(four, format!("{three}\n{}", step("events")));
         assert_eq!(with_step(&four, "usage", &step("usage")), None);
+    }
+
+    #[test]
+    fn an_earlier_draft_of_a_step_is_written_over_and_what_a_person_changed_is_not() {
+        let draft = |name: &str, file: &str| {
+            format!("[[step]]\nname = \"{name}\"\nmapping = \"{name}.toml\"\nsource = {{ csv = \"{file}\" }}\n")
+        };
+        let both = format!("{}\n{}", draft("customers", "a.csv"), draft("usage", "u.csv"));
+        let other = draft("customers", "b.csv");
+        let expected = format!("{other}\n{}", draft("usage", "u.csv"));
+        assert_eq!(with_other_source(&both, &other), Some(expected));
+        let mine = both.replace("a.csv\" }", "a.csv\" }\nmax_rejects = 5");
+        assert_eq!(with_other_source(&mine, &other), None);
     }
 
     #[test]

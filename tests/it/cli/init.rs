@@ -95,7 +95,7 @@ fn a_draft_is_not_written_over_what_a_person_wrote() {
     // A step of that name is a person's, too.
     let pipeline = folder.read("pipeline.toml");
     let again = folder.run("init --entity customer --csv customers.csv --force --json").exits(0);
-    assert_eq!(again.json()["pipeline"], serde_json::Value::Null, "{again}");
+    assert_eq!(again.json()["drafts"][0]["pipeline"], serde_json::Value::Null, "{again}");
     assert_eq!(folder.read("pipeline.toml"), pipeline);
 }
 
@@ -323,10 +323,10 @@ fn answers_of_known_apis_are_recognised() {
         )
         .write("customers.json", std::fs::read(repository("tests/data/bulk/customers-1.9.1.json")).unwrap());
     let drafted = folder.run("init --entity subscription --json subs.json --json").exits(0);
-    assert_eq!(drafted.json()["recognised"], "list of subscriptions of Stripe's API", "{drafted}");
+    assert_eq!(drafted.json()["drafts"][0]["recognised"], "list of subscriptions of Stripe's API", "{drafted}");
     assert!(folder.read("subscriptions.toml").contains("\"price_Team\" = \"price_Team\"  # 1 row of the sample"));
     let drafted = folder.run("init --entity customer --json customers.json --json").exits(0);
-    assert_eq!(drafted.json()["recognised"], "customers file of @stigg/bulk-import", "{drafted}");
+    assert_eq!(drafted.json()["drafts"][0]["recognised"], "customers file of @stigg/bulk-import", "{drafted}");
     folder.run("check pipeline.toml").exits(0);
 }
 
@@ -390,16 +390,17 @@ fn what_a_row_is_is_told_by_the_columns_where_it_can_be() {
         .write("neither.csv", "x\n1\n");
     for (file, entity) in [("accounts.csv", "customer"), ("contracts.csv", "subscription")] {
         let drafted = folder.run(&format!("init --csv {file} --json")).exits(0);
-        assert_eq!(drafted.json()["entity"], entity, "{drafted}");
+        assert_eq!(drafted.json()["drafts"][0]["entity"], entity, "{drafted}");
     }
-    assert_ran!(folder.run("init --csv either.csv"), @r#"
-    exit 2
+    // All that a row may be is there.
+    assert_ran!(folder.run("init --csv either.csv"), @"
+    exit 5
     --- stdout
 
     --- stderr
-    error: a row may be a customer or a subscription
-    hint: say --entity customer or --entity subscription, or draft one after the other; nothing was written
-    "#);
+    error: ./customers.toml is there already
+    hint: say --force to write over it, or --dir for another folder; nothing was written
+    ");
     assert_ran!(folder.run("init --csv neither.csv"), @r#"
     exit 2
     --- stdout
@@ -416,6 +417,103 @@ fn what_a_row_is_is_told_by_the_columns_where_it_can_be() {
     error: ./customers.toml is there already
     hint: say --force to write over it, or --dir for another folder; nothing was written
     "#);
+}
+
+/// Given a list of customers with their plans beside a mapping of customers that a person has, when it is drafted, then theirs is
+/// left as it is; with --force both are written, and the earlier draft's step reads the new file.
+#[test]
+fn a_row_that_is_a_customer_and_a_subscription_is_drafted_as_both() {
+    let folder = Folder::new();
+    folder.write("accounts.csv", ACCOUNTS).write("either.csv", "member,mail,plan\nm1,ada@acme.example,gold\n");
+    folder.run("init --csv accounts.csv").exits(0);
+    let before = folder.read("customers.toml");
+    assert_ran!(folder.run("init --csv either.csv"), @"
+    exit 0
+    --- stdout
+    1 row of 3 columns: no export that is known; columns were guessed
+    each row is a customer and a subscription; --entity drafts only one of them
+    ./customers.toml is there already; it was left as it is
+    wrote ./subscriptions.toml
+    wrote a step into ./pipeline.toml
+
+    to decide, each at a TODO in the mapping:
+      subscriptionId: there is none; has each customer one subscription, so that its id can be the customer's?
+      lookups.plans: what each plan becomes in Stigg
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
+
+    --- stderr
+    ");
+    assert_eq!(folder.read("customers.toml"), before);
+    assert_ran!(folder.run("init --csv either.csv --force"), @"
+    exit 0
+    --- stdout
+    1 row of 3 columns: no export that is known; columns were guessed
+    each row is a customer and a subscription; --entity drafts only one of them
+    wrote ./customers.toml
+    wrote over the step in ./pipeline.toml
+    wrote ./subscriptions.toml
+    pipeline.toml has a step of this name already; it was left as it is
+
+    to decide, each at a TODO in its mapping:
+      subscriptions.toml, subscriptionId: there is none; has each customer one subscription, so that its id can be the customer's?
+      subscriptions.toml, lookups.plans: what each plan becomes in Stigg
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
+
+    --- stderr
+    ");
+    insta::assert_snapshot!(folder.read("pipeline.toml"), @r#"
+    [[step]]
+    name = "customers"
+    mapping = "customers.toml"
+    source = { csv = "either.csv" }
+
+    [[step]]
+    name = "subscriptions"
+    mapping = "subscriptions.toml"
+    source = { csv = "either.csv" }
+    "#);
+    let drafted = folder.run("init --csv either.csv --force --json").exits(0).json();
+    assert_eq!(drafted["drafts"].as_array().map(Vec::len), Some(2), "{drafted}");
+    folder.run("check pipeline.toml").exits(0);
+    folder.run("init --csv either.csv --force --column nothing=plan").exits(2);
+}
+
+/// Given a list of customers with a column that may be a plan, when it is drafted, then the one command that drafts it is named,
+/// and works.
+#[test]
+fn what_a_row_may_be_besides_is_told_with_the_command_that_drafts_it() {
+    let folder = Folder::new();
+    folder.write("members.csv", "Member No;Mail;Club\n1;a@gym.example;Soho\n2;b@gym.example;Soho\n");
+    assert_ran!(folder.run("init --csv members.csv"), @r#"
+    exit 0
+    --- stdout
+    2 rows of 3 columns: no export that is known; columns were guessed
+    wrote ./customers.toml
+    wrote a step into ./pipeline.toml
+
+    if column "Club" says a plan of each, this drafts the subscriptions, too:
+      stigg-import init --entity subscription --csv members.csv
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
+
+    --- stderr
+    "#);
+    folder.run("init --entity subscription --csv members.csv").exits(0);
+    folder.run("check pipeline.toml").exits(0);
 }
 
 #[test]
@@ -501,11 +599,12 @@ fn on_a_terminal_what_cannot_be_known_is_asked_for() {
     let said: Vec<&str> = ran.stdout.lines().map(str::trim_end).collect();
     insta::assert_snapshot!(said.join("\n"), @r#"
     what is a row?
-      1  customer           who is billed
-      2  subscription       a customer has a free or custom plan
-      3  paid_subscription  a customer has a paid plan, which is moved by `cutover`
-      4  usage              how much of a feature a customer has used, in all
-      5  event              something that a customer did once
+      1  both               a customer, and the plan that it has: a mapping of each
+      2  customer           who is billed
+      3  subscription       a customer has a free or custom plan
+      4  paid_subscription  a customer has a paid plan, which is moved by `cutover`
+      5  usage              how much of a feature a customer has used, in all
+      6  event              something that a customer did once
     number, or Enter for 1:
     column start: does the day or the month come first?
       1  day first    %d/%m/%Y
@@ -551,9 +650,9 @@ fn on_a_terminal_what_cannot_be_known_is_asked_for() {
     assert_eq!(ran.exit, Some(0), "{ran}");
     assert!(!ran.stdout.contains("Enter"), "{ran}");
     assert!(folder.read("subscriptions.toml").contains("# TODO: 3 April or 4 March?"), "{ran}");
-    let (_, ran) = draft("", "--yes");
-    assert_eq!(ran.exit, Some(2), "{ran}");
-    assert!(ran.stdout.contains("a row may be a customer or a subscription"), "{ran}");
+    let (folder, ran) = draft("", "--yes");
+    assert_eq!(ran.exit, Some(0), "{ran}");
+    assert!(folder.path("customers.toml").exists() && folder.path("subscriptions.toml").exists(), "{ran}");
 
     // Who ends the input leaves the rest to the guesses.
     let (folder, ran) = draft("\\004", "--entity subscription");

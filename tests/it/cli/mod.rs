@@ -31,6 +31,7 @@ mod sync;
 mod to_files;
 mod trouble;
 mod verify;
+mod walks;
 mod why;
 mod words;
 

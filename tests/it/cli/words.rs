@@ -1406,7 +1406,7 @@ fn schemas_are_json_schemas() {
 
 #[test]
 fn help_of_init() {
-    assert_ran!(Folder::new().run("init --help"), @r#"
+    assert_ran!(Folder::new().run("init --help"), @"
     exit 0
     --- stdout
     Drafts a mapping and a pipeline from an export's header and its first rows, from JSON, or from a
@@ -1426,7 +1426,7 @@ fn help_of_init() {
     Options:
       -e, --entity <ENTITY>
               What a row is: customer, subscription, paid-subscription, usage or event [default: told by
-              the columns]
+              the columns, and both where each row is a customer and the plan that it has]
 
           --csv <FILE>
               A CSV file or a pattern ('exports/*.csv.gz')
@@ -1506,7 +1506,7 @@ fn help_of_init() {
       usage_totals
 
     --- stderr
-    "#);
+    ");
 }
 
 #[test]
