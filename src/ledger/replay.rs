@@ -4,26 +4,32 @@ use super::Index;
 use super::segment::{State, Stored, unpack, unpack_segment};
 use crate::record::{Fingerprint, KeyHash};
 
-/// Records that are collected before the index takes them in, 3 MB with the copy that it sorts.
+/// Most records that are collected before the index takes them in, 3 MB with the copy that it sorts.
 const LEARNED_MAX: usize = 1 << 16;
+
+/// Where the index is small it is in the processor's cache anyway, and fewer are collected, 200 KB: a schedule's ledger takes no
+/// more memory when the records of later runs lie over those of the first.
+const LEARNED_MIN: usize = 1 << 12;
 
 /// Builds an index: first takes all segments, then all batches that are in none.
 pub(super) struct Replay {
     index: Index,
     learned: Vec<(KeyHash, Fingerprint)>,
+    /// Number of collected records from which the index takes them in.
+    learned_max: usize,
 }
 
 impl Replay {
     pub(super) fn with_room(records: usize) -> Self {
-        Self { index: Index::with_room(records), learned: Vec::new() }
+        let learned_max = (records / 8).clamp(LEARNED_MIN, LEARNED_MAX);
+        Self { index: Index::with_room(records), learned: Vec::new(), learned_max }
     }
 
     /// Takes a segment's batches that are `wanted`; `false` where its bytes are damaged.
     pub(super) fn segment(&mut self, items: &[u8], wanted: impl Fn(u64) -> bool) -> bool {
-        let learned = &mut self.learned;
         let intact = unpack_segment(items, |batch, items| {
             if wanted(batch) {
-                learned.extend(unpack(items));
+                self.collect(items);
             }
         });
         self.flush();
@@ -32,7 +38,7 @@ impl Replay {
 
     pub(super) fn batch(&mut self, stored: &Stored<'_>) {
         if stored.states.is_none() {
-            self.learned.extend(unpack(stored.items));
+            self.collect(stored.items);
         } else {
             self.flush(); // what came before has to be known before it is doubted
             for (hash, fingerprint, state) in stored.records() {
@@ -43,14 +49,18 @@ impl Replay {
                 }
             }
         }
-        if self.learned.len() >= LEARNED_MAX {
-            self.flush();
-        }
     }
 
     pub(super) fn index(mut self) -> Index {
         self.flush();
         self.index
+    }
+
+    fn collect(&mut self, items: &[u8]) {
+        self.learned.extend(unpack(items));
+        if self.learned.len() >= self.learned_max {
+            self.flush();
+        }
     }
 
     fn flush(&mut self) {
