@@ -29,6 +29,7 @@ export_of 0
 "$program" sandbox --port 0 --quiet >sandbox &
 pids+=($!)
 for _ in {1..100}; do [[ -s sandbox ]] && break; sleep 0.1; done
+: >log
 "$program" sync --mapping customers.toml --csv customers.csv --every 1s --target "$(<sandbox)" --rate-scale 1000 --metrics 127.0.0.1:0 >out.jsonl --json 2>log &
 sync=$!
 pids+=("$sync")

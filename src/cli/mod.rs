@@ -60,6 +60,9 @@ pub fn main() -> ExitCode {
         }
     };
     log::start(&cli.talk);
+    if matches!(&cli.command, Command::Sync(sync) if !sync.once) {
+        sync::one_arena::begin_again();
+    }
     let runtime = match threads(&cli.command).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return shown(&Failure::of(Exit::Bug, &error)),

@@ -2,6 +2,7 @@
 
 mod news;
 mod once;
+pub(super) mod one_arena;
 mod teller;
 mod words;
 

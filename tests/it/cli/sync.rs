@@ -306,6 +306,30 @@ fn changes_follow_while_metrics_tell_of_it_and_a_signal_ends_it_well() {
     assert!(objects.len() >= 3 && objects.iter().all(|object| object["ok"] == true), "{stdout}");
 }
 
+/// glibc would give each thread memory of its own, and keep it; see `benches/sync_memory.sh`.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_schedule_has_one_arena_for_its_memory_unless_somebody_says_otherwise() {
+    let arenas_of = |said: Option<&str>| {
+        let (api, folder) = (Api::open(), clean());
+        folder.write("pipeline.toml", pipeline(&api, ""));
+        let mut command = folder.command("sync pipeline.toml --every 1h --now --rate-scale 100000");
+        command.env_remove("GLIBC_TUNABLES").env_remove("MALLOC_ARENA_MAX");
+        if let Some(said) = said {
+            command.env("MALLOC_ARENA_MAX", said);
+        }
+        let syncing = Syncing::start(command);
+        syncing.until("a run is done", |said| said.contains("run 1 is done"));
+        let environment = std::fs::read(format!("/proc/{}/environ", syncing.child.id())).unwrap();
+        syncing.signal("TERM");
+        assert_eq!(syncing.end().0, Some(0));
+        let environment = String::from_utf8(environment).unwrap();
+        environment.split('\0').find_map(|variable| variable.strip_prefix("MALLOC_ARENA_MAX=")).map(str::to_owned)
+    };
+    assert_eq!(arenas_of(None).as_deref(), Some("1"), "under the process id that was started");
+    assert_eq!(arenas_of(Some("4")).as_deref(), Some("4"));
+}
+
 #[test]
 fn what_it_says_without_a_terminal() {
     let (api, folder) = (Api::open(), customers());
