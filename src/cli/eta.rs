@@ -108,6 +108,9 @@ fn is_same(one: f64, other: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::BatchLimits;
+    use crate::entity::Entity;
+    use crate::sink::Operation;
 
     /// Records that are read in this many at once.
     const READ_AT_ONCE: u64 = 4096;
@@ -181,6 +184,47 @@ mod tests {
         assert_right_after_a_minute(&Run { fast: 0, slow: 600_000, request: 1000, requests_per_s: 1.0 });
         // Customers: 250 requests a minute.
         assert_right_after_a_minute(&Run { fast: 0, slow: 2_000_000, request: 1000, requests_per_s: 250.0 / 60.0 });
+    }
+
+    /// Given a pipeline at the published rates, minutes of each step, where an outcome is known some seconds after its request
+    /// (subscriptions: a task that is asked for), when the steps run one after the other, each told by itself as the progress
+    /// line does, then each is told right from its first minute on.
+    #[test]
+    fn each_step_of_a_pipeline_is_told_right_at_its_own_rate() {
+        let steps = [
+            (Operation::ImportCustomers, Entity::Customer, 2_000_000, 0.5),
+            (Operation::ImportSubscriptions, Entity::Subscription, 1_500_000, 4.0),
+            (Operation::ReportUsage, Entity::Usage, 600_000, 0.2),
+        ];
+        for (operation, entity, records, settles_s) in steps {
+            let request = BatchLimits::of(entity).records_max as u64;
+            let requests_per_s = f64::from(operation.rate().per_minute) / 60.0;
+            let run = Run { fast: records / 10, slow: records, request, requests_per_s };
+            assert!(run.ends_s() > 240.0, "{operation:?}: {} s", run.ends_s());
+            let (mut eta, mut told) = (Eta::default(), 0);
+            let ends_s = run.ends_s() + settles_s;
+            for tick in 1.. {
+                let at_s = f64::from(tick) / 4.0;
+                if at_s >= ends_s {
+                    break;
+                }
+                // What is known is read ahead; what is done was sent a while ago.
+                let known = run.work(at_s.min(run.ends_s())).known;
+                let done = run.done((at_s - settles_s).max(0.0));
+                let share = known as f64 / (run.fast + run.slow) as f64;
+                let left = eta.left(Duration::from_secs_f64(at_s), Work { known, done, share: Some(share) });
+                let really_s = ends_s - at_s;
+                if at_s < 60.0 || really_s < 10.0 {
+                    continue;
+                }
+                let Left::About(left) = left else { panic!("{operation:?}: nothing is told after {at_s} s") };
+                let wrong = (left.as_secs_f64() - really_s).abs() / really_s;
+                let one_request = 1.0 / requests_per_s / really_s;
+                assert!(wrong <= 0.1 + one_request, "{operation:?} after {at_s} s: {left:?}, and it was {really_s} s");
+                told += 1;
+            }
+            assert!(told > 500, "{operation:?}: {told}");
+        }
     }
 
     #[test]

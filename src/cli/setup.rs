@@ -13,6 +13,7 @@ pub(super) use super::ledgers::{
     whole_ledger_to_read,
 };
 use super::say;
+use super::source_args::array_hint;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigError, NotifyWritten};
 use crate::entity::{Entity, Schema};
@@ -137,7 +138,10 @@ pub(super) fn open_failure(error: &OpenStepError) -> Failure {
                 return Failure::of(Exit::Credentials, error).hint(hint);
             }
             let exit = if source.before_reading() { Exit::Config } else { Exit::Source };
-            Failure::of(exit, error).hint("nothing was sent; mend the source and run the same command again")
+            Failure::of(exit, error).hint(match array_hint(source) {
+                Some(hint) => format!("{hint}; nothing was sent"),
+                None => "nothing was sent; mend the source and run the same command again".to_owned(),
+            })
         }
         OpenStepError::Mapping { step, problems } => {
             Failure::of_problems(&format!("the mapping of step `{step}` does not fit its source"), problems)

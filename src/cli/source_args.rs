@@ -11,7 +11,7 @@ use super::setup;
 use crate::config::{self, SqlFault, SqlWritten, StripeFault, StripeWritten};
 use crate::mapping::{self, MappingFile};
 use crate::pipeline::{SourceSpec, StepSpec};
-use crate::source::JsonOptions;
+use crate::source::{JsonOptions, OpenProblem, SourceError};
 
 /// What a `--json` means: how the program talks, or a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -335,5 +335,20 @@ fn delimiter_of(text: &str) -> Result<u8, Failure> {
                     .hint("one ASCII character, or tab")),
             }
         }
+    }
+}
+
+/// How to say which part of a JSON file holds the records, where that is what is wrong.
+pub(super) fn array_hint(error: &SourceError) -> Option<String> {
+    let SourceError::Open { problem, .. } = error else { return None };
+    match problem {
+        OpenProblem::Arrays(arrays) => {
+            let first = arrays.first().map_or("NAME", String::as_str);
+            Some(format!("say which one with --array {first} (in a pipeline file: array = \"{first}\")"))
+        }
+        OpenProblem::RecordOrArray(array) => {
+            Some(format!("if the records are in it, say --array {array} (in a pipeline file: array = \"{array}\")"))
+        }
+        _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::CantDraft;
+use super::about;
 use super::amount::{self, Amounts, Unit};
 use super::digits;
 use super::form::{self, Form};
@@ -156,8 +157,8 @@ fn is_possible(field: &Field, column: &ColumnSample, form: &Form<'_>) -> bool {
 /// Times of which the name does not say that they are something else than a start.
 fn may_be_start(column: &ColumnSample) -> bool {
     times::of(column).is_some()
-        && !names::is_no_start(column)
-        && !["endDate", "updatedAt"].iter().any(|field| names::is_about(column, field))
+        && !about::is_no_start(column)
+        && !["endDate", "updatedAt"].iter().any(|field| about::is_about(column, field))
 }
 
 impl<'a> Guesser<'a, '_> {
@@ -174,7 +175,7 @@ impl<'a> Guesser<'a, '_> {
                 && !column.cells.is_empty()
                 && times::of(column).is_none()
                 && !names::is_id(column)
-                && !names::is_no_id(column)
+                && !about::is_no_id(column)
         };
         self.free().filter(|column| is_total(column)).collect()
     }
@@ -215,7 +216,7 @@ impl<'a> Guesser<'a, '_> {
     /// A column whose name says in one of its words what it is.
     fn about(&self, field: &'static Field) -> Option<Guess<'a>> {
         let column =
-            self.free().find(|column| names::is_about(column, field.name) && self.form(field, column).is_some())?;
+            self.free().find(|column| about::is_about(column, field.name) && self.form(field, column).is_some())?;
         Some(Guess { field, column, why: Why::Name, form: self.form(field, column)?, doubt: None })
     }
 
@@ -276,7 +277,7 @@ impl<'a> Guesser<'a, '_> {
         let words = column.distinct().filter(|words| words.len() <= WORDS_MAX && words.len() * 2 <= column.cells.len());
         words.is_some()
             && column.cells.len() as u64 == self.sample.rows
-            && !names::is_no_plan(column)
+            && !about::is_no_plan(column)
             && !column.is_json()
             && times::of(column).is_none()
             && !amount::is_money(column)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::about;
 use super::form::{self, Form};
 use super::guess::{Guess, Guesser, Why};
 use super::names::{self, Called};
@@ -67,7 +68,7 @@ impl<'a> Guesser<'a, '_> {
                     .iter()
                     .any(|cell| cell.contains(['@', ' ']) || cell.parse::<f64>().is_ok_and(|n| n.fract() != 0.0))
                 && times::of(column).is_none()
-                && !names::is_no_id(column)
+                && !about::is_no_id(column)
                 && (!self.is_key(field) || tells_apart(column))
         };
         let fitting: Vec<&ColumnSample> = self.free().filter(fits).collect();

@@ -8,6 +8,7 @@
 //! A draft is text for a person: what can't be known is said with `TODO`, and nothing is guessed that could silently be
 //! wrong, such as which of two numbers in a date is the day.
 
+mod about;
 mod abroad;
 mod amount;
 mod digits;

@@ -1,7 +1,7 @@
 //! Which rows are records: those that have a plan, and, where a person says so, those that go on.
 
+use super::about;
 use super::guess::Guess;
-use super::names;
 use super::sample::{ColumnSample, Sample};
 use super::spelling::plain;
 use super::write::{literal, quoted};
@@ -63,7 +63,7 @@ pub(super) fn rows(sample: &Sample, guesses: &[Guess<'_>], to_do: &mut Vec<Strin
 /// A column of states, and those of its words that say that it is over.
 fn is_over(column: &ColumnSample) -> Option<(&ColumnSample, Vec<&str>)> {
     const WORDS_MAX: usize = 20;
-    let words = column.distinct().filter(|words| names::is_state(column) && words.len() <= WORDS_MAX)?;
+    let words = column.distinct().filter(|words| about::is_state(column) && words.len() <= WORDS_MAX)?;
     let is_over = |word: &str| OVER.iter().any(|begin| plain(word).starts_with(begin));
     let over: Vec<&str> = words.into_iter().map(|(word, _)| word).filter(|word| is_over(word)).collect();
     (!over.is_empty()).then_some((column, over))

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Parser as _;
 use serde_json::{Map, json};
 
-use super::{RATE_SCALE, empty, put, serve};
+use super::{RATE_SCALE, cant_write, empty, put, serve};
 use crate::cli::args::{self, Cli, Command, Talk};
 use crate::cli::cutover::{self as command, Cutover, report};
 use crate::cli::exit::{Exit, Failure};
@@ -53,14 +53,11 @@ const WITH_CREDIT: u32 = 2;
 
 /// Runs the demo.
 pub(super) async fn main(args: &args::Demo, folder: &Path, talk: &Talk) -> Result<Exit, Failure> {
-    let cannot = |error: &dyn std::error::Error| {
-        Failure::new(Exit::Config, format!("the demo can't write into {}: {error}", folder.display()))
-    };
-    empty(folder).and_then(|()| put(folder, FILES)).map_err(|error| cannot(&error))?;
+    empty(folder).and_then(|()| put(folder, FILES)).map_err(|error| cant_write(folder, &error))?;
     let customers = args.customers.unwrap_or(CUSTOMERS);
     let stripe = stripe(customers);
     let text = serde_json::to_string_pretty(&stripe).map_err(|error| Failure::of(Exit::Bug, &error))?;
-    fs::write(folder.join("stripe.json"), text).map_err(|error| cannot(&error))?;
+    fs::write(folder.join("stripe.json"), text).map_err(|error| cant_write(folder, &error))?;
 
     let scale = if args.real_limits { 1.0 } else { RATE_SCALE };
     let catalog: Catalog = serde_json::from_str(CATALOG).map_err(|error| Failure::of(Exit::Bug, &error))?;
@@ -131,7 +128,7 @@ impl Demo<'_> {
              mapping = \"mappings/stripe/api-customers.toml\"\nsource = {{ stripe = \"customers\", url = \"{}\" }}\n",
             self.url, self.stripe_url
         );
-        fs::write(&pipeline, text).map_err(|error| Failure::of(Exit::Config, &error))?;
+        fs::write(&pipeline, text).map_err(|error| cant_write(self.folder, &error))?;
         let input = args::Input { pipeline: Some(pipeline), ..args::Input::default() };
         let target = args::Target { target: Some(self.url.to_owned()), rate_scale: Some(self.scale), burst: None };
         let work = setup::work(&input, "run")?;

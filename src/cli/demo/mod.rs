@@ -50,16 +50,14 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
         report::counted(u64::from(customers), "customer"),
         folder.display()
     ));
-    write(&folder, customers, args.seed).map_err(|error| {
-        Failure::because(Exit::Config, format!("the demo can't write into {}", folder.display()), &error)
-    })?;
+    write(&folder, customers, args.seed).map_err(|error| cant_write(&folder, &error))?;
 
     let scale = if args.real_limits { 1.0 } else { RATE_SCALE };
     let (url, stop, serving) = start(scale, args.seed).await?;
     tell(&format!("the embedded Stigg API listens at {url}"));
     let target = args::Target { target: Some(url.clone()), rate_scale: Some(scale), burst: None };
     let pipeline = folder.join("pipeline.toml");
-    fs::write(&pipeline, pipeline_toml(&url)).map_err(|error| Failure::of(Exit::Config, &error))?;
+    fs::write(&pipeline, pipeline_toml(&url)).map_err(|error| cant_write(&folder, &error))?;
     let input = args::Input { pipeline: Some(pipeline.clone()), ..args::Input::default() };
     tell("importing customers, subscriptions and usage\n");
     let ledger = LedgerPlace::File(folder.join(".stigg-import/ledger.db"));
@@ -75,6 +73,11 @@ pub(super) async fn main(args: args::Demo, talk: &Talk) -> Result<Exit, Failure>
     let _ = stop.send(());
     let _ = serving.await;
     show(&finished, &verified, &pipeline, &ledger, talk)
+}
+
+fn cant_write(folder: &Path, error: &std::io::Error) -> Failure {
+    Failure::because(Exit::Config, format!("the demo can't write into {}", folder.display()), error)
+        .hint("name another folder with --dir")
 }
 
 /// The folder that was asked for, or a new one for temporary files.

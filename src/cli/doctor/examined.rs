@@ -55,8 +55,8 @@ fn reading(examination: &Examination) -> Finding {
             return Finding::problem(
                 Exit::Config,
                 "reading",
-                format!("{name} can't be read: {reason}"),
-                "run the same command again; if it stays, show the message to the vendor's support",
+                format!("{name} could not be read: {reason}"),
+                "run the same command again; if it stays, show the reason to the vendor's support",
             );
         }
     }
@@ -81,8 +81,10 @@ fn reading(examination: &Examination) -> Finding {
 fn catalog(catalog: &Seen<Catalog>, steps: &[Schema]) -> Vec<Finding> {
     let catalog = match catalog {
         Seen::Is(catalog) => catalog,
-        Seen::Forbidden => return vec![unread_catalog("the key may not read it")],
-        Seen::Failed(reason) => return vec![unread_catalog(reason)],
+        Seen::Forbidden => return vec![unread_catalog("the key may not read it", FULL_KEY)],
+        Seen::Failed(reason) => {
+            return vec![unread_catalog(&format!("it could not be read: {reason}"), "run the same command again")];
+        }
     };
     let needs = |wanted: Schema| steps.contains(&wanted);
     let mut says = Vec::new();
@@ -140,7 +142,7 @@ fn catalog(catalog: &Seen<Catalog>, steps: &[Schema]) -> Vec<Finding> {
         Some(all) => says.push(format!("{} credit currencies", grouped(all.len() as u64))),
     }
     if !forbidden.is_empty() {
-        findings.push(unread_catalog(&format!("the key may not read {}", forbidden.join(", "))));
+        findings.push(unread_catalog(&format!("the key may not read {}", forbidden.join(", ")), FULL_KEY));
     }
     if !says.is_empty() {
         findings.insert(0, Finding::ok("catalog", says.join("; ")));
@@ -148,8 +150,8 @@ fn catalog(catalog: &Seen<Catalog>, steps: &[Schema]) -> Vec<Finding> {
     findings
 }
 
-fn unread_catalog(reason: &str) -> Finding {
-    Finding::note("catalog", reason, format!("without it `plan` can't tell what the API would refuse; {FULL_KEY}"))
+fn unread_catalog(reason: &str, remedy: &str) -> Finding {
+    Finding::note("catalog", reason, format!("without it `plan` can't tell what the API would refuse; {remedy}"))
 }
 
 /// What is not for sale: in the way of a pipeline that needs it.
@@ -304,6 +306,35 @@ mod tests {
         assert_eq!(state(Examination { tasks: Seen::Forbidden, ..examination() }), State::Note);
         let customers = Examination { customers: Seen::Forbidden, ..examination() };
         assert_eq!(state(customers), State::Problem(Exit::Credentials));
+        let said = |examination: Examination| {
+            let catalog = catalog(&examination.catalog, &[]).remove(0);
+            [reading(&examination), catalog]
+                .map(|finding| {
+                    format!("{}: {}\n  to do: {}", finding.check, finding.says, finding.remedy.unwrap_or_default())
+                })
+                .join("\n")
+        };
+        insta::assert_snapshot!(said(Examination {
+            customers: Seen::Forbidden,
+            subscriptions: Seen::Forbidden,
+            catalog: Seen::Forbidden,
+            ..examination()
+        }), @"
+        reading: the key may not read customers, subscriptions
+          to do: what has no answer is settled by reading it back: put the full access key of the environment (server-…) into STIGG_API_KEY
+        catalog: the key may not read it
+          to do: without it `plan` can't tell what the API would refuse; put the full access key of the environment (server-…) into STIGG_API_KEY
+        ");
+        insta::assert_snapshot!(said(Examination {
+            customers: Seen::Failed("the API's server failed: 500".to_owned()),
+            catalog: Seen::Failed("the API's server failed: 500".to_owned()),
+            ..examination()
+        }), @"
+        reading: customers could not be read: the API's server failed: 500
+          to do: run the same command again; if it stays, show the reason to the vendor's support
+        catalog: it could not be read: the API's server failed: 500
+          to do: without it `plan` can't tell what the API would refuse; run the same command again
+        ");
         let failed = Examination { subscriptions: Seen::Failed("x".to_owned()), ..examination() };
         assert_eq!(state(failed), State::Problem(Exit::Config));
     }

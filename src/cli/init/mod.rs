@@ -17,6 +17,7 @@ use self::source::{DraftSource, Opening};
 use super::args::Talk;
 use super::exit::{Exit, Failure};
 use super::setup;
+use super::source_args::array_hint;
 use crate::clock::SystemClock;
 use crate::draft::{self, Adviser, CantDraft, Draft, Nobody, Sample, Told};
 use crate::entity::Schema;
@@ -218,7 +219,10 @@ fn cant_draft(error: &CantDraft) -> Failure {
 
 fn unreadable(error: &SourceError) -> Failure {
     let exit = if error.before_reading() { Exit::Config } else { Exit::Source };
-    Failure::of(exit, error).hint("nothing was written; mend the source and run the same command again")
+    Failure::of(exit, error).hint(match array_hint(error) {
+        Some(hint) => format!("{hint}; nothing was written"),
+        None => "nothing was written; mend the source and run the same command again".to_owned(),
+    })
 }
 
 fn cant_write(path: &Path, error: &std::io::Error) -> Failure {

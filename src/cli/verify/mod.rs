@@ -168,6 +168,25 @@ fn exit_of(verified: &Verified) -> Exit {
     }
 }
 
+/// What to do where verifying stopped early.
+fn stopped_hint(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Source => "hint: mend the source and run the same command again",
+        Exit::Credentials => "hint: check the key in STIGG_API_KEY and its rights, and run the same command again",
+        _ => "hint: run the same command again; nothing was changed",
+    }
+}
+
+/// That the API gave no answer about some, and what to do.
+fn unread(verified: &Verified) -> String {
+    let unread = verified.steps.iter().filter(|step| step.unreadable.is_none()).map(|step| step.unread).sum();
+    format!(
+        "{} could not be read back: the API gave no answer that says what it has\nhint: run the same command again; nothing was \
+         changed",
+        counted(unread, "record")
+    )
+}
+
 /// `exit` is that of what was found, `ends_with` that of the process.
 fn show(verified: &Verified, exit: Exit, ends_with: Exit, talk: &Talk) -> Result<(), Failure> {
     if talk.json() {
@@ -207,14 +226,10 @@ fn show(verified: &Verified, exit: Exit, ends_with: Exit, talk: &Talk) -> Result
     if let Some(stopped) = &verified.stopped {
         say(&format!("error: verifying stopped early: {stopped}"));
         if !talk.quiet {
-            say(match exit {
-                Exit::Source => "hint: mend the source and run the same command again",
-                Exit::Credentials => {
-                    "hint: check the key in STIGG_API_KEY and its rights, and run the same command again"
-                }
-                _ => "hint: run the same command again; nothing was changed",
-            });
+            say(stopped_hint(exit));
         }
+    } else if exit == Exit::Open && !talk.quiet {
+        say(&unread(verified));
     } else if exit == Exit::Settled && !talk.quiet {
         say(if verified.steps.iter().any(|step| step.unreadable.is_some()) {
             "everything that can be read back is in Stigg, as the source has it"
@@ -237,4 +252,19 @@ fn show(verified: &Verified, exit: Exit, ends_with: Exit, talk: &Talk) -> Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_stops_a_verification_there_is_a_next_command() {
+        insta::assert_snapshot!(stopped_hint(Exit::Source), @"hint: mend the source and run the same command again");
+        insta::assert_snapshot!(stopped_hint(Exit::Open), @"hint: run the same command again; nothing was changed");
+        insta::assert_snapshot!(
+            stopped_hint(Exit::Credentials),
+            @"hint: check the key in STIGG_API_KEY and its rights, and run the same command again"
+        );
+    }
 }

@@ -408,11 +408,13 @@ fn on_a_terminal_the_number_is_typed_before_anything_is_cancelled() {
         api.url,
         stripe_url(&api)
     );
-    for (typed, cancelled, exit) in [("yes", 0, 4), ("4", 0, 4), ("5", 5, 0)] {
-        let line = format!("(sleep 1; echo {typed}; sleep 1) | script -qec \"$PROGRAM {words}\" /dev/null");
+    for (typed, live, cancelled, exit) in [("yes", " --live", 0, 4), ("4", "", 0, 4), ("5", "", 5, 0)] {
+        let line = format!("(sleep 1; echo {typed}; sleep 1) | script -qec \"$PROGRAM {words}{live}\" /dev/null");
         let ran = folder.finish(&mut folder.shell(&line)).exits(exit);
         assert!(ran.stdout.contains("5 originals will be cancelled at once, without proration."), "{ran}");
         assert!(ran.stdout.contains("type 5 to go on, anything"), "{ran}");
+        let warning = "That can't be undone. The key is allowed to be a live one.";
+        assert_eq!(ran.stdout.contains(warning), !live.is_empty(), "{ran}");
         assert_eq!(ran.stdout.contains("nothing was cancelled: the number was not typed"), cancelled == 0, "{ran}");
         assert_eq!(api.sandbox.stripe().snapshot().cancellations.len(), cancelled, "{typed}: {ran}");
     }

@@ -103,3 +103,52 @@ fn a_demo_of_a_cutover_moves_what_can_be_moved_and_cancels_only_that() {
     assert!(told.stdout.contains("2 originals to cancel\n  cancelled  2\n"), "{told}");
     assert!(told.stdout.contains("stigg-import status --cutover --ledger demo/.stigg-import/ledger.db"), "{told}");
 }
+
+/// Given a folder in which something is in the way of a file, when the demo is run, then it says which folder and where to go.
+#[test]
+fn a_demo_that_cannot_write_its_files_says_so() {
+    let folder = Folder::new();
+    for name in ["demo/customers.csv/x", "other/pipeline.toml/x", "file"] {
+        folder.write(name, "");
+    }
+    assert_ran!(folder.run("demo --customers 20 --dir demo"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    writing a Stripe-style export of 20 customers into demo
+    error: the demo can't write into demo
+      because Is a directory (os error 21)
+    hint: name another folder with --dir
+    ");
+    assert_ran!(folder.run("demo --customers 20 --dir other"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    writing a Stripe-style export of 20 customers into other
+    the embedded Stigg API listens at http://127.0.0.1:[PORT]/graphql
+    error: the demo can't write into other
+      because Is a directory (os error 21)
+    hint: name another folder with --dir
+    ");
+    folder.write("cut/catalog.json/x", "");
+    assert_ran!(folder.run("demo --cutover --customers 20 --dir cut"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the demo can't write into cut
+      because Is a directory (os error 21)
+    hint: name another folder with --dir
+    ");
+    assert_ran!(folder.run("demo --customers 20 --dir file/demo"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: can't make file/demo
+      because Not a directory (os error 20)
+    hint: name another folder with --dir
+    ");
+}

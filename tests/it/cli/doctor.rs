@@ -370,10 +370,10 @@ fn what_a_key_may_not_do_is_told_with_its_remedy() {
     let api = with("");
     api.sandbox.inject(Fault::once(FaultKind::ServerErrorBefore).on("subscriptions").times(3));
     let ran = doctor(&folder, &api, "").exits(5);
-    assert_ran!(told(&ran, "reading"), @r#"
-    problem  reading      subscriptions can't be read: it is not known whether the request was applied: the API failed: UnexpectedError: Internal server error (trace [UUID])
-                          to do: run the same command again; if it stays, show the message to the vendor's support
-    "#);
+    assert_ran!(told(&ran, "reading"), @"
+    problem  reading      subscriptions could not be read: it is not known whether the request was applied: the API failed: UnexpectedError: Internal server error (trace [UUID])
+                          to do: run the same command again; if it stays, show the reason to the vendor's support
+    ");
 
     // Keys by their looks.
     let api = Api::new(Settings { catalog: Some(catalog()), ..Settings::default() });

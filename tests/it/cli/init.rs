@@ -373,7 +373,7 @@ fn a_source_that_is_missing_double_or_has_several_arrays_is_told() {
 
     --- stderr
     error: a.json: has more than one array: `one`, `two`; say which one holds the records
-    hint: nothing was written; mend the source and run the same command again
+    hint: say which one with --array one (in a pipeline file: array = "one"); nothing was written
     "#);
     folder.run("init --entity customer --json a.json --array two").exits(0);
     assert!(folder.read("pipeline.toml").contains(r#"source = { json = "a.json", array = "two" }"#));

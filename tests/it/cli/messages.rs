@@ -396,6 +396,63 @@ fn a_key_that_is_refused_ends_a_verification_with_7() {
     "#);
 }
 
+/// The server's answers say nothing, so often that it is no longer tried: lines of progress come in between.
+#[test]
+fn a_verification_without_answers_says_what_is_not_read_and_what_to_do() {
+    let (api, folder) = (Api::open(), clean());
+    api.sandbox.inject(Fault::once(FaultKind::NotJson).on("customers").times(9));
+    let ran = folder.run_to(&api, "verify --mapping customers.toml --csv customers.csv");
+    let words: Vec<&str> = ran.stderr.lines().filter(|line| !line.contains("records read back")).collect();
+    insta::assert_snapshot!(words.join("\n"), @"
+    3 records could not be read back: the API gave no answer that says what it has
+    hint: run the same command again; nothing was changed
+    ");
+    assert_eq!(ran.exit, Some(4), "{ran}");
+}
+
+/// A JSON file with several arrays: the words that name one are in the hint, and they are right.
+#[test]
+fn a_file_with_several_arrays_is_told_with_the_words_that_name_one() {
+    let (api, folder) = (Api::open(), clean());
+    folder.write("a.json", r#"{"one":[{"id":"a","email":"","name":"A"}],"two":[{"id":"b","email":"","name":"B"}]}"#);
+    assert_ran!(folder.run_to(&api, "run --mapping customers.toml --json a.json"), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: step `customers` has no source
+      because a.json: has more than one array: `one`, `two`; say which one holds the records
+    hint: say which one with --array one (in a pipeline file: array = "one"); nothing was sent
+    "#);
+    folder.run_to(&api, "run --mapping customers.toml --json a.json --array one").exits(0);
+    folder.write("b.json", r#"{"id":"a","email":"","name":"A","more":[{"id":"b","email":"","name":"B"}]}"#);
+    assert_ran!(folder.run_to(&api, "run --mapping customers.toml --json b.json"), @r#"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: step `customers` has no source
+      because b.json: is one object, which may be a record itself or hold the records in `more`; say which
+    hint: if the records are in it, say --array more (in a pipeline file: array = "more"); nothing was sent
+    "#);
+    folder.run_to(&api, "run --mapping customers.toml --json b.json --array more").exits(0);
+}
+
+#[test]
+fn a_length_of_a_hold_that_is_none_is_told() {
+    let (api, folder) = (Api::open(), clean());
+    let mut command = folder.command(&format!("run --mapping customers.toml --csv customers.csv --target {}", api.url));
+    assert_ran!(folder.finish(command.env("STIGG_IMPORT_LEASE_SECONDS", "2")), @"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: STIGG_IMPORT_LEASE_SECONDS is not a number from 3 to 3600
+    hint: leave it out: 30 seconds fit most
+    ");
+    assert_eq!(api.customers(), 0);
+}
+
 /// Why a run reads all rows although only changes were asked for.
 #[test]
 fn a_sync_that_reads_everything_says_why() {
