@@ -66,14 +66,33 @@ fn floor_char(text: &str, at: usize) -> usize {
     at
 }
 
+/// Most characters of a line that are shown.
+const LINE_CHARS_MAX: usize = 240;
+
+impl Problem {
+    /// The line, or of a long one what is about its place, and how many characters are before that.
+    fn shown(&self) -> (String, usize) {
+        let (chars, at) = (self.excerpt.chars().count(), self.column - 1);
+        if chars <= LINE_CHARS_MAX {
+            return (self.excerpt.clone(), at);
+        }
+        let start = at.saturating_sub(LINE_CHARS_MAX / 2);
+        let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+        let part: String = self.excerpt.chars().skip(start).take(LINE_CHARS_MAX).collect();
+        let shown = format!("{}{part}{}", cut(start > 0), cut(start + LINE_CHARS_MAX < chars));
+        (shown, at - start + usize::from(start > 0))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
         let gutter = self.line.to_string();
-        writeln!(f, "  {gutter} | {}", self.excerpt)?;
-        let pad: String =
-            self.excerpt.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        write!(f, "  {:1$} | {pad}{2}", "", gutter.len(), "^".repeat(self.width))?;
+        let (shown, before) = self.shown();
+        writeln!(f, "  {gutter} | {shown}")?;
+        let pad: String = shown.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let width = self.width.clamp(1, LINE_CHARS_MAX);
+        write!(f, "  {:1$} | {pad}{2}", "", gutter.len(), "^".repeat(width))?;
         if let Some(hint) = &self.hint {
             write!(f, "\n  hint: {hint}")?;
         }
@@ -132,6 +151,17 @@ fn distance(a: &[char], b: &[char]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_line_only_what_is_about_the_place_is_shown() {
+        let text = format!("{}oops{}", "a".repeat(1_000), "b".repeat(100_000));
+        let shown = Problem::at("m.toml", &text, 1_000..1_004, "no").to_string();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[1], format!("  1 | …{}oops{}…", "a".repeat(120), "b".repeat(116)));
+        assert_eq!(lines[2], format!("    | {}^^^^", " ".repeat(121)));
+        let wide = Problem::at("m.toml", &text, 0..text.len(), "no").to_string();
+        assert!(wide.len() < 600, "{wide}");
+    }
 
     #[test]
     fn a_problem_points_at_the_text() {

@@ -18,6 +18,10 @@ use super::time::{Format, TimeRule, Zone};
 /// Most steps of one evaluation, about as many as operations; beyond it the row is a reject.
 const FUEL: u64 = 20_000;
 
+/// Most operators of one expression: each may be a level of the engine's own recursion, and a thread's stack of 2 MiB holds
+/// a thousand levels without optimisation.
+const OPERATORS_MAX: usize = 500;
+
 /// Most characters of an evaluation's failure that a reject shows.
 const REASON_CHARS_MAX: usize = 200;
 
@@ -46,6 +50,10 @@ impl Expr {
     ///
     /// One clause: why it is no expression.
     pub fn compile(source: &str, span: Span) -> Result<Self, String> {
+        let operators = operators(source);
+        if operators > OPERATORS_MAX {
+            return Err(format!("it has {operators} operators and brackets, and may have {OPERATORS_MAX}"));
+        }
         let compiled = environment().compile_expression_owned(source.to_owned()).map_err(|error| brief(&error))?;
         let mut references = literal_references(source);
         let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
@@ -139,6 +147,24 @@ fn literal_references(source: &str) -> Vec<Reference> {
         rest = &rest[c.len_utf8()..];
     }
     references
+}
+
+/// How many operators and brackets there are, at least as many as levels; commas and what is between them make none.
+fn operators(source: &str) -> usize {
+    let (mut rest, mut count) = (source, 0);
+    while let Some(c) = rest.chars().next() {
+        if c == '"' || c == '\'' {
+            rest = literal(rest).1;
+        } else if c.is_alphanumeric() || c == '_' {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            count += usize::from(matches!(&rest[..end], "not" | "and" | "or" | "in" | "is" | "if" | "else"));
+            rest = &rest[end..];
+        } else {
+            count += usize::from(!c.is_whitespace() && c != ',');
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    count
 }
 
 /// Reads the quoted text at the start, and what comes after it.
@@ -379,6 +405,35 @@ mod tests {
         {
             assert!(Expr::compile(fails, 0..0).unwrap().test(scope.at(0)).is_err(), "{fails}");
         }
+    }
+
+    #[test]
+    fn operators_are_bounded_before_anything_recurses_and_lists_may_be_long() {
+        for (first, each, last) in [
+            ("", "-", "x"),
+            ("", "not ", "x"),
+            ("x", ".a", ""),
+            ("x", "[0]", ""),
+            ("x", " + 1", ""),
+            ("x", " ~ x", ""),
+            ("x", "|lower", ""),
+            ("x", " and x", ""),
+            ("x", " if x else x", ""),
+            ("x", " is defined", ""),
+            ("", "(", "x"),
+            ("", "[", "x"),
+            ("'it\\'s' ~ ", "-", "x"),
+            ("x ~ '", "' ~ '", "'"),
+        ] {
+            let of = |times: usize| format!("{first}{}{last}", each.repeat(times));
+            let error = Expr::compile(&of(100_000), 0..0).unwrap_err();
+            assert!(error.ends_with("operators and brackets, and may have 500"), "{each}: {error}");
+            // As many as may be, on the smallest stack that reads mappings: no overflow.
+            let most = (1..=OPERATORS_MAX).rev().map(of).find(|text| operators(text) <= OPERATORS_MAX).unwrap();
+            drop(Expr::compile(&most, 0..0).map(|expr| expr.test(row(&[("x", Some("y"))]).at(0))));
+        }
+        let long = format!("x in [{}]", vec!["'y-(z)'"; 5_000].join(", "));
+        assert!(Expr::compile(&long, 0..0).unwrap().test(row(&[("x", Some("y-(z)"))]).at(0)).unwrap());
     }
 
     #[test]
