@@ -15,6 +15,7 @@ mod init;
 mod ledger;
 mod ledgers;
 mod log;
+mod machine;
 mod man;
 mod plan;
 mod plan_file;
@@ -32,6 +33,7 @@ mod status;
 mod sync;
 mod to_files;
 mod verify;
+mod whole_file;
 mod why;
 
 use std::borrow::Cow;
@@ -60,6 +62,9 @@ pub fn main() -> ExitCode {
         }
     };
     log::start(&cli.talk);
+    if let Err(failure) = machine::suffices() {
+        return shown(&failure);
+    }
     if matches!(&cli.command, Command::Sync(sync) if !sync.once) {
         sync::one_arena::begin_again();
     }

@@ -10,6 +10,7 @@ use super::args::{self, Cli, Command};
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped};
 use super::setup::{self, Work};
+use super::whole_file::WholeFile;
 use crate::pipeline::{Planned, Promise};
 
 /// The format that is written. A file of another is not read.
@@ -65,12 +66,9 @@ pub(super) fn write(file: &Path, args: &args::Plan, target: &str, planned: &Plan
     };
     let mut text = serde_json::to_string_pretty(&kept).map_err(|error| fail(&error))?;
     text.push('\n');
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Made with mode 0600.
-    let mut written = tempfile::NamedTempFile::new_in(folder).map_err(|error| fail(&error))?;
+    let mut written = WholeFile::private(file).map_err(|error| fail(&error))?;
     written.write_all(text.as_bytes()).map_err(|error| fail(&error))?;
-    written.persist(file).map_err(|error| fail(&error))?;
-    Ok(())
+    written.done().map_err(|error| fail(&error))
 }
 
 /// Reads a plan, and the command that made it.

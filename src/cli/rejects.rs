@@ -11,6 +11,7 @@ use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
 use super::report::{counted, grouped, quoted};
 use super::setup::{self, Work};
+use super::whole_file::WholeFile;
 use super::{bulk, ending, import, out, out_json, say};
 use crate::config;
 use crate::entity::Schema;
@@ -163,10 +164,9 @@ fn one(of: &args::RejectsOf) -> Result<(PathBuf, Listing), Failure> {
 fn export(args: &args::RejectsExport, talk: &Talk) -> Result<Exit, Failure> {
     let (path, _) = one(&args.of)?;
     let exported = match &args.out {
-        Some(file) => rejects::export(&path, BufWriter::new(private_file(file)?)),
-        None => rejects::export(&path, io::stdout().lock()),
-    }
-    .map_err(|error| failure(&error))?;
+        Some(file) => export_to(&path, file)?,
+        None => rejects::export(&path, io::stdout().lock()).map_err(|error| failure(&error))?,
+    };
     if !talk.quiet {
         say(&said(&exported));
         if let Some(file) = &args.out {
@@ -176,6 +176,21 @@ fn export(args: &args::RejectsExport, talk: &Talk) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Settled)
+}
+
+/// What was there may be rows that a person has corrected: it is replaced by a whole export only.
+fn export_to(path: &Path, file: &Path) -> Result<Exported, Failure> {
+    let fail = |error: &(dyn std::error::Error + 'static)| {
+        Failure::because(Exit::Config, format!("can't write {}", file.display()), error)
+            .hint("make room or mend the rights, or name another file with --out; what was there is as it was")
+    };
+    let mut whole = WholeFile::private(file).map_err(|error| fail(&error))?;
+    let exported = rejects::export(path, BufWriter::new(&mut whole)).map_err(|error| match error {
+        RejectsError::Output { .. } => fail(&error),
+        other => failure(&other),
+    })?;
+    whole.done().map_err(|error| fail(&error))?;
+    Ok(exported)
 }
 
 fn said(exported: &Exported) -> String {

@@ -1,11 +1,13 @@
 //! `sandbox`: the embedded API on a port.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::args::{SandboxArgs, Talk};
 use super::exit::{Exit, Failure};
+use super::whole_file::WholeFile;
 use super::{out, out_json, say};
 use crate::sandbox::{Catalog, Sandbox, Settings, Snapshot, StripeSnapshot};
 
@@ -60,8 +62,10 @@ pub(super) async fn main(args: SandboxArgs, talk: &Talk) -> Result<Exit, Failure
         .map_err(|error| Failure::of(Exit::Bug, &error))?;
     if let Some(path) = &args.data {
         let text = serde_json::to_vec(&sandbox.snapshot()).map_err(|error| Failure::of(Exit::Bug, &error))?;
-        std::fs::write(path, text).map_err(|error| {
-            Failure::of(Exit::Config, &error).hint(format!("{} could not be written", path.display()))
+        let put = WholeFile::shared(path).and_then(|mut file| file.write_all(&text).and_then(|()| file.done()));
+        put.map_err(|error| {
+            Failure::because(Exit::Config, format!("can't write {}", path.display()), &error)
+                .hint("it is as it was before; make room, or name another file with --data")
         })?;
     }
     Ok(Exit::Settled)

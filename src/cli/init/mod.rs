@@ -6,7 +6,6 @@ mod report;
 mod source;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +17,7 @@ use super::args::Talk;
 use super::exit::{Exit, Failure};
 use super::setup;
 use super::source_args::array_hint;
+use super::whole_file::WholeFile;
 use crate::clock::SystemClock;
 use crate::draft::{self, Adviser, CantDraft, Draft, Nobody, Sample, Told};
 use crate::entity::Schema;
@@ -182,11 +182,9 @@ async fn holds(draft: &Draft, opening: &Opening, file: &Path) -> Result<(), Fail
 
 /// Its comments show values of the sample, which may be people's.
 fn write_privately(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?.write_all(text.as_bytes())
+    let mut written = WholeFile::private(file)?;
+    written.write_all(text.as_bytes())?;
+    written.done()
 }
 
 /// Nobody said what a row is, and nobody can be asked.
@@ -227,6 +225,7 @@ fn unreadable(error: &SourceError) -> Failure {
 
 fn cant_write(path: &Path, error: &std::io::Error) -> Failure {
     Failure::because(Exit::Config, format!("can't write {}", path.display()), error)
+        .hint("make room or mend the rights, or name another folder with --dir, then run the same command again")
 }
 
 #[cfg(test)]

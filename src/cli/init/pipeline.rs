@@ -1,9 +1,10 @@
 //! The pipeline file that a draft's step goes into.
 
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, Write as _};
 use std::path::Path;
 
 use super::super::setup;
+use super::super::whole_file::WholeFile;
 use crate::entity::{Entity, Schema};
 
 /// What became of a step.
@@ -29,12 +30,19 @@ pub(super) fn put_step(pipeline: &Path, name: &str, step: &str, force: bool) -> 
         Err(error) => return Err(error),
     };
     if let Some(text) = with_step(&before, name, step) {
-        return std::fs::write(pipeline, text).map(|()| Became::Added);
+        return write(pipeline, &text).map(|()| Became::Added);
     }
     match force.then(|| with_other_source(&before, step)).flatten() {
-        Some(text) => std::fs::write(pipeline, text).map(|()| Became::Replaced),
+        Some(text) => write(pipeline, &text).map(|()| Became::Replaced),
         None => Ok(Became::Kept),
     }
+}
+
+/// What a person wrote in it is never half there.
+fn write(pipeline: &Path, text: &str) -> Result<(), Error> {
+    let mut file = WholeFile::shared(pipeline)?;
+    file.write_all(text.as_bytes())?;
+    file.done()
 }
 
 /// The step instead of an earlier draft of it: the same but for its source.

@@ -197,8 +197,7 @@ fn files_of_plans_that_cannot_be_used() {
 
     --- stderr
     error: the plan can't be written to folder
-      because failed to persist temporary file: Is a directory (os error 21)
-      because Is a directory (os error 21)
+      because it is a folder
     hint: name another file with --out; nothing was sent
     "#);
     assert_ran!(folder.run("run --plan missing.json"), @r#"

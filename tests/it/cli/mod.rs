@@ -1,5 +1,6 @@
 //! What the program says and how it ends: each command, and each bad situation.
 
+mod bounds;
 mod bulk;
 mod canaries;
 mod canary;
@@ -14,6 +15,7 @@ mod hostile;
 mod init;
 mod interrupted;
 mod ledger;
+mod limits;
 mod manual;
 mod messages;
 mod paid;
