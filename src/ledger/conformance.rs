@@ -3,6 +3,7 @@
 pub(crate) mod replacements;
 
 use std::future::Future;
+use std::io::Write as _;
 
 use proptest::prelude::*;
 
@@ -29,6 +30,13 @@ pub(crate) fn batch(records: &[(&str, u64)]) -> Batch {
 pub(crate) fn start() -> RunStart {
     let started_at = "2026-05-01T12:00:00.123Z".parse().expect("an instant");
     RunStart { identity: "pipeline.toml".to_owned(), started_at, arguments_json: "[\"run\"]".to_owned() }
+}
+
+/// Tells `tests/reliability.sh`, which asks for it, how often something was done.
+pub(crate) fn counted(times: u32, what: &str) {
+    if std::env::var_os("STIGG_IMPORT_COUNTED").is_some() {
+        let _ = writeln!(std::io::stderr(), "counted: {times} {what}");
+    }
 }
 
 fn failed(code: &str) -> Outcome {

@@ -212,6 +212,7 @@ fn inputs_from_anywhere_break_nothing() {
     let only = std::env::var("STIGG_IMPORT_FUZZ_TARGET").ok();
     let chosen = TARGETS.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name));
     let tried: Vec<_> = chosen.map(|target| (target.0, try_out(target, first, time))).collect();
+    tried.iter().for_each(|(target, inputs)| eprintln!("counted: {inputs} inputs of `{target}`"));
     eprintln!("{} s each, from seed {first}: {tried:?}", time.as_secs());
     assert!(!tried.is_empty() && tried.iter().all(|(_, inputs)| *inputs > 0), "{tried:?}");
 }

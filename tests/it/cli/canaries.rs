@@ -109,6 +109,12 @@ impl Cage {
     }
 }
 
+impl Drop for Cage {
+    fn drop(&mut self) {
+        eprintln!("counted: {} bytes searched for canaries", self.searched_bytes);
+    }
+}
+
 const CUSTOMERS_TOML: &str = "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\nemail = \"email\"\nname = \"name\"\n\
     additionalMetaData.note = \"note\"\n";
 
@@ -185,7 +191,8 @@ fn no_command_tells_or_keeps_a_secret_or_a_customer() {
 /// A drafted mapping has two sample cells of each column, for whoever completes it; the streams have none.
 #[test]
 fn a_draft_shows_its_samples_in_the_file_only() {
-    let folder = cage().folder;
+    let cage = cage();
+    let folder = &cage.folder;
     let ran = folder.run("init --entity customer --csv customers.csv --dir drafted -vv").exits(0);
     assert!(!ran.to_string().to_ascii_lowercase().contains(PERSONAL), "{ran}");
     let mode = folder.path("drafted/customers.toml").metadata().unwrap().permissions().mode();

@@ -147,7 +147,7 @@ fn a_program_that_is_killed_at_random_moments_ends_as_an_undisturbed_one() {
         assert!(snapshot == expected, "round {round}, after {killed} kills: the API ends in another state");
         kills += killed;
     }
-    eprintln!("{kills} kills");
+    eprintln!("counted: {kills} kills at random moments");
     assert!(kills > 0, "nothing was killed: the run is too short for this test");
 }
 
@@ -155,6 +155,7 @@ fn a_program_that_is_killed_at_random_moments_ends_as_an_undisturbed_one() {
 fn kills_and_faults_together_change_nothing_either() {
     let (expected, took) = undisturbed();
     let mut rng = Rng::with_seed(seed_of("kills and faults"));
+    let mut kills = 0;
     for round in 0..rounds(1) {
         let mut faults = Faults::default();
         faults.slow_delay = Duration::from_millis(50);
@@ -172,5 +173,7 @@ fn kills_and_faults_together_change_nothing_either() {
         }
         let (snapshot, killed) = killed_and_resumed(&mut rng, faults, took);
         assert!(snapshot == expected, "round {round}, after {killed} kills: the API ends in another state");
+        kills += killed;
     }
+    eprintln!("counted: {kills} kills at random moments");
 }

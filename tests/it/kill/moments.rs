@@ -195,6 +195,7 @@ fn each<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
             }
         });
     }
+    eprintln!("counted: {} moments and faults of operations", cases.len());
 }
 
 fn is_killed_at(moment: Moment, operation: &str, expected: &Snapshot) {

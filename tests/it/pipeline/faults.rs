@@ -48,6 +48,8 @@ enum Fate {
     KilledAfter(Duration),
     /// Interrupted after this time.
     InterruptedAfter(Duration),
+    /// Interrupted at this call of ledger or network.
+    InterruptedAtCall(i64),
 }
 
 #[derive(Debug)]
@@ -109,8 +111,9 @@ impl Case {
             LimiterKind::TokenBucket { capacity: 20 },
         ];
         let mut fates: Vec<Fate> = (0..rng.usize(0..=DISTURBED_RUNS_MAX))
-            .map(|_| match rng.usize(..5) {
+            .map(|_| match rng.usize(..6) {
                 0 => Fate::Lives,
+                5 => Fate::InterruptedAtCall(rng.i64(1..=rng.clone().i64(2..=120))),
                 1 | 2 => Fate::KilledAfterCalls(rng.i64(1..=rng.clone().i64(2..=120))),
                 3 => Fate::KilledAfter(millis(rng, 120_000)),
                 _ => Fate::InterruptedAfter(millis(rng, 60_000)),
@@ -349,7 +352,7 @@ impl Tally {
         let hit = match (fate, finished) {
             (Fate::KilledAfterCalls(_) | Fate::KilledAfter(_), None) => &self.kills,
             (_, Some(finished)) if finished.stopped == Some(Stopped::Interrupted) => &self.interrupts,
-            (Fate::Lives | Fate::InterruptedAfter(_), None) | (_, Some(_)) => return,
+            (Fate::Lives | Fate::InterruptedAfter(_) | Fate::InterruptedAtCall(_), None) | (_, Some(_)) => return,
         };
         hit.fetch_add(1, Ordering::Relaxed);
     }
@@ -359,17 +362,17 @@ impl Tally {
         [&self.kills, &self.interrupts, &self.faults].iter().all(|count| count.load(Ordering::Relaxed) > 0)
     }
 
-    fn told(&self, wanted: u64) -> String {
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        format!(
-            "figures: {} of {wanted} schedules: {} runs, {} killed, {} interrupted; {} requests, {} faults of the API",
-            of(&self.cases),
-            of(&self.runs),
-            of(&self.kills),
-            of(&self.interrupts),
-            of(&self.requests),
-            of(&self.faults),
-        )
+    fn told(&self) -> String {
+        let counts = [
+            (&self.cases, "schedules"),
+            (&self.runs, "runs"),
+            (&self.kills, "runs killed"),
+            (&self.interrupts, "runs interrupted"),
+            (&self.requests, "requests"),
+            (&self.faults, "faults of the API"),
+        ];
+        let line = |(count, what): (&AtomicU64, &str)| format!("counted: {} {what}\n", count.load(Ordering::Relaxed));
+        counts.map(line).concat()
     }
 }
 
@@ -405,9 +408,16 @@ async fn live(world: &World, steps: &[Data], fate: &Fate) -> Option<Finished> {
         }
         Fate::KilledAfter(time) => (*time, forever),
         Fate::InterruptedAfter(time) => (forever, *time),
+        Fate::InterruptedAtCall(calls) => {
+            world.fuse.interrupt_after(*calls);
+            (forever, forever)
+        }
     };
     let interrupting = async {
-        tokio::time::sleep(interrupt).await;
+        tokio::select! {
+            () = tokio::time::sleep(interrupt) => {}
+            () = world.fuse.interrupted() => {}
+        }
         stop.raise(Stopped::Interrupted);
         std::future::pending::<()>().await;
     };
@@ -451,7 +461,7 @@ fn random_trouble_ends_where_an_undisturbed_run_ends() {
     let tally = Arc::new(Tally::default());
     if let Some(seed) = number("STIGG_IMPORT_FAULT_SEED") {
         run_case(seed, &tally);
-        return eprintln!("{}", tally.told(1));
+        return eprint!("{}", tally.told());
     }
     let count = number("STIGG_IMPORT_FAULT_CASES").unwrap_or(CASES);
     let first = number("STIGG_IMPORT_FAULT_FIRST").unwrap_or_else(|| fastrand::u64(..1 << 40));
@@ -459,6 +469,48 @@ fn random_trouble_ends_where_an_undisturbed_run_ends() {
     let threads = number("STIGG_IMPORT_FAULT_THREADS").unwrap_or(cores);
     let counting = tally.clone();
     many::cases(first, count, threads, move |seed| run_case(seed, &counting), replay);
-    eprintln!("{}", tally.told(count));
-    assert!(count < CASES || tally.is_full(), "{}", tally.told(count));
+    eprint!("{}", tally.told());
+    assert!(count < CASES || tally.is_full(), "{}", tally.told());
+}
+
+/// Not left to chance: each call of ledger and network is once the last one, and once the one at which somebody interrupts.
+#[tokio::test(start_paused = true)]
+async fn a_kill_and_an_interrupt_at_each_call_end_as_an_undisturbed_run() {
+    let mut events = String::from("customer,region,number,at,bytes\n");
+    (0..5).for_each(|i| writeln!(events, "cus-{i},eu,{i},{},{i}", 1_780_000_000 + i).expect("text"));
+    let steps = [
+        data::customers(5, &[1]),
+        data::subscriptions(4, &[2]),
+        data::usage(5, &[3]),
+        Data::new("events", data::EVENTS, events),
+    ];
+    let world = || World::new(settings()).batches_of(2);
+    let calm = world();
+    let done = calm.run(&steps).await;
+    let (expected, refused) = (calm.snapshot(), failed_keys(&done));
+    for fate in [Fate::KilledAfterCalls, Fate::InterruptedAtCall] {
+        let mut calls = 0;
+        let calls = loop {
+            calls += 1;
+            let (world, fate) = (world(), fate(calls));
+            let mut last = live(&world, &steps, &fate).await.filter(is_done);
+            if last.is_some() {
+                break calls;
+            }
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                last = live(&world, &steps, &Fate::Lives).await.filter(is_done);
+                if last.is_some() {
+                    break;
+                }
+            }
+            let last = last.unwrap_or_else(|| panic!("{fate:?}: it is done some day"));
+            let differ = differences(&world.snapshot(), &expected);
+            assert!(differ.is_empty(), "{fate:?}: {differ:#?}");
+            assert_eq!(failed_keys(&last), refused, "{fate:?}");
+            assert_eq!(world.rate_limited(), 0, "{fate:?}");
+        };
+        eprintln!("counted: {} calls at which a run was killed or interrupted", calls - 1);
+        assert!(calls > 30, "after {calls} calls nothing came of it");
+    }
 }

@@ -27,11 +27,19 @@ pub(super) const NOW: &str = "2026-06-30T12:00:00Z";
 pub(super) struct Fuse {
     left: AtomicI64,
     burnt: Mutex<CancellationToken>,
+    /// Calls until somebody interrupts; nothing else comes of it.
+    until_interrupt: AtomicI64,
+    interrupted: Mutex<CancellationToken>,
 }
 
 impl Default for Fuse {
     fn default() -> Self {
-        Self { left: AtomicI64::new(i64::MAX), burnt: Mutex::default() }
+        Self {
+            left: AtomicI64::new(i64::MAX),
+            burnt: Mutex::default(),
+            until_interrupt: AtomicI64::new(i64::MAX),
+            interrupted: Mutex::default(),
+        }
     }
 }
 
@@ -42,13 +50,31 @@ impl Fuse {
         *self.burnt.lock().unwrap() = CancellationToken::new();
     }
 
-    /// Lasts for ever.
+    /// Lasts for ever, and nobody interrupts.
     pub(super) fn put_out(&self) {
         self.light(i64::MAX);
+        self.interrupt_after(i64::MAX);
+    }
+
+    /// Has somebody interrupt after `calls` more.
+    pub(super) fn interrupt_after(&self, calls: i64) {
+        self.until_interrupt.store(calls, Ordering::Relaxed);
+        *self.interrupted.lock().unwrap() = CancellationToken::new();
+    }
+
+    /// Waits until somebody interrupts.
+    pub(super) async fn interrupted(&self) {
+        let interrupted = self.interrupted.lock().unwrap().clone();
+        interrupted.cancelled().await;
     }
 
     /// One call. Never returns from the one with which it burnt down.
     pub(super) async fn burn(&self) {
+        if self.until_interrupt.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.interrupted.lock().unwrap().cancel();
+            // Whoever hears of it may be first.
+            tokio::task::yield_now().await;
+        }
         if self.left.fetch_sub(1, Ordering::Relaxed) <= 1 {
             self.burnt.lock().unwrap().cancel();
             pending::<()>().await;

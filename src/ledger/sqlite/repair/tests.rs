@@ -7,7 +7,7 @@ use super::*;
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::FixedClock;
 use crate::entity::Entity;
-use crate::ledger::conformance::{batch, scope, start};
+use crate::ledger::conformance::{self, batch, scope, start};
 use crate::ledger::{
     Compaction, Durability, Index, Ledger as _, OriginalRef, Replacement, Replacements as _, Scope, SqliteLedger, Stage,
 };
@@ -159,18 +159,24 @@ async fn is_repaired_or_left_alone(seed: u64) {
     let repaired = match repair(&path, now(), &lock(&path)).await {
         Ok(Some(repaired)) => repaired,
         // Without a seal, bits of a record may change unnoticed.
-        Ok(None) => return assert!(!sealed, "{about} was not noticed"),
+        Ok(None) => {
+            conformance::counted(1, "ledgers whose damage without a seal is not noticed");
+            return assert!(!sealed, "{about} was not noticed");
+        }
         Err(LedgerError::Corrupt { .. }) => {
+            conformance::counted(1, "damaged ledgers refused and left as they were");
             return assert_eq!(fs::read(&path).unwrap(), damaged, "{about}: what can't be repaired is left alone");
         }
         // The table of those can't be read, and may have had some.
         Err(LedgerError::PaidInDoubt { .. }) => {
+            conformance::counted(1, "damaged ledgers refused and left as they were");
             return assert_eq!(fs::read(&path).unwrap(), damaged, "{about}");
         }
         Err(error) => panic!("{about}: {error}"),
     };
     assert_eq!(fs::read(&repaired.kept_at).unwrap(), damaged, "the damaged file is kept as it was");
     tells_the_truth(&path, &truths, &about).await;
+    conformance::counted(1, "damaged ledgers repaired");
 }
 
 /// A schema that is damaged without being malformed, which once was no damage but a failure.
@@ -179,8 +185,13 @@ async fn a_damaged_schema_is_left_alone() {
     is_repaired_or_left_alone(6_218_654_396_890_333_395).await;
 }
 
+/// `STIGG_IMPORT_DAMAGE_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("STIGG_IMPORT_DAMAGE_CASES").map_or(60, |text| text.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_a_repaired_ledger_says_is_true_and_no_event_that_was_sent_may_be_sent_again(seed in any::<u64>()) {
