@@ -3,14 +3,14 @@
 # disks, damaged ledgers, inputs made by chance, canaries. Counts what was done from the tests' own words, and prints a table
 # in Markdown; docs/reliability.md has the last one. Fails where one fails; what failed is then in the log that is named.
 #
-#   tests/reliability.sh           some 20 minutes on two cores, after a release build of the tests
+#   tests/reliability.sh           some quarter of an hour on two cores, after a release build of the tests
 #   tests/reliability.sh short     the same rows in minutes
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never RUST_BACKTRACE=0 STIGG_IMPORT_COUNTED=1
 
 case ${1:-long} in
-  long) schedules=10000 kills=25 runs=2000 damages=3000 crash_every=1 fuzz_seconds=30 ;;
+  long) schedules=10000 kills=20 runs=2000 damages=2000 crash_every=1 fuzz_seconds=20 ;;
   short) schedules=500 kills=2 runs=200 damages=100 crash_every=11 fuzz_seconds=2 ;;
   *) sed -n '2,/^set/p' "$0" | grep '^#' | cut -c3- >&2; exit 2 ;;
 esac
