@@ -72,7 +72,7 @@ pub(super) async fn share_to_write(place: &LedgerPlace, part: Part, stop: &Stop)
         };
         waited = true;
         let LedgerError::Held { by, .. } = &held else { return Err(fail(held)) };
-        tracing::warn!("part {part} is held by {by}; waits until that is over");
+        tracing::warn!("the part is held by {by}; waits until that is over");
         // By the server's clock; ours may be another.
         if !stop.wait(terms.length + AFTER_A_LEASE).await {
             return Err(fail(held));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::sample::ColumnSample;
+use super::spelling::folded;
 use super::write::quoted;
 
 /// `[lookups.NAME]` with an entry for each value. An id that fits stands for itself until somebody decides.
@@ -21,13 +22,20 @@ pub(super) fn table(name: &str, of: &str, column: &ColumnSample) -> String {
     text
 }
 
-/// The value, or what of it may be in an id.
+/// The value, or what of it may be in an id: small letters without their accents, and `-` for all else.
 pub(super) fn id_of(value: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '|' | '.' | '-');
     if value.chars().all(allowed) && value.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return value.to_owned();
     }
-    let spelled: String = value.to_lowercase().chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    let mut spelled = String::with_capacity(value.len());
+    for c in value.chars() {
+        match folded(c) {
+            letters if !letters.is_empty() => spelled.push_str(&letters),
+            _ if allowed(c) => spelled.push(c),
+            _ => spelled.push('-'),
+        }
+    }
     let parts: Vec<&str> = spelled.split('-').filter(|part| !part.is_empty()).collect();
     let id = parts.join("-");
     if id.starts_with(|c: char| c.is_ascii_alphanumeric()) { id } else { format!("plan-{id}") }
@@ -36,6 +44,19 @@ pub(super) fn id_of(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_keeps_its_letters_in_its_id_without_their_accents() {
+        for (value, id) in [
+            ("Básica", "basica"),
+            ("Größe XL", "grosse-xl"),
+            ("Éco / Año 2", "eco-ano-2"),
+            ("Off-peak_2.0", "Off-peak_2.0"),
+            ("Gold 24/7", "gold-24-7"),
+        ] {
+            assert_eq!(id_of(value), id, "{value}");
+        }
+    }
 
     #[test]
     fn values_stand_with_their_numbers_and_the_most_frequent_first() {

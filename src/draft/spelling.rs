@@ -47,8 +47,8 @@ fn is_small(c: Option<&char>) -> bool {
     c.is_some_and(|c| c.is_lowercase())
 }
 
-/// A letter or digit in ASCII; nothing for what is neither, or is of another alphabet.
-fn folded(c: char) -> String {
+/// A letter or digit in ASCII, small; nothing for what is neither, or is of another alphabet.
+pub(super) fn folded(c: char) -> String {
     let ascii = match c {
         'ß' | 'ẞ' => "ss",
         'æ' | 'Æ' => "ae",

@@ -117,7 +117,8 @@ fn text(report: &Report<'_>) -> String {
     let _ = match cutover {
         None => write!(
             text,
-            "\nthen:\n  stigg-import check {0}\n  stigg-import plan {0}\n  stigg-import run {0}\n  stigg-import verify {0}\n",
+            "\nthen:\n  stigg-import check {0}\n  stigg-import plan {0}\n  stigg-import run {0}\n  stigg-import verify {0}\n\
+             to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:8080/graphql\n",
             pipeline.display()
         ),
         Some((file, source)) => write!(

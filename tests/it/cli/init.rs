@@ -31,6 +31,7 @@ fn an_export_that_nobody_knows_is_drafted_checked_planned_run_and_verified() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     "#);
@@ -50,6 +51,7 @@ fn an_export_that_nobody_knows_is_drafted_checked_planned_run_and_verified() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     "#);
@@ -199,6 +201,7 @@ fn nested_json_that_nobody_knows_is_drafted_checked_run_and_verified() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     "#);
@@ -218,6 +221,7 @@ fn nested_json_that_nobody_knows_is_drafted_checked_run_and_verified() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     "#);
@@ -445,6 +449,7 @@ fn a_row_that_is_a_customer_and_a_subscription_is_drafted_as_both() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     ");
@@ -468,6 +473,7 @@ fn a_row_that_is_a_customer_and_a_subscription_is_drafted_as_both() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     ");
@@ -509,6 +515,7 @@ fn what_a_row_may_be_besides_is_told_with_the_command_that_drafts_it() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     "#);
@@ -699,6 +706,7 @@ fn a_gyms_lists_reach_a_verified_import_with_only_the_plans_edited() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     "#);
@@ -714,6 +722,7 @@ fn a_gyms_lists_reach_a_verified_import_with_only_the_plans_edited() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
     "#);

@@ -135,6 +135,34 @@ fn two_of_four_workers_are_killed_half_way_and_two_others_finish() {
     }
 }
 
+/// Given a part whose worker renews its hold, when another comes for it, then it waits as long as a hold lasts, says for whom,
+/// and gives up.
+#[test]
+fn a_part_that_another_worker_keeps_is_waited_for_once() {
+    if left_out() {
+        return;
+    }
+    let (api, ledger) = (Api::open(), ledger("shards_held"));
+    let folder = folder(&api);
+    let run = |words: &str| {
+        let mut command = folder.command(&format!("{RUN} --target {} {words}", api.url));
+        command.env("STIGG_IMPORT_LEDGER", &ledger).env("STIGG_IMPORT_LEASE_SECONDS", "3");
+        folder.finish(&mut command)
+    };
+    run("").exits(0);
+    let held = "INSERT INTO stigg_import.lease VALUES ('1/4', 'x', 'worker-7', 7, now(), now() + interval '1 min')";
+    shared(Engine::Postgres).run_sql("shards_held", held);
+    assert_ran!(run("--shard 1/4"), @"
+    exit 9
+    --- stdout
+
+    --- stderr
+    [TIME]  WARN the part is held by process [PID] on worker-7, with part 1/4, since [TIME], until [TIME] unless it is renewed; waits until that is over
+    error: another run holds the ledger postgres://stigg@127.0.0.1:[PORT]/shards_held: process [PID] on worker-7, with part 1/4, since [TIME], until [TIME] unless it is renewed
+    hint: wait until it is done; one that was killed holds it until then. Two runs over one ledger would count things twice
+    ");
+}
+
 #[test]
 fn what_is_no_part_and_what_can_not_be_shared_is_told_before_anything_is_sent() {
     let (api, folder) = (Api::open(), clean());

@@ -340,3 +340,32 @@ fn a_run_whose_lease_is_taken_from_it_stops_and_writes_nothing_more() {
     assert_eq!(ledger.sql("SELECT finished_ms IS NULL FROM stigg_import.run"), "t");
     assert_eq!(ledger.sql("SELECT owner FROM stigg_import.lease"), "another");
 }
+
+/// Given one record on its way to an API that takes its time, when the hold is lost before the answer comes, then the run says
+/// that, and not that its last write failed.
+#[test]
+fn a_run_that_can_not_renew_its_hold_says_so() {
+    if left_out() {
+        return;
+    }
+    let api = Api::new(Settings { latency: Duration::from_secs(4), ..Settings::default() });
+    let (ledger, folder) = (Shared::new("shared_lost"), folder("ada,Ada\n"));
+    let child = ledger.command(&folder, &format!("{RUN} --target {}", api.url)).spawn().unwrap();
+    wait("a request", || api.requests("importCustomersBulk") != 0);
+    ledger.sql("UPDATE stigg_import.lease SET owner = 'another', until_at = now() + interval '1 min'");
+    let ran = folder.wait(child);
+    tells_no_password(&ran);
+    assert_ran!(ran, @"
+    exit 8
+    --- stdout
+    step       rows  records  accepted  unchanged  rejected  open time
+    customers     1        1         0          0         0     1 [DURATION]
+
+    every record is accounted for: 1 = 1 open
+
+    --- stderr
+    [TIME]  WARN another run has taken the lease on the ledger
+    error: the run stopped early: the ledger can't be written: the hold on it could not be renewed in time, and another run may have it
+    hint: make room or mend the rights, then run the same command again; nothing is lost
+    ");
+}

@@ -84,6 +84,7 @@ fn a_coworking_spaces_tenants_go_by_the_readme() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
 
@@ -228,6 +229,7 @@ fn contracts_with_their_customers_go_by_the_readme() {
       stigg-import plan ./pipeline.toml
       stigg-import run ./pipeline.toml
       stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
 
     --- stderr
 
