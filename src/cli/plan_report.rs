@@ -1,5 +1,6 @@
 //! A plan as a person and as a program reads it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use super::report::{self, Tense, counted, grouped, quoted};
 use crate::ledger::rejects::Group;
-use crate::pipeline::{Finding, Live, Planned, PlannedStep, Summary};
+use crate::pipeline::{ChangedFields, Finding, Live, Planned, PlannedStep, Summary};
 
 /// Most reasons of a step that are shown.
 const REASONS_SHOWN: usize = 5;
@@ -52,6 +53,7 @@ fn step_json(step: &PlannedStep) -> Value {
         })).collect::<Vec<_>>(),
         "findings": step.findings,
         "references_unasked": step.unasked,
+        "changed_fields": step.changed_fields,
         "live": step.live,
     })
 }
@@ -86,6 +88,9 @@ pub(super) fn text(planned: &Planned) -> String {
                 "  {} refer to customers that no step has and that Stigg was not asked for: there are too many",
                 counted(step.unasked, "record")
             );
+        }
+        if let Some(found) = &step.changed_fields {
+            changed_fields(&mut text, found);
         }
         if let Some(found) = &step.live {
             live(&mut text, found);
@@ -154,15 +159,42 @@ fn findings(text: &mut String, findings: &[Finding]) {
     }
 }
 
+fn changed_fields(text: &mut String, changed: &ChangedFields) {
+    if changed.known > 0 {
+        let _ = writeln!(text, "  {} changed: {}", grouped(changed.known), counts(&changed.fields));
+        for sample in changed.samples.iter().take(REASONS_SHOWN) {
+            let _ = writeln!(text, "    {} ({}): {}", sample.key, sample.place, sample.fields.join(", "));
+        }
+        more(text, changed.known, changed.samples.len());
+    }
+    if changed.unknown > 0 {
+        let count = grouped(changed.unknown);
+        let _ = writeln!(text, "  {count} changed, and the ledger does not know in which fields; --live asks Stigg");
+    }
+    if changed.unasked > 0 {
+        let count = grouped(changed.unasked);
+        let _ = writeln!(text, "  {count} changed, and were not looked at: there are too many; --live asks Stigg");
+    }
+}
+
+fn counts(fields: &BTreeMap<String, u64>) -> String {
+    fields.iter().map(|(field, count)| format!("{field} {}", grouped(*count))).collect::<Vec<_>>().join(", ")
+}
+
+/// How many are not shown.
+fn more(text: &mut String, records: u64, in_json: usize) {
+    if records > REASONS_SHOWN as u64 {
+        let _ = writeln!(text, "    … and {} more; --json has {in_json}", grouped(records - REASONS_SHOWN as u64));
+    }
+}
+
 fn live(text: &mut String, live: &Live) {
     let mut parts = Vec::new();
     if live.absent > 0 {
         parts.push(format!("{} not there", grouped(live.absent)));
     }
     if live.different > 0 {
-        let fields: Vec<String> =
-            live.fields.iter().map(|(field, count)| format!("{field} {}", grouped(*count))).collect();
-        parts.push(format!("{} with other content ({})", grouped(live.different), fields.join(", ")));
+        parts.push(format!("{} with other content ({})", grouped(live.different), counts(&live.fields)));
     }
     if live.equal > 0 {
         parts.push(format!("{} as the source has them", grouped(live.equal)));
@@ -178,12 +210,5 @@ fn live(text: &mut String, live: &Live) {
         let what: Vec<String> = sample.differences.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "    {} ({}): {}", sample.key, sample.place, what.join("; "));
     }
-    if live.different > REASONS_SHOWN as u64 {
-        let _ = writeln!(
-            text,
-            "    … and {} more; --json has {}",
-            grouped(live.different - REASONS_SHOWN as u64),
-            live.samples.len()
-        );
-    }
+    more(text, live.different, live.samples.len());
 }

@@ -1,6 +1,7 @@
 //! What every ledger does. Each implementation runs this suite.
 
 pub(crate) mod replacements;
+mod sketches;
 
 use std::future::Future;
 use std::io::Write as _;
@@ -15,14 +16,30 @@ pub(crate) fn scope() -> Scope {
     Scope { target: "https://api.example/graphql".to_owned(), entity: Entity::Customer }
 }
 
-/// A batch of records, each a key and its content.
+/// A batch of records, each a key and its content. They have no fields.
 pub(crate) fn batch(records: &[(&str, u64)]) -> Batch {
+    batch_of(records, |_, _| "{}".to_owned())
+}
+
+/// The same, with a field for the key and one for the content.
+pub(crate) fn batch_with_fields(records: &[(&str, u64)]) -> Batch {
+    batch_of(records, |key, content| format!("{{\"customerId\":\"{key}\",\"name\":\"{content}\"}}"))
+}
+
+/// The sketches of some keys; asks also for one that nobody knows.
+pub(crate) async fn sketches(ledger: &dyn Ledger, keys: &[&str]) -> HashMap<KeyHash, Sketch> {
+    let wanted = keys.iter().chain(&["nobody"]).map(|key| KeyHash::of(key)).collect();
+    ledger.sketches(&scope(), &wanted).await.unwrap()
+}
+
+fn batch_of(records: &[(&str, u64)], json_of: impl Fn(&str, u64) -> String) -> Batch {
     let limits = BatchLimits { records_max: records.len() + 1, body_bytes_max: usize::MAX };
     let mut builder = Builder::new(Entity::Customer, limits);
     for (key, content) in records {
+        let json = json_of(key, *content);
         let origin =
             Origin::Total { first: Place { source: "a".into(), record: 1, line: 1 }, rows: 1, records: vec![1] };
-        builder.push(b"{}", key, KeyHash::of(key), Fingerprint(*content), origin).expect("fits");
+        builder.push(json.as_bytes(), key, KeyHash::of(key), Fingerprint(*content), origin).expect("fits");
     }
     builder.finish().expect("has records")
 }
@@ -75,6 +92,7 @@ where
         a_mark_belongs_to_its_scope_and_step_and_the_last_stays,
         overlapping_calls_each_get_their_own_batches,
     );
+    sketches::suite(empty, open).await;
 }
 
 /// An index that another run has filled: nothing of it may stay.
@@ -429,7 +447,7 @@ where
         match step {
             Step::Open(keys, content) => {
                 let names: Vec<String> = keys.iter().map(u8::to_string).collect();
-                let batch = batch(&names.iter().map(|name| (name.as_str(), content)).collect::<Vec<_>>());
+                let batch = batch_with_fields(&names.iter().map(|name| (name.as_str(), content)).collect::<Vec<_>>());
                 let ids = model.open(run, "s", &scope, &[&batch]).await.unwrap();
                 assert_eq!(ledger.open(run, "s", &scope, &[&batch]).await.unwrap(), ids);
             }
@@ -467,6 +485,10 @@ where
         }
         let known = model.load_index(&scope).await.unwrap().known_fingerprints();
         assert_eq!(ledger.load_index(&scope).await.unwrap().known_fingerprints(), known);
+        let keys: HashSet<KeyHash> = (0u8..12).map(|key| KeyHash::of(&key.to_string())).collect();
+        let sketches = ledger.sketches(&scope, &keys).await.unwrap();
+        assert_eq!(sketches, model.sketches(&scope, &keys).await.unwrap());
+        assert_eq!(sketches.len(), known.len(), "of all that is known, and of nothing else");
         for since in [RunId(1), run, RunId(run.0 + 1)] {
             let known = model.delivered_since(&scope, since).await.unwrap().known_fingerprints();
             assert_eq!(ledger.delivered_since(&scope, since).await.unwrap().known_fingerprints(), known);

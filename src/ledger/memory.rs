@@ -2,16 +2,17 @@
 
 mod replacements;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::{BoxFuture, ready};
 use jiff::Timestamp;
 
+use super::latest::Latest;
 use super::segment::{State, take_outcomes};
 use super::{
     Compacted, Compaction, Counts, Event, Fate, Index, Ledger, LedgerError, OpenBatch, OpenItem, Replacement,
-    RunFinish, RunId, RunInfo, RunStart, Scope, StepMark,
+    RunFinish, RunId, RunInfo, RunStart, Scope, Sketch, StepMark,
 };
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::{Clock, SystemClock};
@@ -51,6 +52,7 @@ struct KeptItem {
     key: String,
     hash: KeyHash,
     fingerprint: Fingerprint,
+    sketch: Option<Sketch>,
     state: State,
     code: String,
 }
@@ -230,6 +232,7 @@ impl Ledger for MemoryLedger {
                 key: batch.key_of(item).to_owned(),
                 hash: item.hash,
                 fingerprint: item.fingerprint,
+                sketch: Sketch::is_kept_of(batch.entity).then(|| Sketch::of(batch.json_of(item))).flatten(),
                 state: State::Open,
                 code: String::new(),
             });
@@ -348,6 +351,23 @@ impl Ledger for MemoryLedger {
             })
         };
         done(Ok(held.of_scope(scope).filter_map(event).collect()))
+    }
+
+    fn sketches<'a>(
+        &'a self,
+        scope: &'a Scope,
+        keys: &'a HashSet<KeyHash>,
+    ) -> BoxFuture<'a, Result<HashMap<KeyHash, Sketch>, LedgerError>> {
+        let (held, mut latest) = (self.held(), Latest::of(keys));
+        for (id, kept) in held.of_scope(scope) {
+            kept.items.iter().for_each(|item| latest.see(item.hash, id.0, item.state));
+        }
+        let sketch = |(batch, key): (u64, KeyHash)| {
+            let item = held.batches[&BatchId(batch)].items.iter().find(|item| item.hash == key)?;
+            Some((key, item.sketch.clone()?))
+        };
+        let of_batch = |(batch, keys): (u64, Vec<KeyHash>)| keys.into_iter().map(move |key| (batch, key));
+        done(Ok(latest.by_batch().into_iter().flat_map(of_batch).filter_map(sketch).collect()))
     }
 
     fn counts<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Counts, LedgerError>> {

@@ -18,6 +18,7 @@ mod conformance;
 mod error;
 mod file_lock;
 mod index;
+mod latest;
 mod memory;
 mod merge;
 mod place;
@@ -27,9 +28,12 @@ mod replacement;
 mod replay;
 mod run_lock;
 mod segment;
+mod sketch;
 mod sqlite;
 mod superseded;
 mod verdict;
+
+use std::collections::{HashMap, HashSet};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -42,6 +46,7 @@ pub use place::LedgerPlace;
 pub use postgres::{Fence, Lease, PostgresAddress, PostgresLedger, PostgresPace};
 pub use replacement::{CutoverLedger, OriginalRef, ParkReason, Parked, Replacement, Replacements, Stage, StageCount};
 pub use run_lock::{Holder, LeaseTerms, Part, RunLock};
+pub use sketch::{FieldName, Sketch};
 pub use sqlite::{Access, Durability, Repaired, SqliteLedger, repair};
 
 use crate::batch::{Batch, BatchId, Outcome};
@@ -323,6 +328,15 @@ pub trait Ledger: Send + Sync {
     /// The batches that held a key, oldest first. Compaction leaves the one that delivered the
     /// present content, and refusals of the latest run.
     fn history<'a>(&'a self, scope: &'a Scope, key: KeyHash) -> BoxFuture<'a, Result<Vec<Event>, LedgerError>>;
+
+    /// What was delivered of each field of some records, by key, of the content that was accepted last. A key that is in
+    /// doubt has none, and so has what an older version of the program delivered, and what a repair has lost. Takes as long
+    /// as [`Self::load_index`].
+    fn sketches<'a>(
+        &'a self,
+        scope: &'a Scope,
+        keys: &'a HashSet<KeyHash>,
+    ) -> BoxFuture<'a, Result<HashMap<KeyHash, Sketch>, LedgerError>>;
 
     /// How much is known. Takes as long as [`Self::load_index`].
     fn counts<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Counts, LedgerError>>;

@@ -8,7 +8,7 @@ use super::summary::Progress;
 use crate::batch::{Batch, Builder};
 use crate::entity::Entity;
 use crate::ledger::{Index, RunId, Seen};
-use crate::record::{Origin, Place, Record, RecordBatch, Reject};
+use crate::record::{KeyHash, Origin, Place, Record, RecordBatch, Reject};
 
 /// Compares records with what was delivered, and collects the others into batches.
 pub(super) struct Diff {
@@ -19,7 +19,19 @@ pub(super) struct Diff {
     ordinals: Ordinals,
     kept: Option<Kept>,
     selection: Selection,
+    on_changed: Option<OnChanged>,
 }
+
+/// A record that would replace what was delivered.
+pub(super) struct ChangedRecord<'a> {
+    pub json: &'a [u8],
+    pub key: &'a str,
+    pub hash: KeyHash,
+    pub place: Place,
+}
+
+/// Is told of each of them.
+pub(super) type OnChanged = Box<dyn FnMut(ChangedRecord<'_>) + Send>;
 
 /// Content that is not replaced.
 pub(super) struct Kept {
@@ -55,6 +67,7 @@ impl Diff {
             ordinals: Ordinals::default(),
             kept: None,
             selection: Selection::All,
+            on_changed: None,
         }
     }
 
@@ -75,6 +88,12 @@ impl Diff {
     #[must_use]
     pub(super) fn choosing(self, selection: Selection) -> Self {
         Self { selection, ..self }
+    }
+
+    /// The same, which tells of each record that would replace what was delivered.
+    #[must_use]
+    pub(super) fn telling(self, on_changed: Option<OnChanged>) -> Self {
+        Self { on_changed, ..self }
     }
 
     /// Whether most of what comes is left out.
@@ -139,8 +158,12 @@ impl Diff {
             return;
         }
         let (json, key) = (mapped.json_of(&record), mapped.key_of(&record));
+        let told = self.on_changed.as_mut().filter(|_| seen == Seen::Changed).map(|tell| (tell, record.origin.place()));
         match self.builder.push(json, key, record.hash, record.fingerprint, record.origin) {
             Ok(closed) => {
+                if let Some((tell, place)) = told {
+                    tell(ChangedRecord { json, key, hash: record.hash, place });
+                }
                 if seen == Seen::New { &progress.created } else { &progress.changed }.add(1);
                 sorted.batches.extend(closed);
             }

@@ -44,7 +44,10 @@ pub use cutover::{
 pub use events::{Event, Observer, Unwatched};
 pub use held::RESEND_EVENTS_WITHIN;
 pub use max_rejects::{MaxRejects, NoBound};
-pub use plan::{Finding, FindingKind, FindingSample, Live, PlanError, PlanJob, Planned, PlannedStep, Promise, plan};
+pub use plan::{
+    ChangedFields, ChangedSample, Finding, FindingKind, FindingSample, Live, PlanError, PlanJob, Planned, PlannedStep,
+    Promise, plan,
+};
 pub use retry::RetryPolicy;
 pub use run::{Finished, Job, Journal, Known, StartError, run, target_name};
 pub use selection::Selection;

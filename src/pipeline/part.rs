@@ -5,7 +5,7 @@
 //! sees of its open batches only those that are its own to settle.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::ledger::{
     Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, OpenBatch, Part, RunFinish, RunId, RunInfo,
-    RunStart, Scope, StepMark,
+    RunStart, Scope, Sketch, StepMark,
 };
 use crate::record::{KeyHash, RecordBatch, Reject};
 
@@ -212,6 +212,14 @@ impl Ledger for PartLedger {
 
     fn history<'a>(&'a self, scope: &'a Scope, key: KeyHash) -> BoxFuture<'a, Result<Vec<Event>, LedgerError>> {
         self.inner.history(scope, key)
+    }
+
+    fn sketches<'a>(
+        &'a self,
+        scope: &'a Scope,
+        keys: &'a HashSet<KeyHash>,
+    ) -> BoxFuture<'a, Result<HashMap<KeyHash, Sketch>, LedgerError>> {
+        self.inner.sketches(scope, keys)
     }
 
     fn counts<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Counts, LedgerError>> {

@@ -181,8 +181,8 @@ pub enum Command {
     /// Say what `run` would do; sends nothing
     #[command(
         long_about = "Says what `run` with the same words would do, in records; sends nothing and writes nothing.\n\n\
-            Records are compared with what the ledger knows to be delivered: to create, to change, unchanged, rejected. \
-            The time is that of the requests at the rate limit.",
+            Records are compared with what the ledger knows to be delivered: to create, to change, unchanged, rejected; \
+            of customers and subscriptions to change, the fields that differ. The time is that of the requests at the rate limit.",
         after_help = "Examples:\n  stigg-import plan pipeline.toml\n  stigg-import plan --mapping customers.toml --csv customers.csv --json\n  \
             stigg-import plan --mapping customers.toml --sqlite billing.db --table customers --key id"
     )]

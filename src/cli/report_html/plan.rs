@@ -7,7 +7,7 @@ use super::reasons::Reasons;
 use super::run::why;
 use super::{Destination, card, made_at, tone_of};
 use crate::cli::report::{counted, duration, grouped, quoted};
-use crate::pipeline::{Finding, FindingSample, Live, Planned, PlannedStep};
+use crate::pipeline::{ChangedFields, Finding, FindingSample, Live, Planned, PlannedStep};
 
 /// Most things to refuse that are shown.
 const FINDINGS_MAX: usize = 50;
@@ -32,6 +32,7 @@ pub(in crate::cli) fn plan(planned: &Planned, unasked: Option<&str>, destination
     let mut sections = vec![steps(planned)];
     sections.extend(reasons.section(rejected, destination.with_samples));
     sections.push(findings(planned, unasked, destination.with_samples));
+    sections.extend(changed_fields(planned));
     sections.extend(live(planned));
     sections.push(slowest(planned));
     Page {
@@ -143,19 +144,42 @@ fn findings(planned: &Planned, unasked: Option<&str>, with_samples: bool) -> Sec
     Section { title: "What the API would refuse", intro, table, after, ..Section::default() }
 }
 
+/// Which fields of the changed records differ from what was delivered, where there are such records.
+fn changed_fields(planned: &Planned) -> Option<Section> {
+    let row = |(step, changed): (&PlannedStep, &ChangedFields)| -> Vec<Cell> {
+        std::iter::once(Cell::text(&step.summary.name))
+            .chain([changed.known, changed.unknown + changed.unasked].map(|count| grouped(count).into()))
+            .chain([Cell::lines(by_outer_field(&changed.fields))])
+            .collect()
+    };
+    let steps = planned.steps.iter().filter_map(|step| Some((step, step.changed_fields.as_ref()?)));
+    let with_changes = steps.filter(|(_, changed)| changed.known + changed.unknown + changed.unasked > 0);
+    let rows: Vec<Vec<Cell>> = with_changes.map(row).collect();
+    let columns = vec![words("Step"), number("Known"), number("Not known"), words("Fields that changed")];
+    (!rows.is_empty()).then(|| Section {
+        title: "What changed since it was delivered",
+        intro: "Compared with what the ledger knows. With --live, Stigg is asked, and both values are told.".to_owned(),
+        table: Some(Table { columns, rows }),
+        ..Section::default()
+    })
+}
+
+/// A field inside another may be named by a row.
+fn by_outer_field(fields: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut outer: BTreeMap<&str, u64> = BTreeMap::new();
+    for (field, count) in fields {
+        *outer.entry(field.split(['.', '[']).next().unwrap_or_default()).or_default() += count;
+    }
+    outer.iter().map(|(field, count)| format!("{field}: {}", grouped(*count))).collect()
+}
+
 /// What Stigg has now, where that was asked.
 fn live(planned: &Planned) -> Option<Section> {
     let row = |(step, live): (&PlannedStep, &Live)| -> Vec<Cell> {
         let counts = [live.absent, live.different, live.equal, live.unread];
-        // A field inside another may be named by a row.
-        let mut fields: BTreeMap<&str, u64> = BTreeMap::new();
-        for (field, count) in &live.fields {
-            *fields.entry(field.split(['.', '[']).next().unwrap_or_default()).or_default() += count;
-        }
-        let fields = fields.iter().map(|(field, count)| format!("{field}: {}", grouped(*count)));
         std::iter::once(Cell::text(&step.summary.name))
             .chain(counts.map(|count| grouped(count).into()))
-            .chain([Cell::lines(fields)])
+            .chain([Cell::lines(by_outer_field(&live.fields))])
             .collect()
     };
     let rows: Vec<Vec<Cell>> =

@@ -89,6 +89,8 @@ impl PostgresLedger {
         for sql in [
             "DELETE FROM stigg_import.outcome USING stigg_import.batch WHERE batch.id = outcome.batch
                AND batch.scope = $1 AND batch.id < $2 AND NOT EXISTS (SELECT FROM unnest($3::bigint[]) AS kept (id) WHERE kept.id = batch.id)",
+            "DELETE FROM stigg_import.sketch USING stigg_import.batch WHERE batch.id = sketch.batch
+               AND batch.scope = $1 AND batch.id < $2 AND NOT EXISTS (SELECT FROM unnest($3::bigint[]) AS kept (id) WHERE kept.id = batch.id)",
             "DELETE FROM stigg_import.batch WHERE scope = $1 AND id < $2
                AND NOT EXISTS (SELECT FROM unnest($3::bigint[]) AS kept (id) WHERE kept.id = batch.id)",
         ] {

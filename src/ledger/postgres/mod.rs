@@ -16,11 +16,12 @@ mod replacements;
 mod schema;
 mod server;
 mod settle;
+mod sketches;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
@@ -36,7 +37,7 @@ use server::{Server, once_more};
 use super::verdict::Verdict;
 use super::{
     Access, Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, OpenBatch, RunFinish, RunId, RunInfo,
-    RunStart, Scope, StepMark, WriteFailure,
+    RunStart, Scope, Sketch, StepMark, WriteFailure,
 };
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::Clock;
@@ -235,6 +236,14 @@ impl Ledger for PostgresLedger {
 
     fn history<'a>(&'a self, scope: &'a Scope, key: KeyHash) -> BoxFuture<'a, Result<Vec<Event>, LedgerError>> {
         Box::pin(async move { once_more(|| self.server.history(scope, key)).await })
+    }
+
+    fn sketches<'a>(
+        &'a self,
+        scope: &'a Scope,
+        keys: &'a HashSet<KeyHash>,
+    ) -> BoxFuture<'a, Result<HashMap<KeyHash, Sketch>, LedgerError>> {
+        Box::pin(async move { once_more(|| self.server.sketches(scope, keys)).await })
     }
 
     fn counts<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Counts, LedgerError>> {

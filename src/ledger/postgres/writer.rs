@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use super::PostgresLedger;
 use crate::batch::{Batch, BatchId};
 use crate::ledger::segment::{pack, pack_batch_keys};
+use crate::ledger::sketch::pack_sketches;
 use crate::ledger::{LedgerError, RunFinish, RunId, RunStart, Scope, StepMark};
 
 /// Writes batches under ids that were taken before: those that an attempt without an answer has written are left.
@@ -15,6 +16,11 @@ const OPEN: &str = "
            SELECT id, $5, $6, $7, $8, len, items FROM new ON CONFLICT (id) DO NOTHING)
     INSERT INTO stigg_import.open_batch (batch, keys) SELECT id, keys FROM new ON CONFLICT (batch) DO NOTHING";
 
+/// Writes what goes with those that have sketches, in the same transaction; what has none does not wait for it.
+const OPEN_SKETCHES: &str = "
+    INSERT INTO stigg_import.sketch (batch, fields) SELECT * FROM unnest($1::bigint[], $2::bytea[])
+    ON CONFLICT (batch) DO NOTHING";
+
 /// Batches, packed.
 #[derive(Default)]
 struct Packed {
@@ -22,6 +28,9 @@ struct Packed {
     lens: Vec<i32>,
     items: Vec<Vec<u8>>,
     keys: Vec<Vec<u8>>,
+    /// The ids of those that have sketches.
+    sketched: Vec<i64>,
+    sketches: Vec<Vec<u8>>,
 }
 
 impl PostgresLedger {
@@ -56,7 +65,11 @@ impl PostgresLedger {
         let scope = self.server.written(|| self.scope_id(scope)).await?;
         let taking = "SELECT nextval('stigg_import.batch_id') FROM generate_series(1, $1)";
         let mut packed = Packed { ids: self.next_ids(taking, batches.len()).await?, ..Packed::default() };
-        for batch in batches {
+        for (at, batch) in batches.iter().enumerate() {
+            if let Some(sketches) = pack_sketches(batch) {
+                packed.sketched.push(packed.ids[at]);
+                packed.sketches.push(sketches);
+            }
             packed.lens.push(i32::try_from(batch.items.len()).expect("a batch stays under 4 GiB"));
             packed.items.push(pack(batch));
             packed.keys.push(pack_batch_keys(batch));
@@ -86,6 +99,14 @@ impl PostgresLedger {
             .execute(&mut *transaction)
             .await
             .map_err(|error| self.server.error(error))?;
+        if !packed.sketched.is_empty() {
+            sqlx::query(OPEN_SKETCHES)
+                .bind(&packed.sketched)
+                .bind(&packed.sketches)
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| self.server.error(error))?;
+        }
         self.commit(transaction).await
     }
 

@@ -98,6 +98,8 @@ impl Writer {
         for sql in [
             "DELETE FROM outcome WHERE batch IN (SELECT id FROM batch WHERE scope = ?1 AND id < ?2
                AND id NOT IN (SELECT value FROM json_each(?3)))",
+            "DELETE FROM sketch WHERE batch IN (SELECT id FROM batch WHERE scope = ?1 AND id < ?2
+               AND id NOT IN (SELECT value FROM json_each(?3)))",
             "DELETE FROM batch WHERE scope = ?1 AND id < ?2 AND id NOT IN (SELECT value FROM json_each(?3))",
         ] {
             self.change(sql, scope, limit, Some(&kept)).await?;

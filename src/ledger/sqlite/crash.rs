@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::FixedClock;
-use crate::ledger::conformance::{self, batch, scope, start};
+use crate::ledger::conformance::{self, batch, batch_with_fields, scope, sketches, start};
 use crate::ledger::{CutoverLedger, MemoryLedger, Replacements as _, StepMark};
 
 fn clock() -> Arc<FixedClock> {
@@ -64,7 +64,8 @@ proptest! {
             let ledger = try_open(&path, Access::Write).await.unwrap();
             let records: Vec<String> = (0..400).map(|number| number.to_string()).collect();
             let records: Vec<_> = records.iter().map(|key| (key.as_str(), 1)).collect();
-            let ids = ledger.open(RunId(1), "s", &scope(), &[&batch(&records), &batch(&records)]).await.unwrap();
+            let batch = batch_with_fields(&records);
+            let ids = ledger.open(RunId(1), "s", &scope(), &[&batch, &batch]).await.unwrap();
             ledger.settle(ids[0], &vec![Outcome::Accepted; 400]).await.unwrap();
             ledger.close().await.unwrap();
             drop(ledger);
@@ -83,6 +84,7 @@ proptest! {
                 let _ = ledger.load_index(&scope()).await;
                 let _ = ledger.open_batches(&scope()).await;
                 let _ = ledger.history(&scope(), KeyHash::of("7")).await;
+                let _ = ledger.sketches(&scope(), &[KeyHash::of("7")].into()).await;
                 let _ = ledger.compact(Compaction::Now, Index::new()).await;
             }
         });
@@ -98,7 +100,17 @@ async fn fragile(path: &Path, steps_left: Arc<AtomicI64>) -> SqliteLedger {
     let database = Database::from(path);
     let mut connection = database.open(Access::Write).await.unwrap();
     let mut handle = connection.lock_handle().await.unwrap();
-    handle.set_progress_handler(1, move || steps_left.fetch_sub(1, Ordering::Relaxed) != 0);
+    // SQLite also calls back when a commit has been done, and would then say that what it wrote has failed.
+    let is_done = Arc::new(AtomicBool::new(false));
+    let done = is_done.clone();
+    handle.set_commit_hook(move || {
+        done.store(true, Ordering::Relaxed);
+        true
+    });
+    handle.set_progress_handler(1, move || {
+        let was_done = is_done.swap(false, Ordering::Relaxed);
+        steps_left.fetch_sub(1, Ordering::Relaxed) != 0 || was_done
+    });
     drop(handle);
     SqliteLedger::over(database, connection, Access::Write, Durability::ProcessEnd, clock()).await.unwrap()
 }
@@ -119,13 +131,16 @@ async fn a_failure_at_any_step_of_a_write_leaves_all_or_nothing() {
         let steps_left = Arc::new(AtomicI64::new(-1));
         let (ledger, model) = (fragile(&path, steps_left.clone()).await, MemoryLedger::new(clock()));
         let (run, scope) = (RunId(1), scope());
-        let (a, b) = (batch(&[("ada", 1), ("bob", 2)]), batch(&[("eve", 3), ("ada", 4)]));
+        let a = batch_with_fields(&[("ada", 1), ("bob", 2)]);
+        let b = batch_with_fields(&[("eve", 3), ("ada", 4)]);
         let same = async |what: &str| {
             let known = ledger.load_index(&scope).await.unwrap().known_fingerprints();
             assert_eq!(known, model.load_index(&scope).await.unwrap().known_fingerprints(), "{what}, {stop_after}");
             let keys = |open: Vec<OpenBatch>| -> Vec<_> { open.into_iter().map(|open| open.items).collect() };
             let open = keys(ledger.open_batches(&scope).await.unwrap());
             assert_eq!(open, keys(model.open_batches(&scope).await.unwrap()), "{what}, {stop_after}");
+            let known = sketches(&model, &["ada", "bob", "eve"]).await;
+            assert_eq!(sketches(&ledger, &["ada", "bob", "eve"]).await, known, "{what}, {stop_after}");
         };
         steps_left.store(stop_after, Ordering::Relaxed);
 
@@ -204,7 +219,7 @@ fn child_that_is_killed() {
         for round in 0u64.. {
             let keys: Vec<String> = (0..200).map(|number| format!("{run}-{round}-{number}")).collect();
             let records: Vec<_> = keys.iter().map(|key| (key.as_str(), round)).collect();
-            let (a, b) = (batch(&records[..100]), batch(&records[100..]));
+            let (a, b) = (batch_with_fields(&records[..100]), batch_with_fields(&records[100..]));
             let ids = ledger.open(run, "s", &scope, &[&a, &b]).await.unwrap();
             write!(log, "opened {run}-{round}-0 {round}\nopened {run}-{round}-199 {round}\n").unwrap();
             writeln!(log, "settling {run}-{round}-0 {round}").unwrap();
@@ -256,6 +271,9 @@ fn a_killed_process_leaves_what_it_had_opened_and_settled() {
             for (key, content) in said("settled") {
                 assert_eq!(known.get(&KeyHash::of(key)).map(|print| print.0), Some(content), "{key}, seed {seed}");
             }
+            let settled = said("settled");
+            let keys: Vec<&str> = settled.iter().map(|(key, _)| *key).collect();
+            assert_eq!(sketches(&ledger, &keys).await.len(), keys.len(), "a batch has its sketches, seed {seed}");
             for (key, content) in said("opened") {
                 let settled = known.get(&KeyHash::of(key)).map(|print| print.0);
                 assert_eq!(settled.or(open.get(key).copied()), Some(content), "{key}, seed {seed}");
@@ -323,7 +341,7 @@ async fn a_file_that_is_not_ours_is_refused_and_not_changed() {
     sqlx::query("PRAGMA user_version = 7").execute(&mut newer).await.unwrap();
     sqlx::Connection::close(newer).await.unwrap();
     for access in [Access::Write, Access::Read] {
-        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 3, .. }));
+        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 4, .. }));
     }
 }
 
@@ -347,6 +365,7 @@ async fn a_file_of_format_1_is_read_as_it_is_and_brought_up_by_a_writer() {
 
     let reader = try_open(&path, Access::Read).await.unwrap();
     assert_eq!(reader.mark(&scope(), "customers").await.unwrap(), None);
+    assert_eq!(sketches(&reader, &["ada"]).await, HashMap::new());
     assert_eq!(reader.replacement_targets().await.unwrap(), Vec::<String>::new());
     assert_eq!(reader.stage_counts("t").await.unwrap(), []);
     assert_eq!(reader.replacements("t", None, 1).await.unwrap(), []);
@@ -357,6 +376,52 @@ async fn a_file_of_format_1_is_read_as_it_is_and_brought_up_by_a_writer() {
     writer.set_mark(&scope(), "customers", Some(&mark)).await.unwrap();
     assert_eq!(writer.mark(&scope(), "customers").await.unwrap(), Some(mark));
     assert_eq!(writer.runs(10).await.unwrap().len(), 1);
+}
+
+/// Given a file of format 3 that knows records, when a writer brings it up, then nothing is known of their fields, and what
+/// is delivered from now on has sketches.
+#[tokio::test]
+async fn what_was_delivered_before_format_4_has_no_sketch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let deliver = async |ledger: &SqliteLedger, records: &[(&str, u64)]| {
+        let id = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(records)]).await.unwrap()[0];
+        ledger.settle(id, &vec![Outcome::Accepted; records.len()]).await.unwrap();
+    };
+    let ledger = try_open(&path, Access::Write).await.unwrap();
+    deliver(&ledger, &[("ada", 1), ("bob", 1)]).await;
+    ledger.close().await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let mut old = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::raw_sql("DROP TABLE sketch; PRAGMA user_version = 3").execute(&mut old).await.unwrap();
+    sqlx::Connection::close(old).await.unwrap();
+
+    let reader = try_open(&path, Access::Read).await.unwrap();
+    assert_eq!(sketches(&reader, &["ada", "bob"]).await.len(), 0);
+    reader.close().await.unwrap();
+    let writer = try_open(&path, Access::Write).await.unwrap();
+    assert_eq!(sketches(&writer, &["ada", "bob"]).await.len(), 0);
+    deliver(&writer, &[("ada", 2)]).await;
+    assert_eq!(sketches(&writer, &["ada", "bob"]).await.into_keys().collect::<Vec<_>>(), [KeyHash::of("ada")]);
+    assert_eq!(writer.load_index(&scope()).await.unwrap().known(), 2);
+}
+
+/// Compaction takes the sketches of a batch with its row, and leaves no other.
+#[tokio::test]
+async fn a_sketch_goes_with_its_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = try_open(&path, Access::Write).await.unwrap();
+    for content in 1..=3 {
+        let id = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(&[("ada", content)])]).await.unwrap()[0];
+        ledger.settle(id, &[Outcome::Accepted]).await.unwrap();
+    }
+    ledger.compact(Compaction::Now, Index::new()).await.unwrap();
+    ledger.close().await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let mut file = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let batches: Vec<i64> = sqlx::query_scalar("SELECT batch FROM sketch").fetch_all(&mut file).await.unwrap();
+    assert_eq!(batches, [3]);
 }
 
 #[tokio::test]

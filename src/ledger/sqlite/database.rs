@@ -15,8 +15,12 @@ use crate::ledger::{LedgerError, LedgerPlace, WriteFailure};
 const APPLICATION_ID: i32 = 0x5354_4947;
 
 /// What brings a file from each format version to the next. The newest version is their number.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("format_1.sql"), include_str!("format_2.sql"), include_str!("format_3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("format_1.sql"),
+    include_str!("format_2.sql"),
+    include_str!("format_3.sql"),
+    include_str!("format_4.sql"),
+];
 
 /// Pages of the log (of 4 KB) from which it is taken into the file, four times the usual number: a page that was written several
 /// times since is copied once, and the disk is waited for less often.

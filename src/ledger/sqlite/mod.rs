@@ -13,9 +13,10 @@ mod repair;
 mod replacements;
 mod seal;
 mod settle;
+mod sketches;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,11 +33,12 @@ pub use repair::{Repaired, repair};
 use writer::{Op, Packed, Reply, Traces, Writer};
 
 use super::segment::{pack, pack_batch_keys};
+use super::sketch::pack_sketches;
 use super::superseded::Superseded;
 use super::verdict::Verdict;
 use super::{
     Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, OpenBatch, RunFinish, RunId, RunInfo, RunStart,
-    Scope, StepMark, WriteFailure,
+    Scope, Sketch, StepMark, WriteFailure,
 };
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::Clock;
@@ -250,6 +252,7 @@ impl Ledger for SqliteLedger {
                 len: u32::try_from(batch.items.len()).expect("a batch stays under 4 GiB"),
                 items: pack(batch),
                 keys: pack_batch_keys(batch),
+                sketches: pack_sketches(batch),
             }
         });
         let batches = packed.collect();
@@ -318,6 +321,21 @@ impl Ledger for SqliteLedger {
             let events = self.database.history(connection, scope, key).await;
             self.database.run(connection, "COMMIT").await?;
             events
+        })
+    }
+
+    fn sketches<'a>(
+        &'a self,
+        scope: &'a Scope,
+        keys: &'a HashSet<KeyHash>,
+    ) -> BoxFuture<'a, Result<HashMap<KeyHash, Sketch>, LedgerError>> {
+        Box::pin(async move {
+            let mut guard = self.reader.lock().await;
+            let connection = guard.as_mut().ok_or(LedgerError::Closed)?;
+            self.database.run(connection, "BEGIN").await?;
+            let sketches = self.database.sketches(connection, scope, keys).await;
+            self.database.run(connection, "COMMIT").await?;
+            sketches
         })
     }
 

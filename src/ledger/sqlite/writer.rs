@@ -36,6 +36,11 @@ const OPEN: &str = "
     INSERT INTO open_batch
       SELECT value ->> 0, NULL, substr($3, value ->> 8, value ->> 9) FROM json_each($1);";
 
+/// Opens what goes with those that have sketches, for which [`OPEN`] has no room: usage has none, and this costs it nothing.
+/// `$6` lists them, `$7` holds them one after the other.
+const OPEN_SKETCHES: &str = "
+    INSERT INTO sketch SELECT value ->> 0, substr($7, value ->> 1, value ->> 2) FROM json_each($6);";
+
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 /// How often a batch was sent, and the last request's id.
@@ -52,6 +57,7 @@ pub(super) struct Packed {
     pub(super) len: u32,
     pub(super) items: Vec<u8>,
     pub(super) keys: Vec<u8>,
+    pub(super) sketches: Option<Vec<u8>>,
 }
 
 pub(super) enum Op {
@@ -274,7 +280,7 @@ impl Writer {
     }
 
     async fn execute(&mut self, script: Script) -> Result<(), LedgerError> {
-        let Script { sql, opened, items, keys, accepted, closed } = script;
+        let Script { sql, opened, items, keys, accepted, closed, sketched, sketches } = script;
         // Constants of this module and of `settle`.
         sqlx::query(AssertSqlSafe(sql))
             .bind(opened)
@@ -282,6 +288,8 @@ impl Writer {
             .bind(keys)
             .bind(accepted)
             .bind(closed)
+            .bind(sketched)
+            .bind(sketches)
             .execute(&mut self.connection)
             .await
             .map(drop)
@@ -314,7 +322,7 @@ impl Writer {
             let scope = self.scope_id(&scope).await?;
             let step = serde_json::to_string(&step).expect("a text is JSON");
             let mut ids = Vec::with_capacity(batches.len());
-            for Packed { len, items, keys } in batches {
+            for Packed { len, items, keys, sketches } in batches {
                 let id = self.next_batch;
                 self.next_batch += 1;
                 self.open.insert(id, Open { len, states: None, refusals: Vec::new(), closed: false });
@@ -331,12 +339,21 @@ impl Writer {
                 .expect("a String takes it");
                 script.items.extend_from_slice(&items);
                 script.keys.extend_from_slice(&keys);
+                if let Some(sketches) = sketches {
+                    let (before, at) = (if script.sketched.is_empty() { '[' } else { ',' }, script.sketches.len() + 1);
+                    write!(script.sketched, "{before}[{id},{at},{}]", sketches.len()).expect("a String takes it");
+                    script.sketches.extend_from_slice(&sketches);
+                }
             }
             opened.push(ids);
         }
         if !script.opened.is_empty() {
             script.opened.push(']');
             script.sql.push_str(OPEN);
+        }
+        if !script.sketched.is_empty() {
+            script.sketched.push(']');
+            script.sql.push_str(OPEN_SKETCHES);
         }
         Ok(opened)
     }
@@ -419,4 +436,8 @@ pub(super) struct Script {
     pub(super) accepted: String,
     /// `$5`: a JSON list of their ids.
     pub(super) closed: String,
+    /// `$6`: a JSON list of what [`OPEN_SKETCHES`] inserts.
+    sketched: String,
+    /// `$7`
+    sketches: Vec<u8>,
 }

@@ -1,12 +1,13 @@
 //! What a run would do. Sends no record and writes nothing.
 
+mod changed;
 mod finding;
 mod live;
 mod promise;
 mod references;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
@@ -31,6 +32,8 @@ use crate::ledger::{Index, Ledger, LedgerError, Part, Scope};
 use crate::mapping::{Mapper, SpillSettings};
 use crate::sink::{Budgets, Disposition, Operation, Sink, SinkError};
 
+use changed::Changed;
+pub use changed::{ChangedFields, ChangedSample};
 pub use finding::{Finding, FindingKind, FindingSample};
 pub use live::Live;
 use promise::Content;
@@ -54,6 +57,9 @@ pub struct PlannedStep {
     pub unasked: u64,
     /// What Stigg has of the records that would be sent, where that was asked.
     pub live: Option<Live>,
+    /// Which fields of the changed records differ from what was delivered; where there is a ledger, Stigg was not asked
+    /// what it has, and records of the entity have several fields to change.
+    pub changed_fields: Option<ChangedFields>,
     /// The records that would be sent, with their content; where that was asked.
     pub chosen: Option<Arc<Index>>,
     content: Content,
@@ -158,6 +164,9 @@ pub async fn plan(job: PlanJob<'_>) -> Result<Planned, PlanError> {
                 since = Some(mark);
             }
         }
+        // Stigg itself knows better.
+        let changed = ledger.filter(|_| reading.is_none() || !live).and_then(|_| Changed::of(entity));
+        let changed = changed.map(|changed| Arc::new(Mutex::new(changed)));
         let (index, held) = match ledger {
             Some((ledger, target)) => {
                 let scope = Scope { target: target.to_owned(), entity };
@@ -169,7 +178,9 @@ pub async fn plan(job: PlanJob<'_>) -> Result<Planned, PlanError> {
         let preparation = Preparation {
             rows: step.rows,
             mapper: Mapper::new(step.plan, SpillSettings::in_dir(&spill_dir)),
-            diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity))).holding(held),
+            diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity)))
+                .holding(held)
+                .telling(changed.as_ref().map(Changed::watch)),
             progress: progress.clone(),
             rejects: None,
             max_rejects: None,
@@ -222,6 +233,14 @@ pub async fn plan(job: PlanJob<'_>) -> Result<Planned, PlanError> {
             Some(references) => references.finish().await.map_err(PlanError::Target)?,
             None => (Vec::new(), 0),
         };
+        let changed_fields = match (changed, ledger) {
+            (Some(changed), Some((ledger, target))) => {
+                let scope = Scope { target: target.to_owned(), entity };
+                let changed = std::mem::take(&mut *changed.lock().unwrap_or_else(PoisonError::into_inner));
+                Some(changed.compare(ledger, &scope).await?)
+            }
+            _ => None,
+        };
         if let Some(references) = references.as_mut().filter(|_| entity == Entity::Customer) {
             references.knows(prepared.index);
         }
@@ -236,6 +255,7 @@ pub async fn plan(job: PlanJob<'_>) -> Result<Planned, PlanError> {
             findings,
             unasked,
             live: found,
+            changed_fields,
             chosen: chosen.map(Arc::new),
             content,
         });

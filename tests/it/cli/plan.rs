@@ -36,6 +36,8 @@ fn plan_says_what_run_would_do_and_sends_nothing() {
     customers: 2 records, 1 request, about a second at the rate limit
       1 would be rejected: email: is not an e-mail address
         customers.csv:4, record 3: "not-an-email"
+      1 changed: name 1
+        cus_2 (customers.csv:3, record 2): name
 
     --- stderr
     "#);
@@ -191,6 +193,141 @@ fn a_live_plan_tells_which_fields_differ_from_stigg() {
     let live = &planned["steps"][0]["live"];
     assert_eq!([&live["absent"], &live["different"], &live["equal"], &live["unread"]], [1, 1, 1, 0], "{planned:#}");
     assert_eq!(live["fields"], serde_json::json!({ "email": 1, "name": 1 }));
+}
+
+/// Customers with some metadata and a subscription.
+fn two_steps() -> Folder {
+    let folder = Folder::new();
+    folder
+        .write(
+            "pipeline.toml",
+            "[[step]]\nname = \"customers\"\nmapping = \"customers.toml\"\nsource = { csv = \"customers.csv\" }\n\
+             [[step]]\nname = \"subscriptions\"\nmapping = \"subscriptions.toml\"\nsource = { csv = \"subscriptions.csv\" }\n",
+        )
+        .write(
+            "customers.toml",
+            "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\nemail = \"email\"\nname = \"name\"\n\
+             additionalMetaData.region = \"region\"\nadditionalMetaData.tier = \"tier\"\n",
+        )
+        .write(
+            "customers.csv",
+            "id,email,name,region,tier\ncus_1,ada@example.com,Ada,eu,1\ncus_2,bob@example.com,Bob,us,1\n\
+             cus_3,carl@example.com,Carl,eu,\n",
+        )
+        .write(
+            "subscriptions.toml",
+            "entity = \"subscription\"\n[fields]\nsubscriptionId = \"id\"\ncustomerId = \"customer\"\nplanId = \"plan\"\n\
+             startDate = { column = \"starts\", time = \"iso\" }\n",
+        )
+        .write("subscriptions.csv", "id,customer,plan,starts\nsub_1,cus_1,plan-free,2026-01-01T00:00:00Z\n");
+    folder
+}
+
+/// Given what was delivered, when a name and a date are changed and fields are taken away, then a plan that asks nobody
+/// names just these fields; and without the ledger's hashes of fields, as an older version left it, that it does not know.
+#[test]
+fn a_plan_that_asks_nobody_names_the_fields_that_changed() {
+    let (api, folder) = (Api::open(), two_steps());
+    folder.run_to(&api, "run pipeline.toml").exits(0);
+    folder
+        .write(
+            "customers.csv",
+            "id,email,name,region,tier\ncus_1,ada@example.com,Ada L.,eu,1\ncus_2,,Bob,us,\ncus_3,carl@example.com,Carl,eu,\n\
+             cus_4,,Dora,,\n",
+        )
+        .write("subscriptions.csv", "id,customer,plan,starts\nsub_1,cus_1,plan-free,2026-02-01T00:00:00Z\n");
+    let plan = "plan pipeline.toml --offline --report plan.html";
+    assert_ran!(folder.run_to(&api, plan), @r#"
+    exit 4
+    --- stdout
+    step           rows  records  create  change  unchanged  rejected time
+    customers         4        4       1       2          1         0 [DURATION]
+    subscriptions     1        1       0       1          0         0 [DURATION]
+
+    customers: 3 records, 1 request, about a second at the rate limit
+      2 changed: additionalMetaData.tier 1, email 1, name 1
+        cus_1 (customers.csv:2, record 1): name
+        cus_2 (customers.csv:3, record 2): additionalMetaData.tier, email
+    subscriptions: 1 record, 1 request, about a second at the rate limit
+      1 changed: startDate 1
+        sub_1 (subscriptions.csv:2, record 1): startDate
+    in all: 4 records, 2 requests, about a second at the rate limit
+
+    --- stderr
+    the catalog of the target, and what records refer to, was not checked: --offline
+    "#);
+    let report = folder.read("plan.html");
+    assert!(report.contains("What changed since it was delivered"), "{report}");
+    assert!(!report.contains("cus_1"), "no key is in a report without samples");
+    let steps = folder.run_to(&api, &format!("{plan} --json")).exits(4).json()["steps"].clone();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&steps[0]["changed_fields"]).unwrap(), @r#"
+    {
+      "known": 2,
+      "unknown": 0,
+      "unasked": 0,
+      "fields": {
+        "additionalMetaData.tier": 1,
+        "email": 1,
+        "name": 1
+      },
+      "samples": [
+        {
+          "key": "cus_1",
+          "place": "customers.csv:2, record 1",
+          "fields": [
+            "name"
+          ]
+        },
+        {
+          "key": "cus_2",
+          "place": "customers.csv:3, record 2",
+          "fields": [
+            "additionalMetaData.tier",
+            "email"
+          ]
+        }
+      ]
+    }
+    "#);
+    assert_eq!(steps[1]["changed_fields"]["fields"], serde_json::json!({ "startDate": 1 }));
+    let live = folder.run_to(&api, "plan pipeline.toml --live --json").exits(4).json();
+    assert!(live["steps"][0]["changed_fields"].is_null(), "Stigg was asked: {live:#}");
+
+    // When
+    as_an_older_version_left_it(&folder.path(LEDGER));
+    assert_ran!(folder.run_to(&api, plan), @r#"
+    exit 4
+    --- stdout
+    step           rows  records  create  change  unchanged  rejected time
+    customers         4        4       1       2          1         0 [DURATION]
+    subscriptions     1        1       0       1          0         0 [DURATION]
+
+    customers: 3 records, 1 request, about a second at the rate limit
+      2 changed, and the ledger does not know in which fields; --live asks Stigg
+    subscriptions: 1 record, 1 request, about a second at the rate limit
+      1 changed, and the ledger does not know in which fields; --live asks Stigg
+    in all: 4 records, 2 requests, about a second at the rate limit
+
+    --- stderr
+    the catalog of the target, and what records refer to, was not checked: --offline
+    "#);
+    // What is delivered from now on is known again.
+    folder.run_to(&api, "run pipeline.toml").exits(0);
+    folder.write("subscriptions.csv", "id,customer,plan,starts\nsub_1,cus_1,plan-free,2026-03-01T00:00:00Z\n");
+    let steps = folder.run_to(&api, &format!("{plan} --json")).exits(4).json()["steps"].clone();
+    assert_eq!(steps[1]["changed_fields"]["fields"], serde_json::json!({ "startDate": 1 }));
+}
+
+/// Makes the ledger one of format 3, which has no table of fields.
+fn as_an_older_version_left_it(ledger: &std::path::Path) {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(ledger);
+        let mut connection = options.connect().await.expect("a database");
+        let older = "DROP TABLE sketch; PRAGMA user_version = 3";
+        connection.execute(sqlx::raw_sql(older)).await.expect("it runs");
+        connection.close().await.expect("it closes");
+    });
 }
 
 #[test]

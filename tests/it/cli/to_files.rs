@@ -228,8 +228,9 @@ fn files_that_were_there_stay_where_the_source_breaks() {
 #[test]
 fn a_disk_that_fills_up_writes_no_file_and_says_so() {
     let folder = clean();
-    let rows: String = (0..10_000).map(|n| format!("cus_{n},,{}\n", "n".repeat(200))).collect();
+    let rows: String = (0..2_500).map(|n| format!("cus_{n},,{}\n", "n".repeat(250))).collect();
     folder.write("customers.csv", format!("id,email,name\n{rows}"));
+    // Long names: the files reach the limit before the log of their ledger does.
     // As on a disk that is full: no file may have more than 600 blocks of 512 bytes (of 1024 in some shells).
     let line = "trap '' XFSZ; ulimit -f 600; exec \"$PROGRAM\" run --mapping customers.toml --csv customers.csv \
                 --to-files out --json";
@@ -240,7 +241,7 @@ fn a_disk_that_fills_up_writes_no_file_and_says_so() {
     assert!(!folder.path("out/customers.json").exists());
 
     let again = folder.run("run --mapping customers.toml --csv customers.csv --to-files out --json").exits(0);
-    assert_eq!(again.json()["files"][0]["records"], 10_000, "{again}");
+    assert_eq!(again.json()["files"][0]["records"], 2_500, "{again}");
 }
 
 #[test]

@@ -382,7 +382,8 @@ fn help_of_plan_and_verify() {
     Says what `run` with the same words would do, in records; sends nothing and writes nothing.
 
     Records are compared with what the ledger knows to be delivered: to create, to change, unchanged,
-    rejected. The time is that of the requests at the rate limit.
+    rejected; of customers and subscriptions to change, the fields that differ. The time is that of the
+    requests at the rate limit.
 
     Usage: stigg-import plan [OPTIONS] [PIPELINE.toml]
 

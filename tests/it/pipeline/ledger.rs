@@ -1,6 +1,6 @@
 //! A ledger that is looked over its shoulder, and that fails on demand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use stigg_import::batch::{Batch, BatchId, Outcome};
 use stigg_import::ledger::{
     Compacted, Compaction, Counts, Event, Index, Ledger, LedgerError, LedgerPlace, OpenBatch, RunFinish, RunId,
-    RunInfo, RunStart, Scope, StepMark, WriteFailure,
+    RunInfo, RunStart, Scope, Sketch, StepMark, WriteFailure,
 };
 use stigg_import::record::{Fingerprint, KeyHash};
 
@@ -267,6 +267,17 @@ impl Ledger for Watched {
         Box::pin(async move {
             let _held = self.hold();
             self.inner().history(scope, key).await
+        })
+    }
+
+    fn sketches<'a>(
+        &'a self,
+        scope: &'a Scope,
+        keys: &'a HashSet<KeyHash>,
+    ) -> BoxFuture<'a, Result<HashMap<KeyHash, Sketch>, LedgerError>> {
+        Box::pin(async move {
+            let _held = self.hold();
+            self.inner().sketches(scope, keys).await
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicI64;
 
 use super::*;
 use crate::ledger::conformance::replacements::planned;
-use crate::ledger::conformance::{batch, scope, start};
+use crate::ledger::conformance::{batch, batch_with_fields, scope, sketches, start};
 use crate::ledger::{MemoryLedger, Replacement, Replacements as _, Stage};
 
 const TARGET: &str = "https://api.example/graphql#prod";
@@ -87,7 +87,8 @@ fn carry(mut from: &TcpStream, mut to: &TcpStream, passes: impl Fn(&[u8]) -> boo
 async fn live<L: Ledger + crate::ledger::Replacements>(ledger: &L) {
     let (scope, run) = (scope(), ledger.begin_run(start()).await.unwrap());
     let open = async |batches: &[&Batch]| ledger.open(run, "s", &scope, batches).await.unwrap();
-    let ids = open(&[&batch(&[("ada", 1), ("bob", 1)]), &batch(&[("eve", 1), ("fay", 1)])]).await;
+    let first = batch_with_fields(&[("ada", 1), ("bob", 1)]);
+    let ids = open(&[&first, &batch_with_fields(&[("eve", 1), ("fay", 1)])]).await;
     ledger.note_task(ids[0], "task-1").await.unwrap();
     let refused = Outcome::Failed { code: "X".to_owned(), message: String::new() };
     ledger.settle(ids[0], &[Outcome::Open { reason: String::new() }, refused]).await.unwrap();
@@ -140,6 +141,8 @@ async fn keeps_each_answer(then: Then) {
         );
         let known = ledger.load_index(&scope).await.unwrap().known_fingerprints();
         assert_eq!(known, model.load_index(&scope).await.unwrap().known_fingerprints(), "cut {cut}, {then:?}");
+        let keys = ["ada", "bob", "eve", "fay"];
+        assert_eq!(sketches(&ledger, &keys).await, sketches(&model, &keys).await, "cut {cut}, {then:?}");
         assert_eq!(ledger.runs(9).await.unwrap(), model.runs(9).await.unwrap(), "cut {cut}, {then:?}");
         assert_eq!(
             ledger.mark(&scope, "s").await.unwrap(),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::*;
-use crate::ledger::conformance::{batch, scope, start};
+use crate::ledger::conformance::{batch, batch_with_fields, scope, sketches, start};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -138,7 +138,7 @@ fn child_that_is_killed() {
         let (run, scope) = (ledger.begin_run(start()).await.unwrap(), scope());
         for round in 0u64.. {
             let (a, b) = (format!("{run}-{round}-a"), format!("{run}-{round}-b"));
-            let (first, second) = (batch(&[(&a, round)]), batch(&[(&b, round)]));
+            let (first, second) = (batch_with_fields(&[(&a, round)]), batch_with_fields(&[(&b, round)]));
             let ids = ledger.open(run, "s", &scope, &[&first, &second]).await.unwrap();
             write!(log, "opened {a} {round}\nopened {b} {round}\nsettling {a} {round}\n").unwrap();
             ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
@@ -190,6 +190,9 @@ fn a_killed_process_leaves_what_it_had_opened_and_settled() {
             for (key, content) in said("settled") {
                 assert_eq!(known.get(&KeyHash::of(key)).map(|print| print.0), Some(content), "{key}, seed {seed}");
             }
+            let settled = said("settled");
+            let keys: Vec<&str> = settled.iter().map(|(key, _)| *key).collect();
+            assert_eq!(sketches(&ledger, &keys).await.len(), keys.len(), "a batch has its sketches, seed {seed}");
             for (key, content) in said("opened") {
                 let settled = known.get(&KeyHash::of(key)).map(|print| print.0);
                 assert_eq!(settled.or(open.get(key).copied()), Some(content), "{key}, seed {seed}");
@@ -215,10 +218,40 @@ async fn a_ledger_of_a_newer_program_is_refused_and_not_changed() {
     database.client("UPDATE stigg_import.format SET version = 7");
     for access in [Access::Write, Access::Read] {
         let error = database.try_open(access).await.unwrap_err();
-        assert!(matches!(error, LedgerError::Newer { found: 7, known: 1, .. }), "{error}");
+        assert!(matches!(error, LedgerError::Newer { found: 7, known: 2, .. }), "{error}");
         assert!(error.hint().is_some());
     }
     assert_eq!(database.client("SELECT version FROM stigg_import.format"), "7");
+}
+
+/// Given tables of format 1, when they are only read, then nothing is known of fields; and a writer brings them up.
+#[tokio::test]
+async fn tables_of_format_1_are_read_as_they_are_and_brought_up_by_a_writer() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    let deliver = async |ledger: &PostgresLedger, content| {
+        let id = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(&[("ada", content)])]).await.unwrap()[0];
+        ledger.settle(id, &[Outcome::Accepted]).await.unwrap();
+    };
+    let ledger = database.open().await;
+    deliver(&ledger, 1).await;
+    assert_eq!(sketches(&ledger, &["ada"]).await.len(), 1);
+    ledger.close().await.unwrap();
+    database.client("DROP TABLE stigg_import.sketch; UPDATE stigg_import.format SET version = 1");
+
+    let reader = database.try_open(Access::Read).await.unwrap();
+    assert_eq!(known(&reader).await.len(), 1);
+    assert_eq!(sketches(&reader, &["ada"]).await.len(), 0);
+    let writer = database.open().await;
+    assert_eq!(database.client("SELECT version FROM stigg_import.format"), "2");
+    assert_eq!(sketches(&writer, &["ada"]).await.len(), 0);
+    deliver(&writer, 2).await;
+    deliver(&writer, 3).await;
+    writer.compact(Compaction::Now, Index::new()).await.unwrap();
+    assert_eq!(sketches(&writer, &["ada"]).await.len(), 1);
+    assert_eq!(database.client("SELECT count(*) FROM stigg_import.sketch"), "1", "the others went with their batches");
 }
 
 #[tokio::test]
@@ -299,5 +332,11 @@ async fn a_user_without_a_right_and_a_wrong_password_are_told_without_the_passwo
     );
     let reader = PostgresLedger::open(&as_user("poor", "s3cret"), Access::Read, None, clock()).await.unwrap();
     assert_eq!(reader.runs(5).await.unwrap().len(), 1);
+    // A table that a newer version has made meanwhile.
+    let id = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(&[("ada", 1)])]).await.unwrap()[0];
+    ledger.settle(id, &[Outcome::Accepted]).await.unwrap();
+    assert_eq!(sketches(&reader, &["ada"]).await.len(), 1);
+    database.client("REVOKE SELECT ON stigg_import.sketch FROM poor");
+    assert_eq!(sketches(&reader, &["ada"]).await.len(), 0);
     database.client("DROP OWNED BY poor; DROP OWNED BY owner; DROP ROLE poor; DROP ROLE owner");
 }

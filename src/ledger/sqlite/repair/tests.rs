@@ -7,7 +7,7 @@ use super::*;
 use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::FixedClock;
 use crate::entity::Entity;
-use crate::ledger::conformance::{self, batch, scope, start};
+use crate::ledger::conformance::{self, batch, batch_with_fields, scope, sketches, start};
 use crate::ledger::{
     Compaction, Durability, Index, Ledger as _, OriginalRef, Replacement, Replacements as _, Scope, SqliteLedger, Stage,
 };
@@ -56,7 +56,7 @@ async fn lived(path: &Path, rng: &mut fastrand::Rng) -> Vec<Truth> {
         let run = ledger.begin_run(start()).await.unwrap();
         let keys: BTreeSet<String> = (0..rng.usize(1..200)).map(|_| format!("k{}", rng.u32(..2000))).collect();
         let records: Vec<(&str, u64)> = keys.iter().map(|key| (key.as_str(), rng.u64(1..4))).collect();
-        let ids = ledger.open(run, "s", &scope(), &[&batch(&records)]).await.unwrap();
+        let ids = ledger.open(run, "s", &scope(), &[&batch_with_fields(&records)]).await.unwrap();
         match rng.usize(..4) {
             0 => ledger.forget(ids[0]).await.unwrap(),
             1 if number > 30 => {}
@@ -130,8 +130,13 @@ async fn tells_the_truth(path: &Path, truths: &[Truth], about: &str) {
         assert_eq!(ledger.open_batches(&scope).await.unwrap(), [], "{about}");
     }
     let run = ledger.begin_run(start()).await.unwrap();
-    let ids: Vec<BatchId> = ledger.open(run, "s", &scope(), &[&batch(&[("new", 1)])]).await.unwrap();
+    let keys: Vec<String> = (0..2000).map(|number| format!("k{number}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_eq!(sketches(&ledger, &keys).await.len(), 0, "{about}: nothing of them is known");
+    let new = batch_with_fields(&[("new", 1)]);
+    let ids: Vec<BatchId> = ledger.open(run, "s", &scope(), &[&new]).await.unwrap();
     ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
+    assert_eq!(sketches(&ledger, &["new"]).await.len(), 1, "{about}");
     ledger.compact(Compaction::Now, Index::new()).await.unwrap();
     ledger.close().await.unwrap();
     assert_eq!(repair(path, now(), &lock(path)).await.unwrap(), None, "{about}");
