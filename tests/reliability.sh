@@ -17,7 +17,7 @@ esac
 
 logs=$(mktemp -d)
 # What lives as long as a process and not as long as a disk is kept in memory, where there is such a place.
-[[ -d /dev/shm && -w /dev/shm ]] && { TMPDIR=$(mktemp -d -p /dev/shm); export TMPDIR; trap 'rm -rf "$TMPDIR"' EXIT; }
+[[ -d /dev/shm && -w /dev/shm ]] && { TMPDIR=$(mktemp -d -p /dev/shm); chmod 711 "$TMPDIR"; export TMPDIR; trap 'rm -rf "$TMPDIR"' EXIT; }
 
 echo "building the tests" >&2
 cargo test --locked --release --lib --test it --no-run >&2 || exit 1
