@@ -76,6 +76,30 @@ impl Server {
         Ok(Stored { id: id.cast_unsigned(), items, states })
     }
 
+    /// Visits the segments of a scope, in their order; `visit` says whether one's bytes were intact.
+    pub(super) async fn visit_segments(
+        &self,
+        connection: &mut PgConnection,
+        scope: i32,
+        mut visit: impl FnMut(&[u8]) -> bool + Send,
+    ) -> Result<(), LedgerError> {
+        let mut after = 0i64;
+        loop {
+            let next = sqlx::query(NEXT_SEGMENT)
+                .bind(scope)
+                .bind(after)
+                .bind(i64::MAX)
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(|error| self.error(error))?;
+            let Some(row) = next else { return Ok(()) };
+            after = row.try_get(0).map_err(|error| self.error(error))?;
+            if !visit(row.try_get(1).map_err(|error| self.error(error))?) {
+                return Err(self.corrupt("a segment is damaged"));
+            }
+        }
+    }
+
     /// Visits the batches of a scope that are in no segment, from after `after` and from run `run` on.
     pub(super) async fn visit_batches(
         &self,
@@ -170,23 +194,10 @@ impl Server {
             }
         };
         let mut replay = Replay::with_room(self.known_at_least(&mut snapshot, scope, since).await?);
-        let mut after = 0i64;
         // With none of its batches in a segment, no segment has to be read.
-        while merged.as_ref().is_none_or(|merged| !merged.is_empty()) {
-            let next = sqlx::query(NEXT_SEGMENT)
-                .bind(scope)
-                .bind(after)
-                .bind(i64::MAX)
-                .fetch_optional(&mut *snapshot)
-                .await
-                .map_err(|error| self.error(error))?;
-            let Some(row) = next else { break };
-            after = row.try_get(0).map_err(|error| self.error(error))?;
-            let items: &[u8] = row.try_get(1).map_err(|error| self.error(error))?;
+        if merged.as_ref().is_none_or(|merged| !merged.is_empty()) {
             let wanted = |batch| merged.as_ref().is_none_or(|merged| merged.contains(&batch));
-            if !replay.segment(items, wanted) {
-                return Err(self.corrupt("a segment is damaged"));
-            }
+            self.visit_segments(&mut snapshot, scope, |items| replay.segment(items, wanted)).await?;
         }
         let run = since.map_or(0, |run| run.0.cast_signed());
         self.visit_batches(&mut snapshot, scope, 0, run, |stored| replay.batch(stored)).await?;

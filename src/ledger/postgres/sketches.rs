@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::Row as _;
 
-use super::reader::NEXT_SEGMENT;
 use super::server::Server;
 use crate::ledger::latest::Latest;
 use crate::ledger::sketch::unpack_sketches;
@@ -34,21 +33,7 @@ impl Server {
             return Ok(HashMap::new());
         };
         let mut latest = Latest::of(keys);
-        let mut after = 0i64;
-        loop {
-            let next = sqlx::query(NEXT_SEGMENT)
-                .bind(scope)
-                .bind(after)
-                .bind(i64::MAX)
-                .fetch_optional(&mut *snapshot)
-                .await
-                .map_err(fail)?;
-            let Some(row) = next else { break };
-            after = row.try_get(0).map_err(fail)?;
-            if !latest.segment(row.try_get(1).map_err(fail)?) {
-                return Err(self.corrupt("a segment is damaged"));
-            }
-        }
+        self.visit_segments(&mut snapshot, scope, |items| latest.segment(items)).await?;
         self.visit_batches(&mut snapshot, scope, 0, 0, |stored| latest.batch(stored)).await?;
         let by_batch = latest.by_batch();
         let batches: Vec<i64> = by_batch.keys().map(|batch| batch.cast_signed()).collect();

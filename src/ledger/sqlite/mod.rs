@@ -20,7 +20,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
@@ -28,7 +27,6 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use database::Access;
 use database::Database;
-use reader::BATCHES;
 pub use repair::{Repaired, repair};
 use writer::{Op, Packed, Reply, Traces, Writer};
 
@@ -153,11 +151,7 @@ impl SqliteLedger {
         let Some(first) = open.first().map(|batch| batch.id.0) else { return Ok(Vec::new()) };
         let Some(scope) = self.database.scope_id(connection, scope).await? else { return Ok(Vec::new()) };
         let mut superseded = Superseded::of(open);
-        let mut rows =
-            sqlx::query(BATCHES).bind(scope).bind(first.cast_signed()).bind(i64::MAX).bind(-1i64).fetch(connection);
-        while let Some(row) = rows.try_next().await.map_err(|error| self.database.error(error))? {
-            superseded.see(&self.database.stored(&row)?);
-        }
+        self.database.visit_batches(connection, scope, first.cast_signed(), |stored| superseded.see(stored)).await?;
         Ok(superseded.found())
     }
 }

@@ -113,6 +113,19 @@ impl Database {
         };
         let Some(first) = first else { return Ok(Index::new()) };
         let mut replay = Replay::with_room(self.known_at_least(connection, scope, first).await?);
+        let wanted = |batch| batch >= first.cast_unsigned();
+        self.visit_segments(connection, scope, |items| replay.segment(items, wanted)).await?;
+        self.visit_batches(connection, scope, first - 1, |stored| replay.batch(stored)).await?;
+        Ok(replay.index())
+    }
+
+    /// Visits the segments of a scope, in their order; `visit` says whether one's bytes were intact.
+    pub(super) async fn visit_segments(
+        &self,
+        connection: &mut SqliteConnection,
+        scope: i64,
+        mut visit: impl FnMut(&[u8]) -> bool + Send,
+    ) -> Result<(), LedgerError> {
         // One at a time: a stream would hold fifty of them ready.
         let mut after = 0i64;
         loop {
@@ -122,19 +135,27 @@ impl Database {
                 .fetch_optional(&mut *connection)
                 .await
                 .map_err(|error| self.error(error))?;
-            let Some(row) = next else { break };
+            let Some(row) = next else { return Ok(()) };
             after = row.try_get(0).map_err(|error| self.error(error))?;
-            let items: &[u8] = row.try_get(1).map_err(|error| self.error(error))?;
-            if !replay.segment(items, |batch| batch >= first.cast_unsigned()) {
+            if !visit(row.try_get(1).map_err(|error| self.error(error))?) {
                 return Err(self.corrupt("a segment is damaged"));
             }
         }
-        let mut batches =
-            sqlx::query(BATCHES).bind(scope).bind(first - 1).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
+    }
+
+    /// Visits the batches of a scope that are in no segment, from after `after` on.
+    pub(super) async fn visit_batches(
+        &self,
+        connection: &mut SqliteConnection,
+        scope: i64,
+        after: i64,
+        mut visit: impl FnMut(&Stored<'_>) + Send,
+    ) -> Result<(), LedgerError> {
+        let mut batches = sqlx::query(BATCHES).bind(scope).bind(after).bind(i64::MAX).bind(-1i64).fetch(connection);
         while let Some(row) = batches.try_next().await.map_err(|error| self.error(error))? {
-            replay.batch(&self.stored(&row)?);
+            visit(&self.stored(&row)?);
         }
-        Ok(replay.index())
+        Ok(())
     }
 
     pub(super) async fn open_batches(
