@@ -6,7 +6,7 @@ use super::report::{self, Tense};
 use super::{out, out_json, say, setup};
 use crate::entity::Entity;
 use crate::ledger::LedgerPlace;
-use crate::pipeline::Finished;
+use crate::pipeline::{Finished, Stopped};
 
 /// Prints what happened; returns the exit code.
 pub(super) fn show(finished: &Finished, ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Failure> {
@@ -60,6 +60,11 @@ pub(super) fn hint(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Opt
         Exit::Credentials => {
             Some("check the key in STIGG_API_KEY, then run the same command again; it goes on from here".to_owned())
         }
+        Exit::Ledger if matches!(finished.stopped, Some(Stopped::HoldLost(_))) => Some(format!(
+            "another run goes on where this one stopped, and stigg-import status{} shows it; when it is over, run the same command \
+             again; nothing is lost",
+            setup::ledger_option(ledger)
+        )),
         Exit::Ledger => {
             Some("make room or mend the rights, then run the same command again; nothing is lost".to_owned())
         }

@@ -43,7 +43,7 @@ impl Exit {
     /// The exit code of what ended early.
     pub fn of_stopped(stopped: &Stopped) -> Self {
         match stopped {
-            Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_) => Self::Ledger,
+            Stopped::LedgerCannotWrite(_) | Stopped::HoldLost(_) | Stopped::SpillFailed(_) => Self::Ledger,
             Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_) => Self::Credentials,
             Stopped::FilesCannotWrite(_) => Self::Config,
             Stopped::RequestMalformed(_) => Self::Bug,

@@ -90,8 +90,8 @@ pub(super) fn watch_lock(lock: &RunLock, stop: &Arc<Stop>) -> JoinSet<()> {
     let mut watching = JoinSet::new();
     watching.spawn(async move {
         lost.await;
-        let why = "the hold on it could not be renewed in time, and another run may have it";
-        stop.raise(Stopped::LedgerCannotWrite(why.to_owned()));
+        let why = "it could not be renewed in time, and another run may have it";
+        stop.raise(Stopped::HoldLost(why.to_owned()));
     });
     watching
 }

@@ -103,8 +103,8 @@ impl Delivery {
         let mut outcomes = self.find_outcomes(&batch, id).instrument(span).await;
         if let Err(why) = self.settle(&batch, id, &outcomes).await {
             // To the ledger they are open, and it is what the next run goes by.
-            outcomes.fill(Outcome::Open { reason: why.clone() });
-            self.reading.stop.raise(Stopped::LedgerCannotWrite(why));
+            outcomes.fill(Outcome::Open { reason: why.to_string() });
+            self.reading.stop.raise(why);
         }
         // After it is settled: what is only told must not be in the way of what counts.
         self.look_for_kept(&batch, &outcomes).await;
@@ -123,12 +123,12 @@ impl Delivery {
     }
 
     pub(super) fn ledger_failed(&self, error: &LedgerError) {
-        self.reading.stop.raise(Stopped::LedgerCannotWrite(super::with_causes(error)));
+        self.reading.stop.raise(Stopped::of_ledger(error));
     }
 
     /// Writes refused records to the rejects file first: once a batch is settled nothing else
     /// remembers them.
-    async fn settle(&self, batch: &Batch, id: BatchId, outcomes: &[Outcome]) -> Result<(), String> {
+    async fn settle(&self, batch: &Batch, id: BatchId, outcomes: &[Outcome]) -> Result<(), Stopped> {
         {
             let mut rejects = self.rejects.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let mut refused = false;
@@ -138,16 +138,16 @@ impl Delivery {
                     let json = batch.json_of(item);
                     rejects
                         .failed(&item.origin, key, code, message, json)
-                        .map_err(|error| super::with_causes(&error))?;
+                        .map_err(|error| Stopped::LedgerCannotWrite(super::with_causes(&error)))?;
                     self.held_back.refused(&item.origin);
                     refused = true;
                 }
             }
             if refused {
-                rejects.flush().map_err(|error| super::with_causes(&error))?;
+                rejects.flush().map_err(|error| Stopped::LedgerCannotWrite(super::with_causes(&error)))?;
             }
         }
-        self.ledger.settle(id, outcomes).await.map_err(|error| super::with_causes(&error))?;
+        self.ledger.settle(id, outcomes).await.map_err(|error| Stopped::of_ledger(&error))?;
         if let Some(Outcome::Open { reason }) = outcomes.iter().find(|outcome| matches!(outcome, Outcome::Open { .. }))
         {
             let records = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Open { .. })).count();

@@ -224,7 +224,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             Ok(summary) => finished.summary.steps.push(summary),
             Err(error) if finished.summary.steps.is_empty() => return Err(error.into()),
             // Earlier steps were sent, and their account is owed.
-            Err(error) => stop.raise(Stopped::LedgerCannotWrite(super::with_causes(&error))),
+            Err(error) => stop.raise(Stopped::of_ledger(&error)),
         }
         let writer = writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         finished.rejects.extend(writer.path().map(std::path::Path::to_owned));

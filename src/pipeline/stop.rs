@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::ledger::LedgerError;
+
 /// Why a run stopped early. What was sent before is settled as far as it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
@@ -15,6 +17,8 @@ pub enum Stopped {
     SourceBroke(String),
     /// The ledger or the rejects file can't be written, so nothing more may be sent.
     LedgerCannotWrite(String),
+    /// Another run has the ledger, or may have it: this one may write nothing more into it, and so send nothing.
+    HoldLost(String),
     /// The API says that our request is built wrongly: a bug of ours.
     RequestMalformed(String),
     /// What answers at the target's address is not the API.
@@ -43,6 +47,7 @@ impl std::fmt::Display for Stopped {
             Self::CredentialsRefused(why) => f.write_str(why),
             Self::SourceBroke(why) => write!(f, "the source broke part-way: {why}"),
             Self::LedgerCannotWrite(why) => write!(f, "the ledger can't be written: {why}"),
+            Self::HoldLost(why) => write!(f, "the hold on the ledger is lost: {why}"),
             Self::RequestMalformed(why) => write!(f, "the API could not make sense of a request: {why}"),
             Self::NotTheApi(why) => write!(f, "the target is not the API: {why}"),
             Self::TooManyRejects(why) => write!(f, "too many rejects: {why}"),
@@ -57,6 +62,12 @@ impl std::fmt::Display for Stopped {
 }
 
 impl Stopped {
+    /// What an error of the ledger ends a run with.
+    pub(super) fn of_ledger(error: &LedgerError) -> Self {
+        let why = super::with_causes(error);
+        if let LedgerError::LeaseLost { .. } = error { Self::HoldLost(why) } else { Self::LedgerCannotWrite(why) }
+    }
+
     /// Whether what was read before is still sent: only a source's end is no reason not to.
     fn sends_on(&self) -> bool {
         match self {
@@ -65,6 +76,7 @@ impl Stopped {
             Self::Interrupted
             | Self::CredentialsRefused(_)
             | Self::LedgerCannotWrite(_)
+            | Self::HoldLost(_)
             | Self::RequestMalformed(_)
             | Self::NotTheApi(_)
             | Self::TooManyRejects(_)

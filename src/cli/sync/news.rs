@@ -86,6 +86,7 @@ fn for_strangers(stopped: &Stopped) -> String {
         Stopped::Interrupted
         | Stopped::CredentialsRefused(_)
         | Stopped::LedgerCannotWrite(_)
+        | Stopped::HoldLost(_)
         | Stopped::NotTheApi(_)
         | Stopped::TooManyRejects(_)
         | Stopped::SpillFailed(_)

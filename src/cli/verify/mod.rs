@@ -152,7 +152,7 @@ fn exit_of(verified: &Verified) -> Exit {
     match &verified.stopped {
         Some(Stopped::CredentialsRefused(_) | Stopped::ProviderRefused(_)) => Exit::Credentials,
         Some(Stopped::SourceBroke(_) | Stopped::Moved(_)) => Exit::Source,
-        Some(Stopped::LedgerCannotWrite(_) | Stopped::SpillFailed(_)) => Exit::Ledger,
+        Some(Stopped::LedgerCannotWrite(_) | Stopped::HoldLost(_) | Stopped::SpillFailed(_)) => Exit::Ledger,
         Some(Stopped::RequestMalformed(_)) => Exit::Bug,
         Some(Stopped::FilesCannotWrite(_)) => Exit::Config,
         Some(

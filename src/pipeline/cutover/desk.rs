@@ -92,7 +92,7 @@ impl Desk {
     }
 
     pub(super) fn ledger_failed(&self, error: &LedgerError) -> Left {
-        self.halt(Stopped::LedgerCannotWrite(crate::pipeline::with_causes(error)))
+        self.halt(Stopped::of_ledger(error))
     }
 
     /// What an error of the API means for the run; the replacement stays as it is.

@@ -335,7 +335,8 @@ fn a_run_whose_lease_is_taken_from_it_stops_and_writes_nothing_more() {
 
     let ran = folder.wait(child).exits(8);
     tells_no_password(&ran);
-    assert!(ran.stderr.contains("error: the run stopped early: the ledger can't be written"), "{ran}");
+    assert!(ran.stderr.contains("error: the run stopped early: the hold on the ledger is lost: the lease"), "{ran}");
+    assert!(ran.stderr.contains("hint: another run goes on where this one stopped"), "{ran}");
     assert_eq!(ledger.sql(written), then);
     assert_eq!(ledger.sql("SELECT finished_ms IS NULL FROM stigg_import.run"), "t");
     assert_eq!(ledger.sql("SELECT owner FROM stigg_import.lease"), "another");
@@ -365,7 +366,7 @@ fn a_run_that_can_not_renew_its_hold_says_so() {
 
     --- stderr
     [TIME]  WARN another run has taken the lease on the ledger
-    error: the run stopped early: the ledger can't be written: the hold on it could not be renewed in time, and another run may have it
-    hint: make room or mend the rights, then run the same command again; nothing is lost
+    error: the run stopped early: the hold on the ledger is lost: it could not be renewed in time, and another run may have it
+    hint: another run goes on where this one stopped, and stigg-import status shows it; when it is over, run the same command again; nothing is lost
     ");
 }
