@@ -68,3 +68,37 @@ impl Replay {
         self.learned.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Given a schedule's ledger, a thousand records of which later runs change a part, then the index is right and room for
+    /// what is collected stays that of the first run.
+    #[test]
+    fn what_lies_over_the_first_run_takes_no_more_memory() {
+        let record = |key: u64, content: u64| {
+            let mut packed = KeyHash::of(&key.to_string()).to_bytes().to_vec();
+            packed.extend_from_slice(&content.to_le_bytes());
+            packed
+        };
+        let mut replay = Replay::with_room(10_000);
+        let mut collect = |keys: std::ops::Range<u64>, content: u64| {
+            let items: Vec<u8> = keys.flat_map(|key| record(key, content)).collect();
+            replay.batch(&Stored { id: content, items: &items, states: None });
+            replay.learned.capacity()
+        };
+        for part in 0..10 {
+            collect(part * 1_000..(part + 1) * 1_000, 1);
+        }
+        let first = collect(0..100, 2);
+        let last = (3..1_000).map(|run| collect(run * 10..run * 10 + 10, run)).max();
+        assert!(first <= 2 * (LEARNED_MIN + 1_000), "{first} records");
+        assert_eq!(last, Some(first));
+
+        let known = replay.index().known_fingerprints();
+        assert_eq!(known.len(), 10_000);
+        let content = |key: u64| known[&KeyHash::of(&key.to_string())].0;
+        assert_eq!([0, 29, 30, 9_999].map(content), [2, 2, 3, 999]);
+    }
+}
