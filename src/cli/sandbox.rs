@@ -45,6 +45,8 @@ pub(super) async fn main(args: SandboxArgs, talk: &Talk) -> Result<Exit, Failure
     let address = listener.local_addr().map_err(|error| Failure::of(Exit::Bug, &error))?;
     let url = format!("http://{address}/graphql");
     let stripe_url = format!("http://{address}/stripe");
+    // Before anybody knows that it is there.
+    let mut interrupts = super::setup::Interrupts::new();
     if talk.json() {
         out_json(&serde_json::json!({ "url": url, "stripe_url": stripe_url }))?;
     } else {
@@ -57,7 +59,7 @@ pub(super) async fn main(args: SandboxArgs, talk: &Talk) -> Result<Exit, Failure
     }
     sandbox
         .clone()
-        .serve(listener, super::setup::interrupted())
+        .serve(listener, async move { interrupts.next().await })
         .await
         .map_err(|error| Failure::of(Exit::Bug, &error))?;
     if let Some(path) = &args.data {

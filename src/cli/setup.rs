@@ -270,32 +270,55 @@ pub(super) fn mapping_failure(error: &LoadError) -> Failure {
     }
 }
 
-/// Ctrl-C or SIGTERM, once.
-pub(super) async fn interrupted() {
+/// Ctrl-C and SIGTERM. From the moment at which it is made none ends the process, and none is missed.
+pub(super) struct Interrupts {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
+    signals: [Option<tokio::signal::unix::Signal>; 2],
+}
+
+impl Interrupts {
+    pub(super) fn new() -> Self {
+        Self {
+            #[cfg(unix)]
+            signals: {
+                use tokio::signal::unix::{SignalKind, signal};
+                [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok())
+            },
         }
     }
-    let _ = tokio::signal::ctrl_c().await;
+
+    /// Waits for the next.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        {
+            async fn came(signal: &mut Option<tokio::signal::unix::Signal>) {
+                match signal {
+                    Some(signal) => drop(signal.recv().await),
+                    None => std::future::pending().await,
+                }
+            }
+            let [interrupt, terminate] = &mut self.signals;
+            tokio::select! {
+                () = came(interrupt) => {}
+                () = came(terminate) => {}
+            }
+        }
+        #[cfg(not(unix))]
+        drop(tokio::signal::ctrl_c().await);
+    }
 }
 
 /// Raises the flag at the first interrupt; the second ends the process at once.
 pub(super) fn watch_signals(stop: Arc<Stop>, quiet: bool) {
+    let mut interrupts = Interrupts::new();
     tokio::spawn(async move {
-        interrupted().await;
+        interrupts.next().await;
         // Said first: where nothing is in flight the process may end before another word.
         if !quiet {
             say("interrupted: settling what is in flight; once more to stop at once");
         }
         stop.raise(Stopped::Interrupted);
-        interrupted().await;
+        interrupts.next().await;
         // What was in flight stays open in the ledger, as after a kill.
         std::process::exit(Exit::Open as i32);
     });
