@@ -270,7 +270,13 @@ async fn retry(args: args::RejectsRetry, talk: &Talk) -> Result<Exit, Failure> {
         rate_scale: args.target.rate_scale.or_else(|| arguments["rate_scale"].as_f64()),
         ..args.target.clone()
     };
-    let known = if args.replace { Known::SendChanged } else { Known::KeepSince(listing.header.run) };
+    let known = match args.replace {
+        true => Known::SendChanged,
+        false => Known::Keep {
+            since: listing.header.run,
+            contested: rejects::contested(&path).map_err(|error| failure(&error))?.into(),
+        },
+    };
     let finished = import::import(work, import::How { known, ..Default::default() }, &target, ledger, talk).await?;
     drop(removed);
     ending::show(&finished, ledger, talk)

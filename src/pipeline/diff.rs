@@ -7,7 +7,7 @@ use super::selection::Selection;
 use super::summary::Progress;
 use crate::batch::{Batch, Builder};
 use crate::entity::Entity;
-use crate::ledger::{Index, RunId, Seen};
+use crate::ledger::{Index, Seen};
 use crate::record::{KeyHash, Origin, Place, Record, RecordBatch, Reject};
 
 /// Compares records with what was delivered, and collects the others into batches.
@@ -17,7 +17,8 @@ pub(super) struct Diff {
     /// Records that must not be sent: they stay open.
     held: Held,
     ordinals: Ordinals,
-    kept: Option<Kept>,
+    /// Content that is not replaced.
+    kept: Option<Index>,
     selection: Selection,
     on_changed: Option<OnChanged>,
 }
@@ -32,20 +33,6 @@ pub(super) struct ChangedRecord<'a> {
 
 /// Is told of each of them.
 pub(super) type OnChanged = Box<dyn FnMut(ChangedRecord<'_>) + Send>;
-
-/// Content that is not replaced.
-pub(super) struct Kept {
-    /// The run since which it was delivered.
-    pub since: RunId,
-    /// What it is.
-    pub index: Index,
-}
-
-impl Kept {
-    fn refuses(&self, record: &Record) -> bool {
-        self.index.delivered(record.hash).is_some_and(|delivered| delivered != record.fingerprint)
-    }
-}
 
 /// What came of some records.
 #[derive(Default)]
@@ -73,7 +60,7 @@ impl Diff {
 
     /// The same, but rejects what would replace `kept`.
     #[must_use]
-    pub(super) fn keeping(self, kept: Option<Kept>) -> Self {
+    pub(super) fn keeping(self, kept: Option<Index>) -> Self {
         Self { kept, ..self }
     }
 
@@ -138,17 +125,21 @@ impl Diff {
                 let reason = "was sent before with other content; the API keeps an event as it came first".to_owned();
                 reject(mapped, &record, reason, progress, sorted);
             }
-            Seen::New | Seen::Changed if let Some(kept) = self.kept.as_ref().filter(|kept| kept.refuses(&record)) => {
-                let reason = format!(
-                    "a record of this key with other content was delivered by run {} or since, and only one can be \
-                     true; correct the key, or say --replace if this one is right",
-                    kept.since
-                );
+            Seen::New | Seen::Changed if self.would_replace(&record) => {
+                let reason =
+                    "a record of this key with other content was delivered already, and only one can be true; \
+                              correct the key, or say --replace if this one is right"
+                        .to_owned();
                 reject(mapped, &record, reason, progress, sorted);
             }
             Seen::New if self.held.holds_unknown() => progress.open.add(1),
             seen @ (Seen::New | Seen::Changed) => self.send(mapped, record, seen, progress, sorted),
         }
+    }
+
+    fn would_replace(&self, record: &Record) -> bool {
+        let stays = self.kept.as_ref().and_then(|kept| kept.delivered(record.hash));
+        stays.is_some_and(|content| content != record.fingerprint)
     }
 
     fn send(&mut self, mapped: &RecordBatch, record: Record, seen: Seen, progress: &Progress, sorted: &mut Sorted) {

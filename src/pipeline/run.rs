@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use super::changes::{self, Extent, HeldBack};
 use super::deliver::Delivery;
-use super::diff::{Diff, Kept, is_final};
+use super::diff::{Diff, is_final};
 use super::events::{Event, Observer};
 use super::handover::handover;
 use super::held::Held;
@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::entity::Schema;
 use crate::ledger::{Compaction, Ledger, LedgerError, Part, RunId, RunStart, Scope, StepMark, rejects};
 use crate::mapping::{Mapper, SpillSettings};
+use crate::record::KeyHash;
 use crate::sink::{Budgets, Concurrency, ConcurrencyBounds, Disposition, Operation, Sink, SinkError};
 
 /// Where a run keeps its own files.
@@ -45,7 +46,7 @@ pub struct Journal {
 }
 
 /// What a run does about records that the ledger knows to be delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Known {
     /// Sends those whose content has changed.
     #[default]
@@ -53,10 +54,14 @@ pub enum Known {
     /// Sends all of them again: for what was changed in Stigg itself, which the ledger can't know.
     /// Events are left alone: nobody can change them, and one that is sent again may count twice.
     SendAll,
-    /// Sends those whose content has changed, and rejects what would replace content that this run or a later one
-    /// delivered. For corrected rejects: a row that was rejected because another had its key must not win by coming
-    /// later.
-    KeepSince(RunId),
+    /// Sends those whose content has changed, and rejects what would replace content that must stay. For corrected rejects:
+    /// a row that was rejected because another had its key must not win by coming later.
+    Keep {
+        /// What this run or a later one delivered stays.
+        since: RunId,
+        /// So does what is known of these, whoever delivered it.
+        contested: Arc<[KeyHash]>,
+    },
 }
 
 /// Everything that a run needs. Its steps are open already, see [`super::open_steps`].
@@ -216,7 +221,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             alone,
             batch_records_max,
             prepare_on: prepare_on.clone(),
-            known,
+            known: known.clone(),
             part,
         };
         let span = tracing::info_span!("step", run = run.0, step = %step.step.name);
@@ -284,8 +289,14 @@ impl StepRun {
             Known::SendChanged => {}
             Known::SendAll if is_final(entity) => {}
             Known::SendAll => index.doubt_all(),
-            Known::KeepSince(since) => {
-                kept = Some(Kept { since, index: self.ledger.delivered_since(&self.scope, since).await? });
+            Known::Keep { since, contested } => {
+                let mut stays = self.ledger.delivered_since(&self.scope, since).await?;
+                for key in &*contested {
+                    if let Some(content) = index.delivered(*key) {
+                        stays.learn(*key, content);
+                    }
+                }
+                kept = Some(stays);
             }
         }
         let now = self.clock.now();

@@ -5,6 +5,7 @@
 //! record that the API refused (`failed`), with its place, the reason, and the row as it was.
 //! The file holds customers' data; the ledger does not.
 
+mod contested;
 mod error;
 mod export;
 mod groups;
@@ -16,6 +17,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use contested::contested;
 pub use error::RejectsError;
 pub use export::{Exported, OUR_COLUMNS, export, is_our_column, neutralise, restore};
 pub use groups::{Group, Groups, Sample};

@@ -185,14 +185,47 @@ fn a_corrected_row_does_not_replace_what_was_delivered_meanwhile_unless_it_is_to
     let listed = folder.run("rejects list").exits(0);
     assert!(
         listed.stdout.contains(
-            "key: a record of this key with other content was delivered by run … or since, and only one can be true; \
-             correct the key, or say --replace if this one is right"
+            "key: a record of this key with other content was delivered already, and only one can be true; correct the \
+             key, or say --replace if this one is right"
         ),
         "{listed}"
     );
+    // When: what was rejected twice is run again.
+    folder.run_to(&api, "rejects retry --run 3").exits(3);
+    assert_eq!(email("cus_1"), "ada@example.com");
     // When
     folder.run_to(&api, "rejects retry --run 2 --csv fix.csv --replace").exits(0);
     assert_eq!(email("cus_1"), "eve@example.com");
+}
+
+#[test]
+fn of_two_rows_of_one_key_the_rejected_one_does_not_win_by_a_later_runs_rejects() {
+    // Given: two rows of one key, and a second run that finds the first of them unchanged.
+    let (api, folder) = (Api::open(), customers());
+    folder.write("customers.csv", "id,email,name\ncus_1,ada@example.com,Ada\ncus_1,eve@example.com,Eve\n");
+    folder.run_to(&api, RUN).exits(3);
+    folder.run_to(&api, RUN).exits(3);
+    // When
+    let ran = folder.run_to(&api, "rejects retry --json").exits(3);
+    // Then
+    assert_eq!((ran.total("accepted"), ran.total("rejected")), (0, 1), "{ran}");
+    assert_eq!(api.sandbox.snapshot().customers["cus_1"].email.as_deref(), Some("ada@example.com"));
+}
+
+#[test]
+fn of_two_numbers_of_one_feature_the_rejected_one_does_not_win_by_a_later_runs_rejects() {
+    // Given: two rows of one usage key.
+    let (api, folder) = (Api::open(), customers());
+    folder.run_to(&api, RUN);
+    let usage = "entity = \"usage\"\n[fields]\ncustomerId = \"c\"\nfeatureId = \"f\"\nvalue = \"v\"\n";
+    folder.write("usage.toml", usage).write("usage.csv", "c,f,v\ncus_1,seats,3\ncus_1,seats,4\n");
+    for _ in 0..2 {
+        folder.run_to(&api, "run --mapping usage.toml --csv usage.csv").exits(3);
+    }
+    // When
+    let ran = folder.run_to(&api, "rejects retry --json").exits(3);
+    // Then
+    assert_eq!((ran.total("accepted"), ran.total("rejected")), (0, 1), "{ran}");
 }
 
 #[test]
