@@ -20,6 +20,7 @@ mod manual;
 mod messages;
 mod paid;
 mod plan;
+mod readme;
 mod rejects;
 mod report;
 mod run;
