@@ -66,12 +66,12 @@ impl Teller {
         }
     }
 
-    fn begin(&self, name: &str, progress: Arc<Progress>, per_minute: Option<f64>) {
+    fn begin(&self, name: &str, title: String, progress: Arc<Progress>, per_minute: Option<f64>) {
         if self.quiet {
             return;
         }
         let line = live_line(self.live);
-        line.set_prefix(format!("{name}  "));
+        line.set_prefix(format!("{title}  "));
         let (live, json, began, name, bar) = (self.live, self.json, Instant::now(), name.to_owned(), line.clone());
         let ticker = tokio::spawn(async move {
             let mut eta = Eta::default();
@@ -86,7 +86,7 @@ impl Teller {
                 } else if json {
                     tracing::warn!(step = %name, rows = progress.rows.get(), accepted = progress.accepted.get(), "{text}");
                 } else {
-                    say(&format!("{name}: {text}"));
+                    say(&format!("{title}: {text}"));
                 }
             }
         });
@@ -99,6 +99,11 @@ impl Teller {
             shown.line.finish_and_clear();
         }
     }
+}
+
+/// The name of a step, and which of several it is: the time left is that of this step alone.
+fn titled(name: &str, number: usize, steps: usize) -> String {
+    if steps > 1 { format!("{name} (step {number} of {steps})") } else { name.to_owned() }
 }
 
 /// Rows, results, rate, share of the limit.
@@ -144,9 +149,9 @@ pub(super) fn until_the_end(left: Left) -> String {
 impl Observer for Teller {
     fn event(&self, event: &Event) {
         match event {
-            Event::StepStarted { name, entity: _, progress, requests_per_minute } => {
+            Event::StepStarted { name, number, steps, entity: _, progress, requests_per_minute } => {
                 tracing::info!(step = %name, "step begins");
-                self.begin(name, progress.clone(), *requests_per_minute);
+                self.begin(name, titled(name, *number, *steps), progress.clone(), *requests_per_minute);
             }
             Event::StepFinished(summary) => {
                 self.end();
@@ -236,6 +241,14 @@ mod tests {
         assert_eq!(
             line,
             "60,000 rows, 60,000 accepted · 1,000/s · 100 % of the rate limit · 60 s, about 9 min 0 s left"
+        );
+    }
+
+    #[test]
+    fn of_several_steps_it_is_said_which_one_goes_on() {
+        assert_eq!(
+            (titled("usage", 3, 3), titled("usage", 1, 1)),
+            ("usage (step 3 of 3)".to_owned(), "usage".to_owned())
         );
     }
 

@@ -14,6 +14,10 @@ pub enum Event {
     StepStarted {
         /// Its name.
         name: String,
+        /// Which step of the run it is, from 1 on.
+        number: usize,
+        /// How many steps the run has.
+        steps: usize,
         /// What it imports.
         entity: Entity,
         /// Its counts, as they grow.

@@ -189,7 +189,7 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
     let (batch_records_max, prepare_on, known) = (job.batch_records_max, job.prepare_on, job.known);
     // Several steps of an entity share what the ledger knows: none of them can tell what is missing.
     let entities: Vec<_> = steps.iter().map(|step| step.entity).collect();
-    for step in steps {
+    for (number, step) in (1..).zip(steps) {
         if stop.is_raised() || finished.summary.total(|step| step.open) > 0 {
             break;
         }
@@ -207,6 +207,8 @@ pub async fn run(job: Job) -> Result<Finished, StartError> {
             scope: Scope { target: target.clone(), entity: step.entity },
             writer: writer.clone(),
             step,
+            number,
+            steps: entities.len(),
             spill: SpillSettings::in_dir(&journal.spill_dir),
             progress: Arc::new(Progress::default()),
             sink: sink.clone(),
@@ -250,6 +252,9 @@ struct StepRun {
     run: RunId,
     scope: Scope,
     step: OpenStep,
+    number: usize,
+    /// How many the run has.
+    steps: usize,
     writer: Arc<Mutex<rejects::Writer>>,
     spill: SpillSettings,
     progress: Arc<Progress>,
@@ -278,6 +283,8 @@ impl StepRun {
         let operation = Operation::of(entity);
         self.observer.event(&Event::StepStarted {
             name: name.clone(),
+            number: self.number,
+            steps: self.steps,
             entity,
             progress: self.progress.clone(),
             requests_per_minute: self.budgets.per_minute(operation),

@@ -252,7 +252,7 @@ impl Gauges {
 impl Observer for Metrics {
     fn event(&self, event: &Event) {
         match event {
-            Event::StepStarted { name, entity: _, progress, requests_per_minute } => {
+            Event::StepStarted { name, progress, requests_per_minute, .. } => {
                 self.state().live = Some(Live {
                     step: name.clone(),
                     progress: progress.clone(),
@@ -354,6 +354,8 @@ mod tests {
         let progress = Arc::<Progress>::default();
         let started = Event::StepStarted {
             name: "usage".to_owned(),
+            number: 1,
+            steps: 1,
             entity: Entity::Usage,
             progress: progress.clone(),
             requests_per_minute: Some(600.0),

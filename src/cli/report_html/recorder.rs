@@ -96,7 +96,7 @@ impl Recorder {
 impl Observer for Recorder {
     fn event(&self, event: &Event) {
         match event {
-            Event::StepStarted { name, entity: _, progress, requests_per_minute } => {
+            Event::StepStarted { name, progress, requests_per_minute, .. } => {
                 let progress = progress.clone();
                 self.begin(name, *requests_per_minute, move || progress.requests.get());
             }
@@ -148,6 +148,8 @@ mod tests {
         let progress = Arc::new(Progress::default());
         let started = |name: &str| Event::StepStarted {
             name: name.to_owned(),
+            number: 1,
+            steps: 2,
             entity: Entity::Customer,
             progress: progress.clone(),
             requests_per_minute: Some(250.0),
