@@ -200,7 +200,7 @@ fn extra(verified: &Verified, with_samples: bool) -> Option<Section> {
             (Some(records), note) => format!("{} ({note})", grouped(records)),
             (None, note) => format!("can't be told: {note}"),
         };
-        let mut row = vec![Cell::text(&format!("{}s", extra.entity)), Cell::text(&count)];
+        let mut row = vec![Cell::text(&extra.what()), Cell::text(&count)];
         if with_samples {
             row.push(Cell::lines(extra.ids.iter().take(SAMPLES_MAX).cloned()));
         }

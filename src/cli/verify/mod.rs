@@ -132,7 +132,7 @@ fn sampled(step: &VerifiedStep, of: u64) -> String {
 
 /// What Stigg has and no step.
 fn others(text: &mut String, extra: &Extra) {
-    let what = format!("{}s", extra.entity);
+    let what = extra.what();
     let _ = match extra.records {
         None => writeln!(text, "{what} that no step has can't be told: {}", extra.note.as_deref().unwrap_or_default()),
         Some(0) => writeln!(text, "{what}: Stigg has none that no step has"),

@@ -6,6 +6,7 @@ mod progress;
 mod reader;
 mod sample;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -176,6 +177,7 @@ pub async fn verify(job: VerifyJob<'_>) -> Result<Verified, LedgerError> {
     };
     let mut verified = Vec::new();
     let mut in_steps: Vec<InSteps> = Vec::new();
+    let mut unlisted = BTreeSet::new();
     for step in job.steps {
         if job.stop.is_raised() {
             break;
@@ -188,7 +190,9 @@ pub async fn verify(job: VerifyJob<'_>) -> Result<Verified, LedgerError> {
             ToVerify::Imported(step) => {
                 let entity = step.entity;
                 let (found, index, is_complete) = verifying.step(step).await?;
-                if job.extra && is_listed(entity) {
+                if job.extra && !is_listed(entity) {
+                    unlisted.insert(entity);
+                } else if job.extra {
                     let at = in_steps.iter().position(|known| known.entity == entity).unwrap_or_else(|| {
                         in_steps.push(InSteps { entity, indexes: Vec::new(), is_complete: true, rejected: 0 });
                         in_steps.len() - 1
@@ -205,6 +209,7 @@ pub async fn verify(job: VerifyJob<'_>) -> Result<Verified, LedgerError> {
     for entity in &in_steps {
         extra.push(entity.extra(&reading).await);
     }
+    extra.extend(unlisted.into_iter().map(Extra::unlisted));
     Ok(Verified { steps: verified, extra, stopped: job.stop.why().cloned() })
 }
 

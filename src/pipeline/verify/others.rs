@@ -25,6 +25,20 @@ pub struct Extra {
     pub note: Option<String>,
 }
 
+impl Extra {
+    /// What they are, as the word for several.
+    pub fn what(&self) -> String {
+        if self.entity == Entity::Usage.name() { self.entity.to_owned() } else { format!("{}s", self.entity) }
+    }
+
+    /// Of an entity whose records the API does not list.
+    pub(super) fn unlisted(entity: Entity) -> Self {
+        Self { entity: entity.name(), records: None, ids: Vec::new(), note: Some(UNLISTED.to_owned()) }
+    }
+}
+
+const UNLISTED: &str = "the API does not list it";
+
 /// Whether the API lists the ids of an entity.
 pub(super) fn is_listed(entity: Entity) -> bool {
     match entity {
@@ -71,7 +85,7 @@ pub(super) fn untold(
     rejected: u64,
 ) -> Option<&'static str> {
     match entity {
-        Entity::Usage | Entity::Event => return Some("the API does not list it"),
+        Entity::Usage | Entity::Event => return Some(UNLISTED),
         Entity::Customer | Entity::Subscription => {}
     }
     if !is_whole {

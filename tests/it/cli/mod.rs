@@ -21,6 +21,7 @@ mod messages;
 mod pages;
 mod paid;
 mod plan;
+mod rare_messages;
 mod reader;
 mod readme;
 mod rejects;
