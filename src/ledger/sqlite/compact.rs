@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use sqlx::Row as _;
 
-use super::reader::BATCHES;
+use super::reader::{BATCHES, NEXT_SEGMENT};
+use super::sum::SEGMENT;
 use super::writer::Writer;
 use crate::ledger::merge::{Merge, is_worth_it};
 use crate::ledger::segment::{State, unpack, unpack_segment};
@@ -88,7 +89,7 @@ impl Writer {
         })
         .await?;
         merge.begin_again();
-        self.replay(scope, limit, segment_last, |batch, records| merge.keep(batch, records)).await?;
+        let emptied = self.replay(scope, limit, segment_last, |batch, records| merge.keep(batch, records)).await?;
         if let Some(last) = merge.last() {
             self.insert_segment(scope, last).await?;
         }
@@ -104,12 +105,14 @@ impl Writer {
         ] {
             self.change(sql, scope, limit, Some(&kept)).await?;
         }
+        let emptied = serde_json::to_string(&emptied).expect("numbers are JSON");
         for sql in [
-            "UPDATE outcome SET states = NULL, refusals = NULL WHERE states IS NOT NULL
-               AND batch IN (SELECT id FROM batch WHERE scope = ?1 AND id < ?2)",
-            "UPDATE batch SET items = NULL WHERE scope = ?1 AND id < ?2 AND items IS NOT NULL",
+            "UPDATE outcome SET states = NULL, refusals = NULL, sum = list.value ->> 2
+             FROM json_each(?3) AS list WHERE outcome.batch = list.value ->> 0",
+            "UPDATE batch SET items = NULL, sum = list.value ->> 1
+             FROM json_each(?3) AS list WHERE scope = ?1 AND batch.id = list.value ->> 0 AND batch.id < ?2",
         ] {
-            self.change(sql, scope, limit, None).await?;
+            self.change(sql, scope, limit, Some(&emptied)).await?;
         }
         Ok(Compacted {
             batches: batches.cast_unsigned(),
@@ -118,24 +121,35 @@ impl Writer {
     }
 
     /// Visits the records of every merged or settled batch before `limit`, in the order of openings.
-    /// A segment that `visit` returns is written.
-    async fn replay<V>(&mut self, scope: i64, limit: i64, segment_last: i64, mut visit: V) -> Result<(), LedgerError>
+    /// A segment that `visit` returns is written. Returns the settled batches, with the sums that their rows and those of
+    /// their outcomes have when they are merged.
+    async fn replay<V>(
+        &mut self,
+        scope: i64,
+        limit: i64,
+        segment_last: i64,
+        mut visit: V,
+    ) -> Result<Vec<(i64, i64, i64)>, LedgerError>
     where
         V: FnMut(u64, &mut dyn Iterator<Item = (crate::record::KeyHash, Fingerprint, State)>) -> Option<(Vec<u8>, u64)>,
     {
         let mut after = 0i64;
         loop {
-            let next: Option<(i64, Vec<u8>)> =
-                sqlx::query_as("SELECT id, items FROM segment WHERE scope = ? AND id > ? AND id <= ? ORDER BY id")
-                    .bind(scope)
-                    .bind(after)
-                    .bind(segment_last)
-                    .fetch_optional(&mut self.connection)
-                    .await
-                    .map_err(|error| self.database.error(error))?;
-            let Some((id, items)) = next else { break };
+            let next = sqlx::query(NEXT_SEGMENT)
+                .bind(scope)
+                .bind(after)
+                .fetch_optional(&mut self.connection)
+                .await
+                .map_err(|error| self.database.error(error))?;
+            let Some(row) = next else { break };
+            let decode = |error| self.database.error(error);
+            after = row.try_get(0).map_err(decode)?;
+            if after > segment_last {
+                break;
+            }
+            self.database.check_sum(&row, 0, &SEGMENT)?;
             let mut written = Vec::new();
-            let intact = unpack_segment(&items, |batch, items| {
+            let intact = unpack_segment(row.try_get(3).map_err(decode)?, |batch, items| {
                 let mut records = unpack(items).map(|(hash, print)| (hash, print, State::Accepted));
                 written.extend(visit(batch, &mut records));
             });
@@ -145,9 +159,8 @@ impl Writer {
             for segment in written {
                 self.insert_segment(scope, segment).await?;
             }
-            after = id;
         }
-        let mut after = 0i64;
+        let (mut after, mut merged) = (0i64, Vec::new());
         loop {
             let page = sqlx::query(BATCHES)
                 .bind(scope)
@@ -157,11 +170,13 @@ impl Writer {
                 .fetch_all(&mut self.connection)
                 .await
                 .map_err(|error| self.database.error(error))?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return Ok(merged) };
             after = last.try_get(0).map_err(|error| self.database.error(error))?;
             for row in &page {
                 let stored = self.database.stored(row)?;
-                if let Some(segment) = visit(stored.id, &mut stored.records()) {
+                let segment = visit(stored.id, &mut stored.records());
+                merged.push(self.database.merged_sums(row)?);
+                if let Some(segment) = segment {
                     self.insert_segment(scope, segment).await?;
                 }
             }
@@ -181,10 +196,14 @@ impl Writer {
     }
 
     async fn insert_segment(&mut self, scope: i64, (items, records): (Vec<u8>, u64)) -> Result<(), LedgerError> {
-        sqlx::query("INSERT INTO segment (scope, records, items) VALUES (?, ?, ?)")
+        let id = self.number("SELECT coalesce(max(id), 0) + 1 FROM segment").await?;
+        let sum = SEGMENT.begin().number(id).number(scope).number(records.cast_signed()).bytes(&items);
+        sqlx::query("INSERT INTO segment (id, scope, records, items, sum) VALUES (?, ?, ?, ?, ?)")
+            .bind(id)
             .bind(scope)
             .bind(records.cast_signed())
             .bind(items)
+            .bind(sum.stored())
             .execute(&mut self.connection)
             .await
             .map(drop)

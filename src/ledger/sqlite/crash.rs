@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::sum::{SUMMED, Summed};
 use super::*;
 use crate::clock::FixedClock;
 use crate::ledger::conformance::{self, batch, batch_with_fields, scope, sketches, start};
@@ -341,7 +342,7 @@ async fn a_file_that_is_not_ours_is_refused_and_not_changed() {
     sqlx::query("PRAGMA user_version = 7").execute(&mut newer).await.unwrap();
     sqlx::Connection::close(newer).await.unwrap();
     for access in [Access::Write, Access::Read] {
-        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 4, .. }));
+        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 5, .. }));
     }
 }
 
@@ -378,6 +379,78 @@ async fn a_file_of_format_1_is_read_as_it_is_and_brought_up_by_a_writer() {
     assert_eq!(writer.runs(10).await.unwrap().len(), 1);
 }
 
+/// A connection that knows nothing of ledgers.
+async fn plain(path: &Path) -> SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    sqlx::ConnectOptions::connect(&options).await.unwrap()
+}
+
+/// Makes a file what the version before sums would have written.
+pub(super) async fn as_format_4(path: &Path) {
+    let mut connection = plain(path).await;
+    for Summed { table, .. } in &SUMMED {
+        let sql = format!("ALTER TABLE {table} DROP COLUMN sum");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    }
+    sqlx::raw_sql("PRAGMA user_version = 4").execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+}
+
+/// Given a file of format 4, when it is read, then it says what it said; and when a writer brings it up, then what it goes on
+/// to write has sums, and so has, once merged, what it had.
+#[tokio::test]
+async fn a_file_of_format_4_goes_on_and_gets_sums_with_what_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let deliver = async |ledger: &SqliteLedger, records: &[(&str, u64)]| {
+        let id = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(records)]).await.unwrap()[0];
+        ledger.settle(id, &vec![Outcome::Accepted; records.len()]).await.unwrap();
+    };
+    let ledger = try_open(&path, Access::Write).await.unwrap();
+    ledger.begin_run(start()).await.unwrap();
+    deliver(&ledger, &[("ada", 1), ("bob", 1)]).await;
+    let open = ledger.open(RunId(1), "s", &scope(), &[&batch(&[("eve", 1), ("fay", 1)])]).await.unwrap()[0];
+    let mark = StepMark { identity: "a".to_owned(), value: "7".to_owned() };
+    ledger.set_mark(&scope(), "s", Some(&mark)).await.unwrap();
+    ledger.close().await.unwrap();
+    as_format_4(&path).await;
+
+    let says = async |ledger: &SqliteLedger| {
+        let known = ledger.load_index(&scope()).await.unwrap().known_fingerprints();
+        let open = ledger.open_batches(&scope()).await.unwrap();
+        let sketches = sketches(ledger, &["ada", "bob"]).await;
+        let history = ledger.history(&scope(), KeyHash::of("ada")).await.unwrap();
+        (known, open, sketches, history, ledger.runs(9).await.unwrap(), ledger.mark(&scope(), "s").await.unwrap())
+    };
+    let reader = try_open(&path, Access::Read).await.unwrap();
+    let old = says(&reader).await;
+    assert_eq!((old.0.len(), old.1.len(), old.2.len(), old.3.len(), old.4.len()), (2, 1, 2, 1, 1));
+    assert_eq!(old.5, Some(mark));
+    reader.close().await.unwrap();
+
+    let writer = try_open(&path, Access::Write).await.unwrap();
+    assert_eq!(says(&writer).await, old);
+    let sums = async |table: &str| {
+        let sql = format!("SELECT count(*), count(sum) FROM {table}");
+        let counts: (i64, i64) =
+            sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_one(&mut plain(&path).await).await.unwrap();
+        counts
+    };
+    assert_eq!((sums("batch").await, sums("outcome").await), ((2, 0), (1, 0)), "nothing is known of them");
+    writer.settle(open, &[Outcome::Accepted, Outcome::Open { reason: String::new() }]).await.unwrap();
+    assert_eq!((sums("open_batch").await, sums("outcome").await), ((1, 1), (2, 1)));
+    writer.settle(open, &vec![Outcome::Accepted; 2]).await.unwrap();
+    deliver(&writer, &[("ada", 2)]).await;
+    writer.compact(Compaction::Now, Index::new()).await.unwrap();
+    for table in ["batch", "outcome", "segment"] {
+        let (all, with_sums) = sums(table).await;
+        assert!(all > 0 && all == with_sums, "{table}: {with_sums} of {all}");
+    }
+    writer.close().await.unwrap();
+    let reader = try_open(&path, Access::Read).await.unwrap();
+    assert_eq!(reader.load_index(&scope()).await.unwrap().known(), 4);
+}
+
 /// Given a file of format 3 that knows records, when a writer brings it up, then nothing is known of their fields, and what
 /// is delivered from now on has sketches.
 #[tokio::test]
@@ -391,8 +464,8 @@ async fn what_was_delivered_before_format_4_has_no_sketch() {
     let ledger = try_open(&path, Access::Write).await.unwrap();
     deliver(&ledger, &[("ada", 1), ("bob", 1)]).await;
     ledger.close().await.unwrap();
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
-    let mut old = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    as_format_4(&path).await;
+    let mut old = plain(&path).await;
     sqlx::raw_sql("DROP TABLE sketch; PRAGMA user_version = 3").execute(&mut old).await.unwrap();
     sqlx::Connection::close(old).await.unwrap();
 

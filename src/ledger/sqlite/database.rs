@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
-use super::seal;
+use super::seal::{self, Seal};
+use super::sum::{SUMMED, Summed};
 use crate::ledger::file_lock::{make_folder_of, private};
 use crate::ledger::{LedgerError, LedgerPlace, WriteFailure};
 
@@ -15,11 +16,12 @@ use crate::ledger::{LedgerError, LedgerPlace, WriteFailure};
 const APPLICATION_ID: i32 = 0x5354_4947;
 
 /// What brings a file from each format version to the next. The newest version is their number.
-const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("format_1.sql"),
     include_str!("format_2.sql"),
     include_str!("format_3.sql"),
     include_str!("format_4.sql"),
+    include_str!("format_5.sql"),
 ];
 
 /// Pages of the log (of 4 KB) from which it is taken into the file, four times the usual number: a page that was written several
@@ -52,13 +54,17 @@ impl Database {
     /// Opens the file, makes or migrates it where `access` allows that, and checks that it is ours.
     pub(super) async fn open(&self, access: Access) -> Result<SqliteConnection, LedgerError> {
         self.prepare_file(access)?;
-        if seal::is_broken(&self.path) {
+        let seal = seal::of(&self.path);
+        if seal == Seal::Broken {
             return Err(self.corrupt("bits of it have changed since it was closed"));
         }
         let mut connection = self.connect().await?;
         let version = self.check(&mut connection).await?;
         if seal::is_cut_off(&self.path) {
             return Err(self.corrupt("its end is missing"));
+        }
+        if seal == Seal::Silent && version > 0 {
+            self.examine(&mut connection, version).await?;
         }
         match access {
             Access::Write => {
@@ -76,9 +82,29 @@ impl Database {
             }
             // A file that was made and not filled: its run was killed in between.
             Access::Read if version == 0 => return Err(LedgerError::Missing { ledger: self.place() }),
-            Access::Read => {}
+            Access::Read => self.read_as_newest(&mut connection, version).await?,
         }
         Ok(connection)
+    }
+
+    /// Has tables that were written without sums, in a file that is only read, look as if theirs were not known.
+    async fn read_as_newest(&self, connection: &mut SqliteConnection, version: i64) -> Result<(), LedgerError> {
+        if version as usize >= MIGRATIONS.len() {
+            return Ok(());
+        }
+        self.run(connection, "PRAGMA temp_store = MEMORY").await?;
+        for Summed { table, .. } in &SUMMED {
+            let exists: Option<i64> = sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE name = ?")
+                .bind(table)
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(|error| self.error(error))?;
+            if exists.is_some() {
+                let sql = format!("CREATE TEMP VIEW {table} AS SELECT *, NULL AS sum FROM main.{table}");
+                connection.execute(AssertSqlSafe(sql)).await.map_err(|error| self.error(error))?;
+            }
+        }
+        Ok(())
     }
 
     /// A second connection to a file that was opened; it only reads.
@@ -113,7 +139,7 @@ impl Database {
     }
 
     /// Returns the file's format version; 0 for an empty file.
-    async fn check(&self, connection: &mut SqliteConnection) -> Result<i64, LedgerError> {
+    pub(super) async fn check(&self, connection: &mut SqliteConnection) -> Result<i64, LedgerError> {
         let (application, version, tables): (i64, i64, i64) = sqlx::query_as(
             "SELECT (SELECT application_id FROM pragma_application_id),
                     (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)",
@@ -128,6 +154,8 @@ impl Database {
             Err(self.corrupt("it is another program's database"))
         } else if version > known {
             Err(LedgerError::Newer { ledger: self.place(), found: version, known })
+        } else if version < 1 {
+            Err(self.corrupt("its format is unknown"))
         } else {
             Ok(version)
         }
@@ -138,7 +166,11 @@ impl Database {
         // Again, now that nobody else can migrate it.
         let version = self.check(connection).await?;
         for (step, sql) in (version + 1..).zip(&MIGRATIONS[version as usize..]) {
-            self.run(connection, sql).await?;
+            // What a sound file takes is refused: this one is not what it says.
+            self.run(connection, sql).await.map_err(|error| match error {
+                LedgerError::Refused { detail, .. } => self.corrupt(detail),
+                other => other,
+            })?;
             tracing::debug!(version = step, "the ledger's format was brought up");
         }
         self.run(connection, "COMMIT").await

@@ -3,17 +3,23 @@
 //! One row for each batch, its records packed in a blob (20 bytes each): a row for each record
 //! would cost more than everything else that the program does together. See `format_1.sql`.
 
+#[cfg(test)]
+mod changed;
 mod compact;
 #[cfg(test)]
 mod crash;
 mod database;
+mod examine;
 mod prune;
 mod reader;
 mod repair;
 mod replacements;
+mod runs;
+mod scopes;
 mod seal;
 mod settle;
 mod sketches;
+mod sum;
 mod writer;
 
 use std::collections::{HashMap, HashSet};

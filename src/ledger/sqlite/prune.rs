@@ -14,13 +14,9 @@ impl Writer {
             "DELETE FROM run WHERE coalesce(finished_ms, started_ms) < ?1 AND id < (SELECT max(id) FROM run)
                AND id NOT IN (SELECT run FROM batch)",
         );
-        let emptied = sqlx::query(
-            "UPDATE run SET arguments = '{}', summary = iif(summary IS NULL, NULL, '{}')
-             WHERE coalesce(finished_ms, started_ms) < ?1 AND id < (SELECT max(id) FROM run) AND arguments <> '{}'",
-        );
         let forgotten =
             forgotten.bind(before_ms).execute(&mut self.connection).await.map_err(|error| database.error(error))?;
-        emptied.bind(before_ms).execute(&mut self.connection).await.map_err(|error| database.error(error))?;
+        self.empty_runs(before_ms).await?;
         let (free, all): (i64, i64) = sqlx::query_as(
             "SELECT (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_count FROM pragma_page_count)",
         )

@@ -6,6 +6,8 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::database::Database;
+use super::settle::accepted_sum;
+use super::sum::{BATCH, MARK, OPEN_BATCH, OUTCOME, RUN, SCOPE, SEGMENT};
 use crate::batch::BatchId;
 use crate::entity::Entity;
 use crate::ledger::replay::Replay;
@@ -14,10 +16,14 @@ use crate::ledger::{Event, Fate, Index, LedgerError, OpenBatch, RunFinish, RunId
 use crate::record::KeyHash;
 
 /// Reads batches with a state for each record: those that have no outcome yet are open as a whole.
-pub(super) const BATCHES: &str =
-    "SELECT batch.id, len, settled_ms, open_batch.batch IS NOT NULL AS is_open, states, items
+pub(super) const BATCHES: &str = "SELECT batch.id, scope, run, step, opened_ms, len, items, batch.sum,
+            outcome.batch, settled_ms, refusals, states, outcome.sum, open_batch.batch IS NOT NULL
      FROM batch LEFT JOIN open_batch ON open_batch.batch = batch.id LEFT JOIN outcome ON outcome.batch = batch.id
      WHERE scope = ?1 AND batch.id > ?2 AND batch.id < ?3 AND items IS NOT NULL ORDER BY batch.id LIMIT ?4";
+
+/// Reads the segment of a scope behind another.
+pub(super) const NEXT_SEGMENT: &str =
+    "SELECT id, scope, records, items, sum FROM segment WHERE scope = ? AND id > ? ORDER BY id LIMIT 1";
 
 impl Database {
     pub(super) fn states(&self, bytes: &[u8], len: u32) -> Result<Vec<State>, LedgerError> {
@@ -31,22 +37,36 @@ impl Database {
     /// Decodes a row of [`BATCHES`].
     pub(super) fn stored<'r>(&self, row: &'r SqliteRow) -> Result<Stored<'r>, LedgerError> {
         let decode = |error| self.error(error);
+        self.check_sum(row, 0, &BATCH)?;
+        self.check_sum(row, 8, &OUTCOME)?;
         let id: i64 = row.try_get(0).map_err(decode)?;
-        let len: u32 = row.try_get(1).map_err(decode)?;
-        let is_open: bool = row.try_get(3).map_err(decode)?;
-        let states: Option<&[u8]> = row.try_get(4).map_err(decode)?;
-        let items: &[u8] = row.try_get(5).map_err(decode)?;
+        let len: u32 = row.try_get(5).map_err(decode)?;
+        let items: &[u8] = row.try_get(6).map_err(decode)?;
         if items.len() != len as usize * ITEM_BYTES {
             return Err(self.corrupt("the records of a batch are damaged"));
         }
-        let settled_ms: Option<i64> = row.try_get(2).map_err(decode)?;
+        let settled_ms: Option<i64> = row.try_get(9).map_err(decode)?;
+        let states: Option<&[u8]> = row.try_get(11).map_err(decode)?;
+        let is_open: bool = row.try_get(13).map_err(decode)?;
+        if is_open == settled_ms.is_some() {
+            let detail = if is_open { "a batch is settled and open" } else { "a batch has no outcome and is not open" };
+            return Err(self.corrupt(detail));
+        }
         let states = match states {
             Some(bytes) => Some(self.states(bytes, len)?),
-            None if is_open => Some(vec![State::Open; len as usize]),
-            None if settled_ms.is_none() => return Err(self.corrupt("a batch has no outcome and is not open")),
-            None => None,
+            None => is_open.then(|| vec![State::Open; len as usize]),
         };
         Ok(Stored { id: id.cast_unsigned(), items, states })
+    }
+
+    /// Of a row of [`BATCHES`], the batch and the sums that its row and that of its outcome have when it is merged.
+    pub(super) fn merged_sums(&self, row: &SqliteRow) -> Result<(i64, i64, i64), LedgerError> {
+        let number = |at: usize| row.try_get::<i64, _>(at).map_err(|error| self.error(error));
+        let step: &str = row.try_get(3).map_err(|error| self.error(error))?;
+        let (id, settled_ms) = (number(0)?, number(9)?);
+        let head = BATCH.begin().number(id).number(number(1)?).number(number(2)?).text(step);
+        let sum = head.number(number(4)?).number(number(5)?).nothing();
+        Ok((id, sum.stored(), accepted_sum(id, settled_ms).stored()))
     }
 
     pub(super) async fn scope_id(
@@ -54,24 +74,31 @@ impl Database {
         connection: &mut SqliteConnection,
         scope: &Scope,
     ) -> Result<Option<i64>, LedgerError> {
-        sqlx::query_scalar("SELECT id FROM scope WHERE target = ? AND entity = ?")
+        let row = sqlx::query("SELECT id, target, entity, sum FROM scope WHERE target = ? AND entity = ?")
             .bind(&scope.target)
             .bind(scope.entity.name())
             .fetch_optional(connection)
             .await
-            .map_err(|error| self.error(error))
+            .map_err(|error| self.error(error))?;
+        let Some(row) = row else { return Ok(None) };
+        self.check_sum(&row, 0, &SCOPE)?;
+        row.try_get(0).map(Some).map_err(|error| self.error(error))
     }
 
     pub(super) async fn scopes(&self, connection: &mut SqliteConnection) -> Result<Vec<(i64, Scope)>, LedgerError> {
-        let rows: Vec<(i64, String, String)> = sqlx::query_as("SELECT id, target, entity FROM scope ORDER BY target")
+        let rows = sqlx::query("SELECT id, target, entity, sum FROM scope ORDER BY target")
             .fetch_all(connection)
             .await
             .map_err(|error| self.error(error))?;
-        let scope = |(id, target, entity): (i64, String, String)| {
-            let entity = Entity::of_name(&entity).ok_or_else(|| self.corrupt("an entity is unknown"))?;
-            Ok((id, Scope { target, entity }))
+        let decode = |error| self.error(error);
+        let scope = |row: &SqliteRow| {
+            self.check_sum(row, 0, &SCOPE)?;
+            let entity: &str = row.try_get(2).map_err(decode)?;
+            let entity = Entity::of_name(entity).ok_or_else(|| self.corrupt("an entity is unknown"))?;
+            let target = row.try_get(1).map_err(decode)?;
+            Ok((row.try_get(0).map_err(decode)?, Scope { target, entity }))
         };
-        rows.into_iter().map(scope).collect()
+        rows.iter().map(scope).collect()
     }
 
     /// How many records are surely known, to make room for them. Those of segments are different records. Of those of batches
@@ -129,15 +156,16 @@ impl Database {
         // One at a time: a stream would hold fifty of them ready.
         let mut after = 0i64;
         loop {
-            let next = sqlx::query("SELECT id, items FROM segment WHERE scope = ? AND id > ? ORDER BY id LIMIT 1")
+            let next = sqlx::query(NEXT_SEGMENT)
                 .bind(scope)
                 .bind(after)
                 .fetch_optional(&mut *connection)
                 .await
                 .map_err(|error| self.error(error))?;
             let Some(row) = next else { return Ok(()) };
+            self.check_sum(&row, 0, &SEGMENT)?;
             after = row.try_get(0).map_err(|error| self.error(error))?;
-            if !visit(row.try_get(1).map_err(|error| self.error(error))?) {
+            if !visit(row.try_get(3).map_err(|error| self.error(error))?) {
                 return Err(self.corrupt("a segment is damaged"));
             }
         }
@@ -165,7 +193,7 @@ impl Database {
     ) -> Result<Vec<OpenBatch>, LedgerError> {
         let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(Vec::new()) };
         let rows = sqlx::query(
-            "SELECT batch.id, run, step, opened_ms, len, task, keys, items FROM open_batch
+            "SELECT id, scope, run, step, opened_ms, len, items, batch.sum, batch, keys, task, open_batch.sum FROM open_batch
              JOIN batch ON batch.id = open_batch.batch WHERE scope = ? ORDER BY batch.id",
         )
         .bind(scope)
@@ -177,15 +205,17 @@ impl Database {
 
     fn open_batch(&self, row: &SqliteRow) -> Result<OpenBatch, LedgerError> {
         let decode = |error| self.error(error);
-        let (keys, items): (&[u8], &[u8]) = (row.try_get(6).map_err(decode)?, row.try_get(7).map_err(decode)?);
-        let len: u32 = row.try_get(4).map_err(decode)?;
+        self.check_sum(row, 0, &BATCH)?;
+        self.check_sum(row, 8, &OPEN_BATCH)?;
+        let (items, keys): (&[u8], &[u8]) = (row.try_get(6).map_err(decode)?, row.try_get(9).map_err(decode)?);
+        let len: u32 = row.try_get(5).map_err(decode)?;
         let open = open_items(keys, items, len);
         Ok(OpenBatch {
             id: BatchId(row.try_get::<i64, _>(0).map_err(decode)?.cast_unsigned()),
-            run: RunId(row.try_get::<i64, _>(1).map_err(decode)?.cast_unsigned()),
-            step: row.try_get(2).map_err(decode)?,
-            opened_at: self.instant(row.try_get(3).map_err(decode)?)?,
-            task: row.try_get(5).map_err(decode)?,
+            run: RunId(row.try_get::<i64, _>(2).map_err(decode)?.cast_unsigned()),
+            step: row.try_get(3).map_err(decode)?,
+            opened_at: self.instant(row.try_get(4).map_err(decode)?)?,
+            task: row.try_get(10).map_err(decode)?,
             len,
             items: open.ok_or_else(|| self.corrupt("the records of an open batch are damaged"))?,
         })
@@ -194,6 +224,7 @@ impl Database {
     /// The runs for a query of `run`'s columns in their order.
     pub(super) fn run_info(&self, row: &SqliteRow) -> Result<RunInfo, LedgerError> {
         let decode = |error| self.error(error);
+        self.check_sum(row, 0, &RUN)?;
         let finished_ms: Option<i64> = row.try_get(4).map_err(decode)?;
         let finish = match finished_ms {
             None => None,
@@ -223,16 +254,13 @@ impl Database {
         let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(Vec::new()) };
         // First where the key is, which reads every blob once; then the few batches that held it.
         let mut held = Vec::new();
-        let mut segments =
-            sqlx::query("SELECT items FROM segment WHERE scope = ? ORDER BY id").bind(scope).fetch(&mut *connection);
-        while let Some(row) = segments.try_next().await.map_err(|error| self.error(error))? {
-            let items: &[u8] = row.try_get(0).map_err(|error| self.error(error))?;
+        let find = |items: &[u8]| {
             unpack_segment(items, |batch, items| {
                 let found = unpack(items).find(|(hash, _)| *hash == key);
                 held.extend(found.map(|(_, fingerprint)| (batch, 0, fingerprint, State::Accepted)));
-            });
-        }
-        drop(segments);
+            })
+        };
+        self.visit_segments(connection, scope, find).await?;
         let mut batches =
             sqlx::query(BATCHES).bind(scope).bind(0i64).bind(i64::MAX).bind(-1i64).fetch(&mut *connection);
         while let Some(row) = batches.try_next().await.map_err(|error| self.error(error))? {
@@ -244,8 +272,9 @@ impl Database {
         let mut events = Vec::with_capacity(held.len());
         for (batch, position, fingerprint, state) in held {
             let row = sqlx::query(
-                "SELECT run, step, opened_ms, settled_ms, coalesce(outcome.task, open_batch.task), attempts, request_id,
-                        refusals FROM batch LEFT JOIN open_batch ON open_batch.batch = batch.id
+                "SELECT id, scope, run, step, opened_ms, len, items, batch.sum,
+                        outcome.batch, settled_ms, refusals, states, outcome.sum,
+                        coalesce(outcome.task, open_batch.task), attempts, request_id FROM batch LEFT JOIN open_batch ON open_batch.batch = batch.id
                  LEFT JOIN outcome ON outcome.batch = batch.id WHERE batch.id = ?",
             )
             .bind(batch.cast_signed())
@@ -253,7 +282,9 @@ impl Database {
             .await
             .map_err(|error| self.error(error))?;
             let decode = |error| self.error(error);
-            let refusals: Option<String> = row.try_get(7).map_err(decode)?;
+            self.check_sum(&row, 0, &BATCH)?;
+            self.check_sum(&row, 8, &OUTCOME)?;
+            let refusals: Option<String> = row.try_get(10).map_err(decode)?;
             let fate = match state {
                 State::Open => Fate::Open,
                 State::Accepted => Fate::Accepted,
@@ -264,18 +295,18 @@ impl Database {
                     Fate::Failed { code: code.unwrap_or_default() }
                 }
             };
-            let settled_ms: Option<i64> = row.try_get(3).map_err(decode)?;
+            let settled_ms: Option<i64> = row.try_get(9).map_err(decode)?;
             events.push(Event {
                 batch: BatchId(batch),
-                run: RunId(row.try_get::<i64, _>(0).map_err(decode)?.cast_unsigned()),
-                step: row.try_get(1).map_err(decode)?,
-                opened_at: self.instant(row.try_get(2).map_err(decode)?)?,
+                run: RunId(row.try_get::<i64, _>(2).map_err(decode)?.cast_unsigned()),
+                step: row.try_get(3).map_err(decode)?,
+                opened_at: self.instant(row.try_get(4).map_err(decode)?)?,
                 settled_at: settled_ms.map(|at| self.instant(at)).transpose()?,
                 fingerprint,
                 fate,
-                task: row.try_get(4).map_err(decode)?,
-                attempts: row.try_get::<Option<u32>, _>(5).map_err(decode)?.unwrap_or(0),
-                request_id: row.try_get(6).map_err(decode)?,
+                task: row.try_get(13).map_err(decode)?,
+                attempts: row.try_get::<Option<u32>, _>(14).map_err(decode)?.unwrap_or(0),
+                request_id: row.try_get(15).map_err(decode)?,
             });
         }
         Ok(events)
@@ -293,14 +324,16 @@ impl Database {
             .await
             .map_err(|error| self.error(error))?;
         let (Some(_), Some(scope)) = (marks, self.scope_id(connection, scope).await?) else { return Ok(None) };
-        let row: Option<(String, String)> =
-            sqlx::query_as("SELECT identity, value FROM mark WHERE scope = ? AND step = ?")
-                .bind(scope)
-                .bind(step)
-                .fetch_optional(connection)
-                .await
-                .map_err(|error| self.error(error))?;
-        Ok(row.map(|(identity, value)| StepMark { identity, value }))
+        let row = sqlx::query("SELECT scope, step, identity, value, sum FROM mark WHERE scope = ? AND step = ?")
+            .bind(scope)
+            .bind(step)
+            .fetch_optional(connection)
+            .await
+            .map_err(|error| self.error(error))?;
+        let Some(row) = row else { return Ok(None) };
+        self.check_sum(&row, 0, &MARK)?;
+        let decode = |error| self.error(error);
+        Ok(Some(StepMark { identity: row.try_get(2).map_err(decode)?, value: row.try_get(3).map_err(decode)? }))
     }
 
     fn instant(&self, milliseconds: i64) -> Result<Timestamp, LedgerError> {

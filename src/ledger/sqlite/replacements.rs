@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::SqliteLedger;
 use super::database::Database;
+use super::sum::REPLACEMENT;
 use super::writer::{Op, Writer};
 use crate::ledger::replacement::counted;
 use crate::ledger::{LedgerError, OriginalRef, ParkReason, Parked, Replacement, Replacements, Stage, StageCount};
@@ -27,6 +28,7 @@ impl Database {
         let optional = |column: &str| row.try_get::<Option<String>, _>(column).map_err(|error| self.error(error));
         let number = |column: &str| row.try_get::<i64, _>(column).map_err(|error| self.error(error));
         let damaged = || self.corrupt("a paid subscription is damaged");
+        self.check_sum(row, 0, &REPLACEMENT)?;
         let changed_at = Timestamp::from_millisecond(number("changed_ms")?).map_err(|_| damaged())?;
         Ok(Replacement {
             subscription_id: text("subscription_id")?,
@@ -115,10 +117,27 @@ impl Writer {
             return Err(LedgerError::OriginalTaken { original: id.clone(), by: other.subscription_id });
         }
         let parked = next.stage.parked();
+        let sum = REPLACEMENT
+            .begin()
+            .text(target)
+            .text(&next.subscription_id)
+            .text(&next.customer_id)
+            .text(&next.payer_id)
+            .maybe_text(next.resource_id.as_deref())
+            .text(&next.plan_id)
+            .text(provider)
+            .text(id)
+            .number(next.content.0.cast_signed())
+            .text(next.stage.name())
+            .maybe_text(parked.map(|parked| parked.reason.name()))
+            .maybe_text(parked.map(|parked| parked.detail.as_str()))
+            .maybe_text(next.billing_id.as_deref())
+            .number(next.attempts.into())
+            .number(next.changed_at.as_millisecond());
         sqlx::query(
             "INSERT OR REPLACE INTO replacement (target, subscription_id, customer_id, payer_id, resource_id, plan_id, provider,
-                 original_id, content, stage, reason, detail, billing_id, attempts, changed_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 original_id, content, stage, reason, detail, billing_id, attempts, changed_ms, sum)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(target)
         .bind(&next.subscription_id)
@@ -135,6 +154,7 @@ impl Writer {
         .bind(&next.billing_id)
         .bind(next.attempts)
         .bind(next.changed_at.as_millisecond())
+        .bind(sum.stored())
         .execute(&mut self.connection)
         .await
         .map(drop)

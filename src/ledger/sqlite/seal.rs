@@ -1,8 +1,8 @@
 //! What the file was when it was last closed, so that bits which change while it lies there are noticed.
 //!
-//! SQLite finds damage to its own structure, but not a bit that flips within a record. Beside the ledger stands
-//! `ledger.db.seal`: length, time of the last change, and hash of the file. Where length and time are still those, so must
-//! the hash be. After a kill, or a copy to another place, they are not, and the seal says nothing.
+//! Beside the ledger stands `ledger.db.seal`: length, time of the last change, and hash of the file. Where length and time are
+//! still those, so must the hash be. After a kill, or a copy to another place, they are not, and the seal says nothing: then
+//! the whole file is looked through (see `examine.rs`), which takes longer.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -66,20 +66,36 @@ pub(super) fn put(ledger: &Path) -> io::Result<()> {
     seal.write_all(text.as_bytes())
 }
 
-/// Whether the file is another than it was when it was sealed, though nobody wrote it since. Where that can't be said: no.
-pub(super) fn is_broken(ledger: &Path) -> bool {
-    let read = || -> io::Result<bool> {
+/// What a seal says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seal {
+    /// The file is what it was when it was sealed.
+    Whole,
+    /// The file is another than it was when it was sealed, though nobody wrote it since.
+    Broken,
+    /// Nothing: there is none, or the file was written since, or is a copy.
+    Silent,
+}
+
+/// What the seal of a ledger says. Where that can't be read: nothing.
+pub(super) fn of(ledger: &Path) -> Seal {
+    let read = || -> io::Result<Seal> {
         let mut text = String::new();
         File::open(path_of(ledger))?.take(SEAL_BYTES_MAX).read_to_string(&mut text)?;
-        let Some((sealed, sum)) = text.trim_end().rsplit_once(' ') else { return Ok(false) };
+        let Some((sealed, sum)) = text.trim_end().rsplit_once(' ') else { return Ok(Seal::Silent) };
         // One that was cut off says nothing.
         if sum.len() != SUM_CHARS || stamp(ledger)?.as_deref() != Some(sealed) {
-            return Ok(false);
+            return Ok(Seal::Silent);
         }
+        let is_whole = hash(ledger)? == sum;
         // Meanwhile another process may have written it.
-        Ok(hash(ledger)? != sum && stamp(ledger)?.as_deref() == Some(sealed))
+        Ok(match stamp(ledger)?.as_deref() == Some(sealed) {
+            true if is_whole => Seal::Whole,
+            true => Seal::Broken,
+            false => Seal::Silent,
+        })
     };
-    read().unwrap_or(false)
+    read().unwrap_or(Seal::Silent)
 }
 
 #[cfg(test)]
@@ -91,9 +107,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger.db");
         fs::write(&ledger, "sound").unwrap();
-        assert!(!is_broken(&ledger), "there is none");
+        assert_eq!(of(&ledger), Seal::Silent, "there is none");
         put(&ledger).unwrap();
-        assert!(!is_broken(&ledger));
+        assert_eq!(of(&ledger), Seal::Whole);
         // When: its content changes, and its time does not.
         let changed = fs::metadata(&ledger).unwrap().modified().unwrap();
         let write = |text: &str, at| {
@@ -101,18 +117,18 @@ mod tests {
             File::options().write(true).open(&ledger).unwrap().set_modified(at).unwrap();
         };
         write("sOund", changed);
-        assert!(is_broken(&ledger));
+        assert_eq!(of(&ledger), Seal::Broken);
         // It says nothing while there is a log, when it was cut off, and of a file that was written since.
         let log = folder.path().join("ledger.db-wal");
         fs::write(&log, "log").unwrap();
-        assert!(!is_broken(&ledger));
+        assert_eq!(of(&ledger), Seal::Silent);
         fs::remove_file(&log).unwrap();
         let seal = fs::read_to_string(path_of(&ledger)).unwrap();
         fs::write(path_of(&ledger), &seal[..seal.len() - 3]).unwrap();
-        assert!(!is_broken(&ledger));
+        assert_eq!(of(&ledger), Seal::Silent);
         fs::write(path_of(&ledger), &seal).unwrap();
-        assert!(is_broken(&ledger));
+        assert_eq!(of(&ledger), Seal::Broken);
         write("sOund", changed + std::time::Duration::from_secs(1));
-        assert!(!is_broken(&ledger));
+        assert_eq!(of(&ledger), Seal::Silent);
     }
 }

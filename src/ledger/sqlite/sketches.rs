@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
 use super::database::Database;
+use super::sum::SKETCH;
 use crate::ledger::latest::Latest;
 use crate::ledger::sketch::unpack_sketches;
 use crate::ledger::{LedgerError, Scope, Sketch};
@@ -30,12 +32,14 @@ impl Database {
         self.visit_batches(connection, scope, 0, |stored| latest.batch(stored)).await?;
         let mut found = HashMap::new();
         for (batch, keys) in latest.by_batch() {
-            let packed: Option<Vec<u8>> = sqlx::query_scalar("SELECT fields FROM sketch WHERE batch = ?")
+            let row = sqlx::query("SELECT batch, fields, sum FROM sketch WHERE batch = ?")
                 .bind(batch.cast_signed())
                 .fetch_optional(&mut *connection)
                 .await
                 .map_err(|error| self.error(error))?;
-            found.extend(packed.map(|packed| unpack_sketches(&packed, &keys)).unwrap_or_default());
+            let Some(row) = row else { continue };
+            self.check_sum(&row, 0, &SKETCH)?;
+            found.extend(unpack_sketches(row.try_get(1).map_err(|error| self.error(error))?, &keys));
         }
         Ok(found)
     }

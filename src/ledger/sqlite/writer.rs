@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Durability;
 use super::database::Database;
 use super::settle::Open;
+use super::sum::{BATCH, OPEN_BATCH, SKETCH};
 use crate::batch::BatchId;
 use crate::ledger::verdict::Verdict;
 use crate::ledger::{
@@ -31,15 +32,15 @@ const GAP: Duration = Duration::from_millis(3);
 const OPEN: &str = "
     INSERT INTO batch
       SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-             substr($2, value ->> 6, value ->> 7)
+             substr($2, value ->> 6, value ->> 7), value ->> 8
       FROM json_each($1);
     INSERT INTO open_batch
-      SELECT value ->> 0, NULL, substr($3, value ->> 8, value ->> 9) FROM json_each($1);";
+      SELECT value ->> 0, NULL, substr($3, value ->> 9, value ->> 10), value ->> 11 FROM json_each($1);";
 
 /// Opens what goes with those that have sketches, for which [`OPEN`] has no room: usage has none, and this costs it nothing.
 /// `$6` lists them, `$7` holds them one after the other.
 const OPEN_SKETCHES: &str = "
-    INSERT INTO sketch SELECT value ->> 0, substr($7, value ->> 1, value ->> 2) FROM json_each($6);";
+    INSERT INTO sketch SELECT value ->> 0, substr($7, value ->> 1, value ->> 2), value ->> 3 FROM json_each($6);";
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
@@ -86,7 +87,7 @@ pub(super) struct Writer {
     /// Whether commits wait for the disk at the moment.
     waits: bool,
     next_batch: u64,
-    scopes: HashMap<Scope, i64>,
+    pub(super) scopes: HashMap<Scope, i64>,
     pub(super) open: HashMap<u64, Open>,
     pub(super) traces: Traces,
 }
@@ -98,16 +99,19 @@ impl Writer {
         durability: Durability,
         traces: Traces,
     ) -> Result<Self, LedgerError> {
-        let last: Option<i64> = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'batch'")
-            .fetch_optional(&mut connection)
-            .await
-            .map_err(|error| database.error(error))?;
+        let last: i64 = sqlx::query_scalar(
+            "SELECT max(coalesce((SELECT max(id) FROM batch), 0),
+                        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'batch'), 0))",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|error| database.error(error))?;
         Ok(Self {
             database,
             connection,
             durability,
             waits: false,
-            next_batch: last.unwrap_or(0).cast_unsigned() + 1,
+            next_batch: last.cast_unsigned() + 1,
             scopes: HashMap::new(),
             open: HashMap::new(),
             traces,
@@ -320,12 +324,16 @@ impl Writer {
         script.keys.reserve(packed().map(|packed| packed.keys.len()).sum());
         for (run, step, scope, opened_ms, batches) in opens {
             let scope = self.scope_id(&scope).await?;
-            let step = serde_json::to_string(&step).expect("a text is JSON");
+            let step_json = serde_json::to_string(&step).expect("a text is JSON");
             let mut ids = Vec::with_capacity(batches.len());
             for Packed { len, items, keys, sketches } in batches {
                 let id = self.next_batch;
                 self.next_batch += 1;
-                self.open.insert(id, Open { len, states: None, refusals: Vec::new(), closed: false });
+                let head = BATCH.begin().number(id.cast_signed()).number(scope).number(run.0.cast_signed()).text(&step);
+                let sum = head.number(opened_ms).number(len.into()).bytes(&items).stored();
+                let with_keys = OPEN_BATCH.begin().number(id.cast_signed()).bytes(&keys);
+                let open_sum = with_keys.nothing().stored();
+                self.open.insert(id, Open { len, with_keys, states: None, refusals: Vec::new(), closed: false });
                 ids.push(BatchId(id));
                 // SQLite counts bytes from one.
                 let (items_at, keys_at) = (script.items.len() + 1, script.keys.len() + 1);
@@ -333,7 +341,8 @@ impl Writer {
                 let run = run.0;
                 write!(
                     script.opened,
-                    "{}[{id},{scope},{run},{step},{opened_ms},{len},{items_at},{items_len},{keys_at},{keys_len}]",
+                    "{}[{id},{scope},{run},{step_json},{opened_ms},{len},{items_at},{items_len},{sum},{keys_at},{keys_len},\
+                     {open_sum}]",
                     if script.opened.is_empty() { '[' } else { ',' }
                 )
                 .expect("a String takes it");
@@ -341,7 +350,8 @@ impl Writer {
                 script.keys.extend_from_slice(&keys);
                 if let Some(sketches) = sketches {
                     let (before, at) = (if script.sketched.is_empty() { '[' } else { ',' }, script.sketches.len() + 1);
-                    write!(script.sketched, "{before}[{id},{at},{}]", sketches.len()).expect("a String takes it");
+                    let sum = SKETCH.begin().number(id.cast_signed()).bytes(&sketches).stored();
+                    write!(script.sketched, "{before}[{id},{at},{},{sum}]", sketches.len()).expect("a String takes it");
                     script.sketches.extend_from_slice(&sketches);
                 }
             }
@@ -358,57 +368,8 @@ impl Writer {
         Ok(opened)
     }
 
-    async fn scope_id(&mut self, scope: &Scope) -> Result<i64, LedgerError> {
-        if let Some(id) = self.scopes.get(scope) {
-            return Ok(*id);
-        }
-        let id: i64 = sqlx::query_scalar(
-            "INSERT INTO scope (target, entity) VALUES (?, ?) ON CONFLICT DO UPDATE SET target = target RETURNING id",
-        )
-        .bind(&scope.target)
-        .bind(scope.entity.name())
-        .fetch_one(&mut self.connection)
-        .await
-        .map_err(|error| self.database.error(error))?;
-        self.scopes.insert(scope.clone(), id);
-        Ok(id)
-    }
-
-    /// In the log it stands after the settlements before it, so that none of them is lost without it.
-    async fn set_mark(&mut self, scope: &Scope, step: String, mark: Option<StepMark>) -> Result<(), LedgerError> {
-        let scope = self.scope_id(scope).await?;
-        let query = match mark {
-            Some(mark) => sqlx::query("INSERT OR REPLACE INTO mark (scope, step, identity, value) VALUES (?, ?, ?, ?)")
-                .bind(scope)
-                .bind(step)
-                .bind(mark.identity)
-                .bind(mark.value),
-            None => sqlx::query("DELETE FROM mark WHERE scope = ? AND step = ?").bind(scope).bind(step),
-        };
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| self.database.error(error))
-    }
-
-    async fn begin_run(&mut self, start: RunStart) -> Result<RunId, LedgerError> {
-        sqlx::query_scalar("INSERT INTO run (identity, started_ms, arguments) VALUES (?, ?, ?) RETURNING id")
-            .bind(start.identity)
-            .bind(start.started_at.as_millisecond())
-            .bind(start.arguments_json)
-            .fetch_one(&mut self.connection)
-            .await
-            .map(|id: i64| RunId(id.cast_unsigned()))
-            .map_err(|error| self.database.error(error))
-    }
-
-    async fn finish_run(&mut self, run: RunId, finish: RunFinish) -> Result<(), LedgerError> {
-        let changed = sqlx::query("UPDATE run SET finished_ms = ?2, exit = ?3, summary = ?4 WHERE id = ?1")
-            .bind(run.0.cast_signed())
-            .bind(finish.finished_at.as_millisecond())
-            .bind(finish.exit)
-            .bind(finish.summary_json)
-            .execute(&mut self.connection)
-            .await
-            .map_err(|error| self.database.error(error))?;
-        if changed.rows_affected() == 0 { Err(LedgerError::NoSuchRun(run)) } else { Ok(()) }
+    pub(super) async fn number(&mut self, sql: &'static str) -> Result<i64, LedgerError> {
+        sqlx::query_scalar(sql).fetch_one(&mut self.connection).await.map_err(|error| self.database.error(error))
     }
 }
 

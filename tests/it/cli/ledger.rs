@@ -97,6 +97,35 @@ fn a_bit_that_flipped_while_the_ledger_lay_there_is_noticed_and_repaired() {
 }
 
 #[test]
+fn a_bit_that_flipped_in_a_copy_is_noticed_and_repaired() {
+    let (api, folder) = (Api::open(), clean());
+    folder.run_to(&api, RUN).exits(0);
+    // Given: a ledger that came from another place, so that no seal speaks for it, and one bit of a record.
+    let mut bytes = std::fs::read(folder.path(LEDGER)).unwrap();
+    folder.write(LEDGER, &bytes);
+    assert!(folder.run("status").exits(0).stderr.is_empty());
+    let at = bytes.len() - 20;
+    bytes[at] ^= 4;
+    folder.write(LEDGER, &bytes);
+    // Then: nothing is sent on its word, and it is mended.
+    assert_ran!(folder.run_to(&api, RUN), @r#"
+    exit 8
+    --- stdout
+
+    --- stderr
+    error: the ledger .stigg-import/ledger.db is damaged, or is no ledger: bits of a row in its table `sketch` have changed
+    hint: `stigg-import ledger repair` keeps what can be proved; the next run sends the rest again, events only on your word
+    "#);
+    let status = folder.run("status").exits(8);
+    assert!(status.stderr.contains("have changed"), "{status}");
+    folder.run("ledger repair").exits(0);
+    let again = folder.run_to(&api, &format!("{RUN} --json")).exits(0);
+    assert_eq!((again.total("accepted"), again.total("unchanged")), (3, 0), "{again}");
+    let last = folder.run_to(&api, &format!("{RUN} --json")).exits(0);
+    assert_eq!((last.total("accepted"), last.total("unchanged")), (0, 3), "{last}");
+}
+
+#[test]
 fn events_of_a_damaged_ledger_are_held_until_somebody_says_what_became_of_them() {
     let (api, folder) = (Api::open(), clean());
     folder.run_to(&api, RUN).exits(0);
@@ -222,7 +251,7 @@ fn a_ledger_of_a_newer_version_is_left_alone() {
     --- stdout
 
     --- stderr
-    error: the ledger .stigg-import/ledger.db has format 99, this program knows formats up to 4
+    error: the ledger .stigg-import/ledger.db has format 99, this program knows formats up to 5
     hint: use the newer version of stigg-import, or another ledger with `--ledger PATH`
     "#);
     assert!(folder.run("status").exits(8).stderr.contains("has format 99"));

@@ -1,61 +1,52 @@
 //! Copies what can still be read of a damaged file, row by row where it must be.
 
-use super::Rebuilding;
+use sqlx::AssertSqlSafe;
+
+use super::{Rebuilding, unreadable as unreadable_schema};
 use crate::ledger::LedgerError;
 
 /// A table with a number as its key.
 struct Numbered {
     name: &'static str,
-    /// The last number of so many rows from a number on.
-    last: &'static str,
-    /// Copies the rows between two numbers.
-    copy: &'static str,
-}
-
-macro_rules! numbered {
-    ($name:literal, $number:literal, $wanted:literal) => {
-        Numbered {
-            name: $name,
-            last: concat!(
-                "SELECT max(number) FROM (SELECT ",
-                $number,
-                " AS number FROM damaged.",
-                $name,
-                " NOT INDEXED WHERE ",
-                $number,
-                " BETWEEN ?1 AND ?2 AND ",
-                $wanted,
-                " ORDER BY ",
-                $number,
-                " LIMIT ?3)"
-            ),
-            copy: concat!(
-                "INSERT OR REPLACE INTO main.",
-                $name,
-                " SELECT * FROM damaged.",
-                $name,
-                " NOT INDEXED WHERE ",
-                $number,
-                " BETWEEN ?1 AND ?2 AND ",
-                $wanted
-            ),
-        }
-    };
+    /// The column of the number.
+    number: &'static str,
+    /// Which rows are wanted.
+    wanted: &'static str,
 }
 
 /// In the order in which they are copied: what is wanted of the later ones is seen from the earlier ones.
 const NUMBERED: [Numbered; 6] = [
-    numbered!("run", "id", "1"),
-    numbered!("scope", "id", "1"),
-    numbered!("open_batch", "batch", "1"),
-    numbered!(
-        "batch",
-        "id",
-        "(id IN (SELECT batch FROM main.open_batch) OR scope IN (SELECT id FROM main.scope WHERE entity = 'event'))"
-    ),
-    numbered!("outcome", "batch", "batch IN (SELECT id FROM main.batch)"),
-    numbered!("segment", "id", "scope IN (SELECT id FROM main.scope WHERE entity = 'event')"),
+    Numbered { name: "run", number: "id", wanted: "1" },
+    Numbered { name: "scope", number: "id", wanted: "1" },
+    Numbered { name: "open_batch", number: "batch", wanted: "1" },
+    Numbered {
+        name: "batch",
+        number: "id",
+        wanted: "(id IN (SELECT batch FROM main.open_batch)
+                  OR scope IN (SELECT id FROM main.scope WHERE entity = 'event'))",
+    },
+    Numbered { name: "outcome", number: "batch", wanted: "batch IN (SELECT id FROM main.batch)" },
+    Numbered { name: "segment", number: "id", wanted: "scope IN (SELECT id FROM main.scope WHERE entity = 'event')" },
 ];
+
+/// What copies a table.
+struct Statements {
+    /// The last number of so many rows from a number on.
+    last: String,
+    /// Copies the rows between two numbers.
+    copy: String,
+}
+
+impl Numbered {
+    fn statements(&self, columns: &str) -> Statements {
+        let Self { name, number, wanted } = self;
+        let rows = format!("FROM damaged.{name} NOT INDEXED WHERE {number} BETWEEN ?1 AND ?2 AND {wanted}");
+        Statements {
+            last: format!("SELECT max(number) FROM (SELECT {number} AS number {rows} ORDER BY {number} LIMIT ?3)"),
+            copy: format!("INSERT OR REPLACE INTO main.{name} ({columns}) SELECT {columns} {rows}"),
+        }
+    }
+}
 
 /// Rows that are copied at once, while nothing is wrong with them.
 const ROWS_AT_ONCE: i64 = 256;
@@ -77,7 +68,9 @@ impl Rebuilding<'_> {
     pub(super) async fn copy_all(&mut self) -> Result<(), LedgerError> {
         for table in &NUMBERED {
             let before = self.repaired.lost;
-            self.copy_table(table).await?;
+            let statements = table.statements(&self.columns(table.name).await?);
+            self.copy_table(&statements).await?;
+            self.drop_changed(table.name).await?;
             // Which records were whose must be sure; the index over the scopes is a second copy of them.
             if table.name == "scope" && (self.repaired.lost > before || self.scopes_are_damaged().await) {
                 return Err(self.new.corrupt("not even what it is about can be read"));
@@ -86,7 +79,19 @@ impl Rebuilding<'_> {
         self.copy_numbers_given().await
     }
 
-    async fn copy_table(&mut self, table: &Numbered) -> Result<(), LedgerError> {
+    /// The columns of a table that both files have: older formats have no sums.
+    async fn columns(&mut self, table: &str) -> Result<String, LedgerError> {
+        let names: Result<String, _> = sqlx::query_scalar(
+            "SELECT group_concat(name, ', ') FROM pragma_table_info(?1, 'main') WHERE name <> 'sum'
+               OR EXISTS (SELECT 1 FROM pragma_table_info(?1, 'damaged') AS theirs WHERE theirs.name = 'sum')",
+        )
+        .bind(table)
+        .fetch_one(&mut self.connection)
+        .await;
+        names.map_err(|error| unreadable_schema(self.new, self.fail(error)))
+    }
+
+    async fn copy_table(&mut self, table: &Statements) -> Result<(), LedgerError> {
         let (mut from, mut rows) = (0, ROWS_AT_ONCE);
         loop {
             match self.copy_rows(table, from, rows).await? {
@@ -105,9 +110,13 @@ impl Rebuilding<'_> {
         }
     }
 
-    async fn copy_rows(&mut self, table: &Numbered, from: i64, rows: i64) -> Result<Copied, LedgerError> {
-        let last: Result<Option<i64>, _> =
-            sqlx::query_scalar(table.last).bind(from).bind(NUMBER_MAX).bind(rows).fetch_one(&mut self.connection).await;
+    async fn copy_rows(&mut self, table: &Statements, from: i64, rows: i64) -> Result<Copied, LedgerError> {
+        let last: Result<Option<i64>, _> = sqlx::query_scalar(AssertSqlSafe(table.last.clone()))
+            .bind(from)
+            .bind(NUMBER_MAX)
+            .bind(rows)
+            .fetch_one(&mut self.connection)
+            .await;
         let last = match last.map_err(|error| self.fail(error)) {
             Ok(None) => return Ok(Copied::All),
             // Rows that are out of order come before where they were looked for.
@@ -115,7 +124,8 @@ impl Rebuilding<'_> {
             Ok(Some(last)) => last,
             Err(error) => return unreadable(error),
         };
-        let done = sqlx::query(table.copy).bind(from).bind(last).execute(&mut self.connection).await;
+        let done =
+            sqlx::query(AssertSqlSafe(table.copy.clone())).bind(from).bind(last).execute(&mut self.connection).await;
         match done.map_err(|error| self.fail(error)) {
             Ok(_) => Ok(Copied::UpTo(last)),
             Err(error) => unreadable(error),
@@ -123,7 +133,7 @@ impl Rebuilding<'_> {
     }
 
     /// The first number behind `from` from which a row can be read again: steps that double, and back by halves.
-    async fn next_readable(&mut self, table: &Numbered, from: i64) -> Result<Option<i64>, LedgerError> {
+    async fn next_readable(&mut self, table: &Statements, from: i64) -> Result<Option<i64>, LedgerError> {
         let (mut bad, mut step) = (from, 1);
         let mut good = loop {
             let probe = from + step;
@@ -142,7 +152,7 @@ impl Rebuilding<'_> {
         Ok(Some(good))
     }
 
-    async fn can_read(&mut self, table: &Numbered, from: i64) -> Result<bool, LedgerError> {
+    async fn can_read(&mut self, table: &Statements, from: i64) -> Result<bool, LedgerError> {
         Ok(match self.copy_rows(table, from, 1).await? {
             Copied::All | Copied::UpTo(_) => true,
             Copied::No => false,

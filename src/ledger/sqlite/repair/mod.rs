@@ -1,8 +1,8 @@
 //! A damaged file made whole: what can still be read is copied into a new one, and what that leaves unproved is forgotten,
 //! or held.
 //!
-//! No page of the file has a checksum: once something is wrong with it, nothing says which of its other bits are still what
-//! they were. So only that is believed which is no lie whatever has changed:
+//! Rows have sums, and one whose sum does not fit is taken for one that can't be read. But nothing says that no row is missing,
+//! and rows that an older version wrote have none. So only that is believed which is no lie whatever has changed:
 //!
 //! - What the API has of customers, subscriptions and usage is forgotten. The next run sends them again, which replaces.
 //! - Events add up, and are never sent again on a guess. Those of batches that were accepted as a whole stay delivered: a
@@ -14,6 +14,7 @@
 
 mod copy;
 mod doubts;
+mod sums;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -24,6 +25,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::database::{Access, Database};
 use super::seal;
+use super::sum::MARK;
 use crate::ledger::file_lock::private;
 use crate::ledger::{LedgerError, RunLock, UNKNOWN_EVENTS, WriteFailure};
 
@@ -60,31 +62,25 @@ async fn wrong_with(database: &Database) -> Result<Option<String>, LedgerError> 
     let found = look_through(database, &mut connection).await;
     // Not left to be closed later, when another file may be in its place.
     let closed = database.close(connection).await;
-    match found.and_then(|found| closed.map(|()| found)) {
-        Ok(found) => Ok(found),
+    match found.and(closed) {
+        Ok(()) => Ok(None),
         Err(LedgerError::Corrupt { detail, .. }) => Ok(Some(detail)),
         Err(other) => Err(other),
     }
 }
 
-async fn look_through(database: &Database, connection: &mut SqliteConnection) -> Result<Option<String>, LedgerError> {
-    let fail = |error| database.error(error);
-    let found: Vec<String> =
-        sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_all(&mut *connection).await.map_err(fail)?;
-    if found != ["ok"] {
-        // The words go over several lines.
-        return Ok(Some(found.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")));
-    }
+async fn look_through(database: &Database, connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+    let version = database.check(connection).await?;
+    database.examine(connection, version).await?;
     for (_, scope) in database.scopes(connection).await? {
         database.load_index(connection, &scope, None).await?;
         database.open_batches(connection, &scope).await?;
     }
-    let rows = sqlx::query("SELECT * FROM run").fetch_all(&mut *connection).await.map_err(fail)?;
-    for row in &rows {
+    let runs = sqlx::query("SELECT * FROM run").fetch_all(&mut *connection).await;
+    for row in &runs.map_err(|error| database.error(error))? {
         database.run_info(row)?;
     }
-    database.every_replacement(connection).await?;
-    Ok(None)
+    database.every_replacement(connection).await
 }
 
 /// Makes a damaged ledger whole; none where nothing is wrong with it. The damaged file stays, under another name.
@@ -192,6 +188,7 @@ async fn rebuild(damaged: &Path, new: &Database, now: Timestamp) -> Result<Repai
     new.run(&mut rebuilding.connection, "BEGIN IMMEDIATE").await?;
     rebuilding.settle_doubts(now).await?;
     rebuilding.hold_unknown_events().await?;
+    rebuilding.write_sums().await?;
     new.run(&mut rebuilding.connection, "COMMIT").await?;
     let Rebuilding { mut connection, repaired, .. } = rebuilding;
     new.run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
@@ -249,10 +246,20 @@ impl Rebuilding<'_> {
     }
 
     async fn hold_unknown_events(&mut self) -> Result<(), LedgerError> {
-        let sql = "INSERT INTO main.mark (scope, step, identity, value)
-                   SELECT id, ?, 'a repair', '' FROM main.scope WHERE entity = 'event'";
-        let done = sqlx::query(sql).bind(UNKNOWN_EVENTS).execute(&mut self.connection).await;
-        self.repaired.holds_unknown_events = done.map_err(|error| self.fail(error))?.rows_affected() > 0;
+        for scope in self.numbers("SELECT id FROM main.scope WHERE entity = 'event'").await? {
+            let (identity, value) = ("a repair", "");
+            let sum = MARK.begin().number(scope).text(UNKNOWN_EVENTS).text(identity).text(value);
+            let done = sqlx::query("INSERT INTO main.mark (scope, step, identity, value, sum) VALUES (?, ?, ?, ?, ?)")
+                .bind(scope)
+                .bind(UNKNOWN_EVENTS)
+                .bind(identity)
+                .bind(value)
+                .bind(sum.stored())
+                .execute(&mut self.connection)
+                .await;
+            done.map_err(|error| self.fail(error))?;
+            self.repaired.holds_unknown_events = true;
+        }
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -8,8 +8,10 @@ use crate::batch::{Batch, BatchId, Outcome};
 use crate::clock::FixedClock;
 use crate::entity::Entity;
 use crate::ledger::conformance::{self, batch, batch_with_fields, scope, sketches, start};
+use crate::ledger::sqlite::crash;
 use crate::ledger::{
-    Compaction, Durability, Index, Ledger as _, OriginalRef, Replacement, Replacements as _, Scope, SqliteLedger, Stage,
+    Compaction, Durability, Event, Index, Ledger as _, OriginalRef, Replacement, Replacements as _, RunId, Scope,
+    SqliteLedger, Stage,
 };
 use crate::record::{Fingerprint, KeyHash};
 
@@ -142,12 +144,42 @@ async fn tells_the_truth(path: &Path, truths: &[Truth], about: &str) {
     assert_eq!(repair(path, now(), &lock(path)).await.unwrap(), None, "{about}");
 }
 
+/// All that a ledger of [`lived`] says.
+async fn says(path: &Path) -> Result<String, LedgerError> {
+    let ledger =
+        SqliteLedger::open(path, Access::Read, Durability::ProcessEnd, Arc::new(FixedClock::at(now()))).await?;
+    let keys: Vec<String> = (0..2000).map(|number| format!("k{number}")).collect();
+    let keys: HashSet<KeyHash> = keys.iter().map(|key| KeyHash::of(key)).collect();
+    let mut said = format!("{:?}\n", ledger.runs(u32::MAX).await?);
+    for scope in ledger.scopes().await? {
+        let known = ledger.load_index(&scope).await?.known_fingerprints();
+        let open = ledger.open_batches(&scope).await?;
+        let sketches: BTreeMap<_, _> = ledger.sketches(&scope, &keys).await?.into_iter().collect();
+        let mark = ledger.mark(&scope, "s").await?;
+        let is_held = ledger.mark(&scope, UNKNOWN_EVENTS).await?;
+        let mut stories = Vec::new();
+        for key in ["k1", "k2", "k3", "e0-0", "e1-0"] {
+            let story = ledger.history(&scope, KeyHash::of(key)).await?;
+            // How it was sent is only told, and has no sum.
+            let told = |event| Event { task: None, attempts: 0, request_id: None, ..event };
+            stories.push(story.into_iter().map(told).collect::<Vec<_>>());
+        }
+        said += &format!("{scope:?} {known:?} {open:?} {sketches:?} {mark:?} {is_held:?} {stories:?}\n");
+    }
+    for target in ledger.replacement_targets().await? {
+        said += &format!("{:?}\n", ledger.replacements(&target, None, u32::MAX).await?);
+    }
+    ledger.close().await?;
+    Ok(said)
+}
+
 /// One life, one damage, one repair.
 async fn is_repaired_or_left_alone(seed: u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let mut rng = fastrand::Rng::with_seed(seed);
     let truths = lived(&path, &mut rng).await;
+    let said = says(&path).await.unwrap();
     let sound = fs::read(&path).unwrap();
     let how = damage(&path, &mut rng);
     // After a kill there is no seal.
@@ -163,10 +195,11 @@ async fn is_repaired_or_left_alone(seed: u64) {
 
     let repaired = match repair(&path, now(), &lock(&path)).await {
         Ok(Some(repaired)) => repaired,
-        // Without a seal, bits of a record may change unnoticed.
+        // Bits that nobody reads.
         Ok(None) => {
-            conformance::counted(1, "ledgers whose damage without a seal is not noticed");
-            return assert!(!sealed, "{about} was not noticed");
+            conformance::counted(1, "ledgers without a seal whose damage changes nothing of what they say");
+            assert!(!sealed, "{about} was not noticed");
+            return assert_eq!(says(&path).await.unwrap(), said, "{about} was not noticed");
         }
         Err(LedgerError::Corrupt { .. }) => {
             conformance::counted(1, "damaged ledgers refused and left as they were");
@@ -184,10 +217,33 @@ async fn is_repaired_or_left_alone(seed: u64) {
     conformance::counted(1, "damaged ledgers repaired");
 }
 
-/// A schema that is damaged without being malformed, which once was no damage but a failure.
+/// A schema that is damaged without being malformed: a column is called otherwise, so that sound statements are refused.
 #[tokio::test]
 async fn a_damaged_schema_is_left_alone() {
-    is_repaired_or_left_alone(6_218_654_396_890_333_395).await;
+    let folder = tempfile::tempdir().unwrap();
+    for sealed in [true, false] {
+        let path = folder.path().join(format!("sealed-{sealed}.db"));
+        lived(&path, &mut fastrand::Rng::with_seed(7)).await;
+        let changed = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut damaged = fs::read(&path).unwrap();
+        // `target` of the scopes, which nothing can do without, in their table as in its constraint.
+        let at: Vec<usize> = memchr::memmem::find_iter(&damaged, b"target TEXT NOT NULL,\n  entity")
+            .chain(memchr::memmem::find_iter(&damaged, b"target, entity)"))
+            .collect();
+        assert!(at.len() >= 2, "{at:?}");
+        at.into_iter().for_each(|at| damaged[at] ^= 1);
+        fs::write(&path, &damaged).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
+        if !sealed {
+            fs::remove_file(seal::path_of(&path)).unwrap();
+        }
+        for _ in 0..2 {
+            let error = repair(&path, now(), &lock(&path)).await.unwrap_err();
+            assert!(matches!(error, LedgerError::Corrupt { .. }), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), damaged, "what can't be repaired is left alone");
+        }
+        assert!(matches!(open(&path).await, Err(LedgerError::Corrupt { .. })));
+    }
 }
 
 /// `STIGG_IMPORT_DAMAGE_CASES` asks for more.
@@ -268,6 +324,52 @@ async fn events_that_were_delivered_stay_known_and_those_that_were_lost_are_held
     assert!(ledger.mark(&events("a"), UNKNOWN_EVENTS).await.unwrap().is_some());
 }
 
+/// Given an event whose row reads well and has changed, then it is no proof that the event was delivered.
+#[tokio::test]
+async fn a_row_whose_bits_have_changed_proves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = open(&path).await.unwrap();
+    ledger.begin_run(start()).await.unwrap();
+    for key in ["1", "2"] {
+        let ids = ledger.open(RunId(1), "e", &events("a"), &[&event_batch(&[(key, 1)])]).await.unwrap();
+        ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
+    }
+    ledger.close().await.unwrap();
+    let mut connection = Database::from(&*path).open(Access::Write).await.unwrap();
+    sqlx::query("UPDATE batch SET items = zeroblob(20) WHERE id = 2").execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let repaired = repair(&path, now(), &lock(&path)).await.unwrap().unwrap();
+    assert_eq!(repaired.found, "bits of a row in its table `batch` have changed");
+    assert_eq!((repaired.batches_proved, repaired.batches_opened, repaired.lost), (1, 0, 1));
+    assert_eq!(open(&path).await.unwrap().load_index(&events("a")).await.unwrap().known(), 1);
+}
+
+/// A ledger that the version before sums wrote.
+#[tokio::test]
+async fn a_damaged_file_of_format_4_is_repaired() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = open(&path).await.unwrap();
+    ledger.begin_run(start()).await.unwrap();
+    for key in ["1", "2", "3"] {
+        let ids = ledger.open(RunId(1), "e", &events("a"), &[&event_batch(&[(key, 1)])]).await.unwrap();
+        ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
+    }
+    ledger.close().await.unwrap();
+    crash::as_format_4(&path).await;
+    assert_eq!(repair(&path, now(), &lock(&path)).await.unwrap(), None, "it is sound");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("UPDATE batch SET items = x'00' WHERE id = 2").execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let repaired = repair(&path, now(), &lock(&path)).await.unwrap().unwrap();
+    assert_eq!((repaired.runs, repaired.batches_proved, repaired.lost), (1, 2, 1));
+    let index = open(&path).await.unwrap().load_index(&events("a")).await.unwrap();
+    let known = ["1", "2", "3"].map(|key| index.delivered(KeyHash::of(key)).is_some());
+    assert_eq!(known, [true, false, true]);
+}
+
 #[tokio::test]
 async fn events_that_may_stand_under_another_environment_are_open() {
     // Given: two environments with the same events, of which one has a batch of the other's, and another that can't be read.
@@ -281,7 +383,8 @@ async fn events_that_may_stand_under_another_environment_are_open() {
     }
     ledger.close().await.unwrap();
     let mut connection = Database::from(&*path).open(Access::Write).await.unwrap();
-    for sql in ["UPDATE batch SET scope = 2 WHERE id = 1", "UPDATE batch SET items = x'00' WHERE id = 3"] {
+    // The first without its sum, as an older version wrote it.
+    for sql in ["UPDATE batch SET scope = 2, sum = NULL WHERE id = 1", "UPDATE batch SET items = x'00' WHERE id = 3"] {
         sqlx::query(sql).execute(&mut connection).await.unwrap();
     }
     sqlx::Connection::close(connection).await.unwrap();
