@@ -66,9 +66,10 @@ pub enum LedgerError {
         /// The newest format that is known.
         known: i64,
     },
-    /// A damaged ledger has paid subscriptions, whose stages can't be believed and must not be guessed. Nothing was written.
+    /// A damaged ledger has, or may have had, paid subscriptions, whose stages can't be believed and must not be guessed.
+    /// Nothing was written.
     #[error(
-        "the ledger {ledger} is damaged, and has paid subscriptions: which of their originals were cancelled can't be proved"
+        "the ledger {ledger} is damaged, and has or may have had paid subscriptions: which of their originals were cancelled can't be proved"
     )]
     PaidInDoubt {
         /// Which ledger.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
+use super::log;
 use super::seal::{self, Seal};
 use super::sum::{SUMMED, Summed};
 use crate::ledger::file_lock::{make_folder_of, private};
@@ -57,6 +58,9 @@ impl Database {
         let seal = seal::of(&self.path);
         if seal == Seal::Broken {
             return Err(self.corrupt("bits of it have changed since it was closed"));
+        }
+        if log::lost(&self.path).is_some() {
+            return Err(self.corrupt("bits of its log have changed, and what was written after them could not be read"));
         }
         let mut connection = self.connect().await?;
         let version = self.check(&mut connection).await?;

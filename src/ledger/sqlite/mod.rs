@@ -10,6 +10,7 @@ mod compact;
 mod crash;
 mod database;
 mod examine;
+mod log;
 mod prune;
 mod reader;
 mod repair;

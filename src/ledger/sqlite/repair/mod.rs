@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use super::database::{Access, Database};
+use super::log::{self, Lost};
 use super::seal;
 use super::sum::MARK;
 use crate::ledger::file_lock::private;
@@ -105,7 +106,7 @@ pub async fn repair(path: &Path, now: Timestamp, _lock: &RunLock) -> Result<Opti
         copy_with_log(path, &work)
     };
     prepare().map_err(cannot_write)?;
-    let rebuilt = rebuild(&work, &Database { path: new.clone() }, now).await;
+    let rebuilt = rebuild(&work, log::lost(path), &Database { path: new.clone() }, now).await;
     let kept_at = beside(path, &format!(".damaged-{}", now.strftime("%Y%m%dT%H%M%SZ")));
     let placed = match rebuilt {
         Ok(repaired) => place(path, &new, &kept_at).map(|()| repaired).map_err(cannot_write),
@@ -173,7 +174,8 @@ struct Rebuilding<'a> {
 }
 
 /// Fills a new file from a damaged one, and settles what is in doubt.
-async fn rebuild(damaged: &Path, new: &Database, now: Timestamp) -> Result<Repaired, LedgerError> {
+/// `lost` are those of its log that can't be read.
+async fn rebuild(damaged: &Path, lost: Option<Lost>, new: &Database, now: Timestamp) -> Result<Repaired, LedgerError> {
     let mut connection = new.open(Access::Write).await?;
     sqlx::query("ATTACH DATABASE ? AS damaged")
         .bind(damaged.to_string_lossy().into_owned())
@@ -181,7 +183,7 @@ async fn rebuild(damaged: &Path, new: &Database, now: Timestamp) -> Result<Repai
         .await
         .map_err(|error| unreadable(new, new.error(error)))?;
     let mut rebuilding = Rebuilding { new, connection, repaired: Repaired::default() };
-    rebuilding.refuse_paid().await?;
+    rebuilding.refuse_paid(lost).await?;
     // Each statement by itself: within a transaction SQLite takes no more writes once it has met damage.
     rebuilding.copy_all().await?;
     new.run(&mut rebuilding.connection, "DETACH DATABASE damaged").await?;
@@ -227,20 +229,23 @@ impl Rebuilding<'_> {
     }
 
     /// Money follows from their stages: none of them is believed, and none is forgotten.
-    async fn refuse_paid(&mut self) -> Result<(), LedgerError> {
+    async fn refuse_paid(&mut self, lost: Option<Lost>) -> Result<(), LedgerError> {
         // Older formats have no such table.
         let version = self.number("PRAGMA damaged.user_version").await;
         let tables = self.number("SELECT count(*) FROM damaged.sqlite_schema WHERE name = 'replacement'").await;
         let (version, tables) =
             version.and_then(|version| Ok((version, tables?))).map_err(|e| unreadable(self.new, e))?;
+        let place = self.new.place();
+        let in_doubt = || Err(LedgerError::PaidInDoubt { ledger: place.clone() });
         if version < 3 && tables == 0 {
-            return Ok(());
+            return if lost.is_none() { Ok(()) } else { in_doubt() };
         }
+        // The first of them changes the first page of their table.
+        let sql = "SELECT coalesce(max(rootpage), 0) FROM damaged.sqlite_schema WHERE name = 'replacement'";
+        let first_page = self.number(sql).await.map_err(|error| unreadable(self.new, error))?;
         match self.number("SELECT count(*) FROM damaged.replacement NOT INDEXED").await {
-            Ok(0) => Ok(()),
-            Ok(_) | Err(LedgerError::Corrupt { .. } | LedgerError::Refused { .. }) => {
-                Err(LedgerError::PaidInDoubt { ledger: self.new.place() })
-            }
+            Ok(0) if lost.is_none_or(|lost| !lost.may_have(first_page)) => Ok(()),
+            Ok(_) | Err(LedgerError::Corrupt { .. } | LedgerError::Refused { .. }) => in_doubt(),
             Err(other) => Err(other),
         }
     }

@@ -261,6 +261,66 @@ proptest! {
     }
 }
 
+/// Given a ledger that nothing closed, with a log or without, when any bit of it flips, then it is noticed, or what the ledger
+/// says is the same.
+#[tokio::test]
+async fn a_flipped_bit_without_a_seal_is_noticed_or_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = fastrand::Rng::new();
+    let seed = rng.get_seed();
+    let (closed, killed) = (folder.path().join("closed.db"), folder.path().join("killed.db"));
+    lived(&closed, &mut rng).await;
+    // And the same with some of it in the log.
+    let ledger = open(&closed).await.unwrap();
+    for number in 0..6 {
+        let ids = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(&[("k1", number)])]).await.unwrap();
+        if number % 2 == 0 {
+            ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
+        }
+    }
+    copy_with_log(&closed, &killed).unwrap();
+    ledger.close().await.unwrap();
+    let path = folder.path().join("damaged.db");
+    let (mut noticed, mut same) = (0, 0);
+    for source in [&closed, &killed] {
+        let place = |path: &Path, end: &str| fs::read(beside(path, end)).unwrap_or_default();
+        let files = [("", place(source, "")), ("-wal", place(source, "-wal"))];
+        let put = |files: &[(&str, Vec<u8>); 2]| {
+            remove(&path).unwrap();
+            for (end, bytes) in files.iter().filter(|(_, bytes)| !bytes.is_empty()) {
+                fs::write(beside(&path, end), bytes).unwrap();
+            }
+        };
+        put(&files);
+        let said = says(&path).await.unwrap();
+        for _ in 0..cases() {
+            let mut damaged = files.clone();
+            let which = if source == &killed { rng.usize(..2) } else { 0 };
+            let (end, bytes) = &mut damaged[which];
+            // Most of a file is room: seldom there.
+            let tries: Vec<usize> = (0..4).map(|_| rng.usize(..bytes.len() * 8)).collect();
+            let bit = tries.iter().copied().find(|bit| bytes[bit / 8] != 0).unwrap_or(tries[0]);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let about = format!("seed {seed}, {} bit {bit} of `{end}`", source.display());
+            put(&damaged);
+            match says(&path).await {
+                Err(error @ (LedgerError::Corrupt { .. } | LedgerError::Newer { .. })) => {
+                    noticed += 1;
+                    assert!(error.hint().is_some());
+                }
+                Err(error) => panic!("{about}: {error}"),
+                Ok(says) => {
+                    same += 1;
+                    assert_eq!(says, said, "{about}");
+                }
+            }
+        }
+    }
+    conformance::counted(noticed, "bits that flipped without a seal were noticed");
+    conformance::counted(same, "bits that flipped and that nobody reads");
+    assert!(noticed > 0, "{same} mean nothing, none was noticed");
+}
+
 #[tokio::test]
 async fn a_file_that_lost_its_last_bytes_is_no_ledger() {
     let folder = tempfile::tempdir().unwrap();
@@ -425,6 +485,57 @@ async fn rows_behind_a_stretch_that_cannot_be_read_are_found_again() {
         (0..400).filter(|number| index.delivered(KeyHash::of(&format!("{number}-0"))).is_some()).collect();
     assert!(!known.contains(&200) && (385..400).contains(&known.len()), "{}: {repaired:?}", known.len());
     assert!(known.contains(&0) && known.contains(&399));
+}
+
+/// A ledger as a kill leaves it, with a batch of events in the file and what `write` does in the log, of which a bit has flipped.
+async fn with_a_damaged_log(folder: &Path, write: impl AsyncFn(&SqliteLedger)) -> PathBuf {
+    let (path, killed) = (folder.join("ledger.db"), folder.join("killed.db"));
+    let deliver = async |ledger: &SqliteLedger, key: &str| {
+        let ids = ledger.open(RunId(1), "e", &events("a"), &[&event_batch(&[(key, 1)])]).await.unwrap();
+        ledger.settle(ids[0], &[Outcome::Accepted]).await.unwrap();
+    };
+    let ledger = open(&path).await.unwrap();
+    ledger.begin_run(start()).await.unwrap();
+    deliver(&ledger, "in the file").await;
+    ledger.close().await.unwrap();
+    let ledger = open(&path).await.unwrap();
+    deliver(&ledger, "in the log").await;
+    write(&ledger).await;
+    copy_with_log(&path, &killed).unwrap();
+    ledger.close().await.unwrap();
+    let mut log = fs::read(beside(&killed, "-wal")).unwrap();
+    log[100] ^= 8;
+    fs::write(beside(&killed, "-wal"), log).unwrap();
+    killed
+}
+
+/// Given a bit that flipped in the log, behind which SQLite would read nothing, then the ledger is not believed, and a repair
+/// holds the events that it does not know.
+#[tokio::test]
+async fn a_log_whose_bits_have_changed_is_noticed_and_repaired() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_a_damaged_log(folder.path(), async |_| {}).await;
+    let LedgerError::Corrupt { detail, .. } = open(&path).await.unwrap_err() else { panic!() };
+    assert_eq!(detail, "bits of its log have changed, and what was written after them could not be read");
+    let repaired = repair(&path, now(), &lock(&path)).await.unwrap().unwrap();
+    assert_eq!((repaired.found, repaired.batches_proved), (detail, 1));
+    let ledger = open(&path).await.unwrap();
+    let index = ledger.load_index(&events("a")).await.unwrap();
+    let known = ["in the file", "in the log"].map(|key| index.delivered(KeyHash::of(key)).is_some());
+    assert_eq!(known, [true, false]);
+    assert!(ledger.mark(&events("a"), UNKNOWN_EVENTS).await.unwrap().is_some());
+}
+
+/// Given a first paid subscription that the log had and that can't be read, then it is not forgotten.
+#[tokio::test]
+async fn paid_subscriptions_in_a_damaged_log_are_never_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_a_damaged_log(folder.path(), async |ledger| {
+        ledger.write_step("a", &conformance::replacements::planned("ada")).await.unwrap();
+    });
+    let path = path.await;
+    let error = repair(&path, now(), &lock(&path)).await.unwrap_err();
+    assert!(matches!(error, LedgerError::PaidInDoubt { .. }), "{error}");
 }
 
 #[tokio::test]
