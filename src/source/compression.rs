@@ -95,6 +95,8 @@ impl Read for Inflated {
             Err(error) if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted => {
                 return Err(error);
             }
+            // What is read from below says what it is.
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<BrokeProblem>()) => return Err(error),
             // zstd's own words for it; its error codes are not handed out.
             Err(error) if self.compression == Compression::Zstd && error.to_string().contains("too much memory") => {
                 return Err(io::Error::other(BrokeProblem::ZstdWindow { mib_max: 1 << (ZSTD_WINDOW_LOG_MAX - 20) }));

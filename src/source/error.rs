@@ -258,6 +258,10 @@ pub enum BrokeProblem {
     /// When its turn came, the file was no longer what it was when its header was checked.
     #[error("was changed after the run had started: its header or format is another one now")]
     Changed,
+    /// A file is another at its end than when it was opened: of what is there now, a part may be missing, and the last row may
+    /// be half of one.
+    #[error("was changed while it was read")]
+    ChangedMeanwhile,
     /// When its turn came, the file could not be opened any more.
     #[error("can't be opened any more: {0}")]
     Gone(OpenProblem),

@@ -1,13 +1,14 @@
 //! Which inputs are meant: files, patterns, standard input.
 
 use std::convert::Infallible;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::error::{OpenProblem, SourceError};
+use super::error::{BrokeProblem, OpenProblem, SourceError};
+use super::pattern::{self, PatternProblem};
 
 /// One input as the user named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +74,9 @@ impl Named {
                 }
                 // A pipe (`<(zcat a.gz)`) can be read only once.
                 let again = about.is_file();
-                Ok(Opened { bytes: Box::new(file), again, bytes_total: again.then_some(about.len()) })
+                let bytes_total = again.then_some(about.len());
+                let bytes: Bytes = if again { Box::new(Steady { file, about }) } else { Box::new(file) };
+                Ok(Opened { bytes, again, bytes_total })
             }
             Origin::Stdin => Ok(Opened { bytes: Box::new(io::stdin()), again: false, bytes_total: None }),
             Origin::Reader(bytes) => {
@@ -81,6 +84,26 @@ impl Named {
                 Ok(Opened { bytes, again: false, bytes_total: None })
             }
         }
+    }
+}
+
+/// A file that ends only if nobody wrote it meanwhile: whoever still writes may have come to the middle of a row.
+struct Steady {
+    file: File,
+    /// As it was opened.
+    about: Metadata,
+}
+
+impl Read for Steady {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(out)?;
+        if count == 0 && !out.is_empty() {
+            let now = self.file.metadata()?;
+            if now.len() != self.about.len() || now.modified()? != self.about.modified()? {
+                return Err(io::Error::other(BrokeProblem::ChangedMeanwhile));
+            }
+        }
+        Ok(count)
     }
 }
 
@@ -117,22 +140,12 @@ pub(super) fn resolve(inputs: &[Input]) -> Result<Vec<Named>, SourceError> {
 }
 
 fn matches(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
-    let found = glob::glob_with(pattern, options)
-        .map_err(|error| SourceError::open(pattern, OpenProblem::Pattern(error.to_string())))?;
-    let mut paths = Vec::new();
-    for path in found {
-        let path = path.map_err(|error| {
-            let name = error.path().to_string_lossy().into_owned();
-            SourceError::open(&name, OpenProblem::Io(error.into()))
-        })?;
-        if !path.is_dir() {
-            paths.push(path);
-        }
-    }
+    let paths = pattern::files(pattern).map_err(|problem| match problem {
+        PatternProblem::Syntax(error) => SourceError::open(pattern, OpenProblem::Pattern(error.to_string())),
+        PatternProblem::Folder(folder, error) => SourceError::open(&folder.to_string_lossy(), OpenProblem::Io(error)),
+    })?;
     if paths.is_empty() {
         return Err(SourceError::open(pattern, OpenProblem::NoMatch));
     }
-    paths.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
     Ok(paths)
 }

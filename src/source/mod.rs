@@ -18,6 +18,7 @@ mod input;
 mod json;
 mod limits;
 mod options;
+mod pattern;
 mod reasons;
 mod sniff;
 mod split;

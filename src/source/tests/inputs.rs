@@ -45,6 +45,31 @@ fn a_file_that_changes_before_its_turn_breaks_the_reading() {
     assert!(matches!(outcome.error, Some(SourceError::Broke { problem: BrokeProblem::Changed, .. })));
 }
 
+/// Given a file that is longer than what is read ahead, plain and compressed, when somebody goes on writing it, then the
+/// reading breaks, and nothing is taken for a row that may be half of one.
+#[test]
+fn a_file_that_is_written_while_it_is_read_breaks_the_reading() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows: String = (0..200_000).map(|number| format!("{number},whole\n")).collect();
+    let text = format!("id,x\n{rows}");
+    for (name, bytes, more) in
+        [("a.csv", text.clone().into_bytes(), b"2,ha".to_vec()), ("a.csv.gz", gzip(text.as_bytes()), gzip(b"2,ha"))]
+    {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).expect("written");
+        let outcome = block_on(async {
+            let rows = open_csv(&[Input::Path(path.clone())], &CsvOptions::default()).await;
+            let mut file = fs::OpenOptions::new().append(true).open(&path).expect("it is there");
+            file.write_all(&more).expect("written");
+            collect(rows).await
+        });
+        assert_eq!(outcome.rows.len(), 200_000, "{name}");
+        assert!(outcome.rows.iter().all(|(_, _, cells)| cells[1] == "whole"), "{name}");
+        let is_it = matches!(outcome.error, Some(SourceError::Broke { problem: BrokeProblem::ChangedMeanwhile, .. }));
+        assert!(is_it, "{name}: {:?}", outcome.error);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_opened_once() {

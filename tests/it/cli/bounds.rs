@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CUSTOMERS_TOML, RUN, a_good_run_follows, clean};
+use super::{CUSTOMERS_TOML, RUN, a_good_run_follows, clean, customers};
 use crate::program::Api;
 use crate::relay::{Relay, answer, says};
 use crate::sql::sqlite::database;
@@ -117,4 +117,38 @@ fn a_long_error_is_kept_in_bounds() {
     }
     assert!(kept.contains(&"m".repeat(100)), "the beginning is told: {ran}{listed}");
     assert!(!kept.contains(&"m".repeat(501)) && !kept.contains(&"C".repeat(101)), "{} bytes are kept", kept.len());
+}
+
+/// Given exports and folders whose names a shell, a pattern, a terminal or an encoding would take for something else, when they are
+/// imported, then each is the file that it names, and its rejects are found again.
+#[cfg(unix)]
+#[test]
+fn a_path_with_odd_characters_is_a_path() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::path::Path;
+    let names: [&[u8]; 6] = [
+        b"Kunden \"M\xc3\xa4rz\" '$HOME'; rm -rf x.csv",
+        b"list[1]*?.csv",
+        b"new\nline\x1b[31m.csv",
+        b"not utf8 \xff\xfe.csv",
+        b"--help.csv",
+        b"#1 {x}%20=&.csv",
+    ];
+    for name in names {
+        let (api, folder) = (Api::open(), customers());
+        let path = Path::new(".").join(OsStr::from_bytes(name));
+        std::fs::rename(folder.path("customers.csv"), folder.path(".").join(&path)).unwrap();
+        // One that is no text can't be typed; a pattern finds it.
+        let path = if path.to_str().is_some() { &path } else { Path::new("./not*.csv") };
+        let mut command = folder.command(&format!("run --mapping customers.toml --target {} --csv", api.url));
+        let ran = folder.finish(command.arg(path)).exits(3);
+        assert_eq!(api.customers(), 4, "{ran}");
+        assert!(!ran.stderr.contains('\x1b') && !ran.stdout.contains('\x1b'), "{ran}");
+        let listed = folder.run("rejects list").exits(0);
+        assert!(listed.stdout.contains("record 3 \"not-an-email\""), "{listed}");
+        assert!(!listed.stdout.contains('\x1b'), "{listed}");
+        folder.run("rejects export --out fix.csv").exits(0);
+        assert!(folder.read("fix.csv").contains("not-an-email"));
+    }
 }

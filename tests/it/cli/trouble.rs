@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::time::Duration;
 
 use stigg_import::sandbox::{Fault, FaultKind, Settings};
 
@@ -603,6 +604,32 @@ fn a_source_that_breaks_part_way_ends_with_6_and_the_whole_one_goes_on() {
     let again = folder.run_to(&api, &format!("{RUN} --json")).exits(0);
     assert_eq!(again.total("unchanged"), ran.total("accepted"), "{again}");
     assert_eq!(api.customers(), 6000);
+}
+
+#[test]
+fn an_export_that_is_still_being_written_ends_with_6_and_half_a_row_is_not_taken() {
+    let (api, folder) = (Api::open(), clean());
+    let rows = |numbers: std::ops::Range<u32>| -> String {
+        numbers.map(|number| format!("cus_{number},c{number}@example.com,{}\n", "x".repeat(200))).collect()
+    };
+    folder.write("customers.csv", format!("id,email,name\n{}", rows(0..20_000)));
+    // When: at the published rate, which takes five seconds, more is appended, up to the middle of a row.
+    let child = folder.command(&format!("{RUN} --target {}", api.url)).spawn().unwrap();
+    while api.requests("importCustomersBulk") == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut file = std::fs::OpenOptions::new().append(true).open(folder.path("customers.csv")).unwrap();
+    file.write_all(format!("{}cus_20500,c205", rows(20_000..20_500)).as_bytes()).unwrap();
+    let ran = folder.wait(child).exits(6);
+    // Then
+    assert!(
+        ran.stderr
+            .contains("the source broke part-way: customers.csv:20502, record 20500: was changed while it was read"),
+        "{ran}"
+    );
+    assert_eq!(api.customers(), 20_500);
+    folder.write("customers.csv", format!("id,email,name\n{}", rows(0..21_000)));
+    assert_eq!(folder.run_to(&api, &format!("{RUN} --json")).exits(0).total("accepted"), 500);
 }
 
 /// A server that says the same to everybody.
