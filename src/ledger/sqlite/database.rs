@@ -63,32 +63,48 @@ impl Database {
             return Err(self.corrupt("bits of its log have changed, and what was written after them could not be read"));
         }
         let mut connection = self.connect().await?;
-        let version = self.check(&mut connection).await?;
+        match self.make_ready(&mut connection, access, seal).await {
+            Ok(()) => Ok(connection),
+            Err(error) => {
+                // Not left to be closed later, when another file may be in its place.
+                let _ = self.close(connection).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn make_ready(
+        &self,
+        connection: &mut SqliteConnection,
+        access: Access,
+        seal: Seal,
+    ) -> Result<(), LedgerError> {
+        let version = self.check(connection).await?;
         if seal::is_cut_off(&self.path) {
             return Err(self.corrupt("its end is missing"));
         }
         if seal == Seal::Silent && version > 0 {
-            self.examine(&mut connection, version).await?;
+            self.examine(connection, version).await?;
         }
         match access {
             Access::Write => {
                 // Journal and checks are set only now: until here nothing of the file was changed.
-                self.run(&mut connection, "PRAGMA journal_mode = WAL").await?;
+                self.run(connection, "PRAGMA journal_mode = WAL").await?;
                 if (version as usize) < MIGRATIONS.len() {
-                    self.migrate(&mut connection).await?;
+                    self.migrate(connection).await?;
                 }
-                self.run(&mut connection, AUTOCHECKPOINT).await?;
+                self.run(connection, AUTOCHECKPOINT).await?;
                 // Statements of many rows copy the pages that they change first: into a file, unless it says so.
-                self.run(&mut connection, "PRAGMA temp_store = MEMORY").await?;
+                self.run(connection, "PRAGMA temp_store = MEMORY").await?;
                 // Keys of settled batches are overwritten, not only unlinked: they may be personal.
-                self.run(&mut connection, "PRAGMA secure_delete = ON").await?;
-                self.run(&mut connection, "PRAGMA synchronous = NORMAL").await?;
+                self.run(connection, "PRAGMA secure_delete = ON").await?;
+                self.run(connection, "PRAGMA synchronous = NORMAL").await?;
             }
             // A file that was made and not filled: its run was killed in between.
             Access::Read if version == 0 => return Err(LedgerError::Missing { ledger: self.place() }),
-            Access::Read => self.read_as_newest(&mut connection, version).await?,
+            Access::Read => self.read_as_newest(connection, version).await?,
         }
-        Ok(connection)
+        Ok(())
     }
 
     /// Has tables that were written without sums, in a file that is only read, look as if theirs were not known.
