@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::input::Measurement;
-use super::{plain, wire, wire_catalog, wire_provision, wire_usage};
+use super::{echo, plain, wire, wire_catalog, wire_provision, wire_usage};
 use crate::batch::Batch;
-use crate::entity::{Entity, KEY_SEPARATOR};
+use crate::entity::Entity;
 use crate::sink::answer;
 use crate::sink::budget::Permit;
 use crate::sink::transport::{HttpAnswer, Transport};
@@ -55,6 +55,9 @@ impl Calls {
             }
             Entity::Subscription => Ok(Submission::Started { task: decode(&answer, operation)? }),
             Entity::Usage => {
+                if echo::names_all(&answer, batch) {
+                    return Ok(Submission::applied());
+                }
                 // An answer for every record is an answer to each, whatever ids it uses.
                 if decode::<wire_usage::MeasurementCount>(&answer, operation)?.0 == batch.items.len() {
                     return Ok(Submission::applied());
@@ -312,15 +315,8 @@ pub(super) fn measurements(answer: &HttpAnswer) -> Result<Vec<Measurement>, Sink
 /// Joins what the answer names with the batch's items, by key: that the order is kept is not documented.
 fn match_usage(batch: &Batch, taken: &[wire_usage::UsageKey<'_>]) -> Submission {
     let taken: HashSet<(&str, &str, &str)> = taken.iter().map(wire_usage::UsageKey::parts).collect();
-    let is_left_out = |index: &usize| !taken.contains(&parts(batch.key_of(&batch.items[*index])));
+    let is_left_out = |index: &usize| !taken.contains(&wire_usage::parts(batch.key_of(&batch.items[*index])));
     Submission::Applied { unanswered: (0..batch.items.len()).filter(is_left_out).collect() }
-}
-
-/// Customer, feature and resource of a usage record's key; no resource is an empty one.
-fn parts(key: &str) -> (&str, &str, &str) {
-    let mut parts = key.split(KEY_SEPARATOR);
-    let mut next = || parts.next().unwrap_or("");
-    (next(), next(), next())
 }
 
 #[cfg(test)]

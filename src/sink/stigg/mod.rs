@@ -3,6 +3,7 @@
 mod calls;
 mod client;
 mod documents;
+mod echo;
 mod input;
 mod plain;
 mod wire;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::input::Measurement;
 use super::wire::{Exact, RefId, Time, at, number};
+use crate::entity::KEY_SEPARATOR;
 use crate::sink::ReadUsage;
 
 /// A text that is borrowed where it has no escapes, also inside of an `Option`.
@@ -87,6 +88,13 @@ impl UsageKey<'_> {
     pub(super) fn parts(&self) -> (&str, &str, &str) {
         (&self.customer_id.0, &self.feature_id.0, self.resource_id.as_ref().map_or("", |resource| &resource.0))
     }
+}
+
+/// Customer, feature and resource of a usage record's key; no resource is an empty one.
+pub(super) fn parts(key: &str) -> (&str, &str, &str) {
+    let mut parts = key.split(KEY_SEPARATOR);
+    let mut next = || parts.next().unwrap_or("");
+    (next(), next(), next())
 }
 
 #[derive(Deserialize)]
