@@ -35,7 +35,7 @@ fn batches(records_max: usize) -> Vec<Batch> {
     let first = Place { source: "bench".into(), record: 1, line: 1 };
     let mut batches = Vec::new();
     for number in 0..RECORDS {
-        let origin = Origin::Total { first: first.clone(), rows: 1, records: Vec::new() };
+        let origin = Origin::total(first.clone(), 1, Vec::new());
         let key = key(number);
         let closed = builder.push(b"{}", &key, KeyHash::of(&key), Fingerprint(number), origin);
         batches.extend(closed.expect("fits"));

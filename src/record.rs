@@ -273,20 +273,30 @@ pub enum Origin {
     },
     /// Several consecutive rows (`group`).
     Group(Vec<(Arc<RowBatch>, u32)>),
-    /// A total over rows that are no longer held (`aggregate`).
-    Total {
-        /// The first row that counted.
-        first: Place,
-        /// How many rows counted.
-        rows: u64,
-        /// Record numbers of the first few rows that counted, [`Origin::TOTAL_RECORDS_MAX`] at most.
-        records: Vec<u64>,
-    },
+    /// A total over rows that are no longer held (`aggregate`). Boxed: there is an origin in every record, and nearly all
+    /// are rows.
+    Total(Box<TotalOrigin>),
+}
+
+/// The rows that a total was made of.
+#[derive(Clone)]
+pub struct TotalOrigin {
+    /// The first row that counted.
+    pub first: Place,
+    /// How many rows counted.
+    pub rows: u64,
+    /// Record numbers of the first few rows that counted, [`Origin::TOTAL_RECORDS_MAX`] at most.
+    pub records: Vec<u64>,
 }
 
 impl Origin {
     /// Most record numbers kept for a total.
     pub const TOTAL_RECORDS_MAX: usize = 8;
+
+    /// A total.
+    pub fn total(first: Place, rows: u64, records: Vec<u64>) -> Self {
+        Self::Total(Box::new(TotalOrigin { first, rows, records }))
+    }
 
     /// The place of the (first) row.
     pub fn place(&self) -> Place {
@@ -296,7 +306,7 @@ impl Origin {
                 let (rows, index) = members.first().expect("a group has a row");
                 rows.row(*index as usize).place()
             }
-            Self::Total { first, .. } => first.clone(),
+            Self::Total(total) => total.first.clone(),
         }
     }
 
@@ -305,7 +315,7 @@ impl Origin {
         match self {
             Self::Row { .. } => 1,
             Self::Group(members) => members.len() as u64,
-            Self::Total { rows, .. } => *rows,
+            Self::Total(total) => total.rows,
         }
     }
 
@@ -314,7 +324,7 @@ impl Origin {
         match self {
             Self::Row { rows, index } => vec![rows.row(*index as usize)],
             Self::Group(members) => members.iter().map(|(rows, index)| rows.row(*index as usize)).collect(),
-            Self::Total { .. } => Vec::new(),
+            Self::Total(_) => Vec::new(),
         }
     }
 }
@@ -518,6 +528,11 @@ mod tests {
 
         let rows: Vec<Vec<_>> = batch.rows().map(|row| row.cells().collect()).collect();
         assert_eq!(rows, [vec![Some("1"), Some(""), Some("zwei")], vec![Some(""); 3], vec![None, Some("é"), Some("")]]);
+    }
+
+    #[test]
+    fn a_record_takes_one_line_of_the_processors_cache() {
+        assert!(size_of::<Record>() <= 64, "{} bytes", size_of::<Record>());
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Builder {
         let open = self.open.get_or_insert_with(|| Batch {
             entity,
             json: Vec::with_capacity(size_hint.min(BatchLimits::BODY_BYTES_MAX)),
-            keys: String::new(),
+            keys: String::with_capacity(key.len() * records_max.min(128)),
             items: Vec::with_capacity(records_max),
         });
         open.push(json, key, hash, fingerprint, origin);
@@ -119,8 +119,7 @@ mod tests {
     use crate::record::Place;
 
     fn push(builder: &mut Builder, key: &str, json: &str) -> Result<Option<Batch>, Oversize> {
-        let origin =
-            Origin::Total { first: Place { source: "a".into(), record: 1, line: 0 }, rows: 1, records: vec![1] };
+        let origin = Origin::total(Place { source: "a".into(), record: 1, line: 0 }, 1, vec![1]);
         let pushed = builder.push(json.as_bytes(), key, KeyHash::of(key), Fingerprint::of(json.as_bytes()), origin);
         pushed.map_err(|(oversize, _)| oversize)
     }

@@ -37,8 +37,7 @@ fn batch_of(records: &[(&str, u64)], json_of: impl Fn(&str, u64) -> String) -> B
     let mut builder = Builder::new(Entity::Customer, limits);
     for (key, content) in records {
         let json = json_of(key, *content);
-        let origin =
-            Origin::Total { first: Place { source: "a".into(), record: 1, line: 1 }, rows: 1, records: vec![1] };
+        let origin = Origin::total(Place { source: "a".into(), record: 1, line: 1 }, 1, vec![1]);
         builder.push(json.as_bytes(), key, KeyHash::of(key), Fingerprint(*content), origin).expect("fits");
     }
     builder.finish().expect("has records")

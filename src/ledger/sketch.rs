@@ -216,7 +216,7 @@ mod tests {
         let mut builder = Builder::new(entity, limits);
         for (key, json) in records {
             let first = Place { source: "a".into(), record: 1, line: 1 };
-            let origin = Origin::Total { first, rows: 1, records: vec![1] };
+            let origin = Origin::total(first, 1, vec![1]);
             let (hash, print) = (KeyHash::of(key), Fingerprint::of(json.as_bytes()));
             builder.push(json.as_bytes(), key, hash, print, origin).unwrap();
         }

@@ -150,7 +150,7 @@ impl HeldBack {
             Origin::Row { rows, .. } if rows.mark().is_none() => return,
             Origin::Row { rows, .. } => rows.mark_before().map(str::to_owned),
             // A step that reads changes has neither groups nor totals.
-            Origin::Group(_) | Origin::Total { .. } => None,
+            Origin::Group(_) | Origin::Total(_) => None,
         };
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if first.as_ref().is_none_or(|(known, _)| record < *known) {

@@ -158,13 +158,26 @@ impl Delivery {
 
     /// Sends a batch, in parts where the API refuses the whole, until each record has an outcome.
     async fn find_outcomes(&self, batch: &Batch, id: BatchId) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.items.len()];
-        let mut parts = VecDeque::from([Part::whole(batch)]);
         let mut waited_for_ready = false;
-        while let Some(part) = parts.pop_front() {
-            let sent = if part.indices.len() == batch.items.len() { None } else { Some(batch.subset(&part.indices)) };
-            let sent = sent.as_ref().unwrap_or(batch);
-            match self.send(sent, id, &mut waited_for_ready).await {
+        match self.send(batch, id, &mut waited_for_ready).await {
+            Sent::Settled(outcomes) => outcomes,
+            Sent::Refused(refusal) => Box::pin(self.find_in_parts(batch, id, refusal, waited_for_ready)).await,
+        }
+    }
+
+    /// Finds out what became of each record of a batch that was refused as a whole.
+    async fn find_in_parts(
+        &self,
+        batch: &Batch,
+        id: BatchId,
+        refusal: Refusal,
+        mut waited_for_ready: bool,
+    ) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.items.len()];
+        let mut parts = VecDeque::new();
+        let (mut part, mut sent) = (Part::whole(batch), Sent::Refused(refusal));
+        loop {
+            match sent {
                 Sent::Settled(settled) => {
                     for (index, outcome) in part.indices.iter().zip(settled) {
                         outcomes[*index] = Some(outcome);
@@ -185,6 +198,9 @@ impl Delivery {
                     }
                 }
             }
+            let Some(next) = parts.pop_front() else { break };
+            sent = self.send(&batch.subset(&next.indices), id, &mut waited_for_ready).await;
+            part = next;
         }
         outcomes
             .into_iter()

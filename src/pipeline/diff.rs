@@ -211,7 +211,7 @@ impl Ordinals {
                 let (rows, index) = members.first().expect("a group has a row");
                 (rows.source(), rows.row(*index as usize).record())
             }
-            Origin::Total { first, .. } => (&first.source, first.record),
+            Origin::Total(total) => (&total.first.source, total.first.record),
         };
         let base = match self.bases.last() {
             Some((last, base)) if Arc::ptr_eq(last, source) => *base,

@@ -218,7 +218,7 @@ pub fn batch(entity: Entity, records: &[(String, serde_json::Value)]) -> Batch {
     for (index, (key, json)) in records.iter().enumerate() {
         let record = index as u64 + 1;
         let first = Place { source: "conformance".into(), record, line: 0 };
-        let origin = Origin::Total { first, rows: 1, records: vec![record] };
+        let origin = Origin::total(first, 1, vec![record]);
         let json = json.to_string().into_bytes();
         full = builder
             .push(&json, key, KeyHash::of(key), Fingerprint::of(&json), origin)

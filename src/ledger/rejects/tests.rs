@@ -31,7 +31,7 @@ fn written(ledger: &Path) -> PathBuf {
     let cells = ["eve", "pro", "", "too", "many"].map(String::from).to_vec();
     let bad = BadRow { place: place.clone(), reason: "has 5 cells, the header has 3".to_owned(), cells };
     writer.rejected(&Reject::of_bad(&bad, rows.columns())).unwrap();
-    let total = Origin::Total { first: place, rows: 9, records: vec![3] };
+    let total = Origin::total(place, 9, vec![3]);
     writer.failed(&total, "fay", "CustomerNotFound", "no customer fay", b"{\"value\":1.50}").unwrap();
     writer.failed(&Origin::Row { rows, index: 1 }, "bob", "PlanNotFound", "no plan", b"{}").unwrap();
     writer.flush().unwrap();

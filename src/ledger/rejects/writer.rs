@@ -149,7 +149,7 @@ impl Writer {
         let columns = match origin {
             Origin::Row { rows, .. } => rows.columns().clone(),
             Origin::Group(members) => members.first().map_or_else(|| Arc::from([]), |(rows, _)| rows.columns().clone()),
-            Origin::Total { .. } => Arc::from([]),
+            Origin::Total(_) => Arc::from([]),
         };
         let place = origin.place();
         let line = Line {

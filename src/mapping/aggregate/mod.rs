@@ -321,7 +321,7 @@ impl Totals {
     fn give(&self, key: &[u8], total: &Total, out: &mut RecordBatch) {
         let Ok(key) = std::str::from_utf8(key) else { return };
         let records = total.records();
-        let origin = Origin::Total { first: self.place(total.first), rows: total.rows, records: records.clone() };
+        let origin = Origin::total(self.place(total.first), total.rows, records.clone());
         let value = total.value.to_string();
         let fields = Entity::Usage.fields();
         let kind = fields

@@ -36,7 +36,7 @@ fn essence(out: &RecordBatch) -> impl PartialEq + std::fmt::Debug {
     let json: Vec<String> =
         out.records.iter().map(|record| String::from_utf8_lossy(out.json_of(record)).into_owned()).collect();
     let origins = out.records.iter().map(|record| match &record.origin {
-        crate::record::Origin::Total { first, rows, records } => format!("{first} {rows} {records:?}"),
+        crate::record::Origin::Total(total) => format!("{} {} {:?}", total.first, total.rows, total.records),
         _ => unreachable!("totals have no rows"),
     });
     let mut rejects = rejects(out);

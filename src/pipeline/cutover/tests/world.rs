@@ -234,8 +234,7 @@ impl World {
         let json = json!({ "customerId": name, "billingId": format!("cus_{name}") }).to_string();
         let limits = BatchLimits { records_max: 10, body_bytes_max: usize::MAX };
         let mut builder = Builder::new(Entity::Customer, limits);
-        let origin =
-            Origin::Total { first: Place { source: "a".into(), record: 1, line: 1 }, rows: 1, records: vec![1] };
+        let origin = Origin::total(Place { source: "a".into(), record: 1, line: 1 }, 1, vec![1]);
         builder.push(json.as_bytes(), name, KeyHash::of(name), Fingerprint(1), origin).unwrap();
         let batch = builder.finish().unwrap();
         let permit = Budgets::unlimited().acquire(Operation::ImportCustomers).await;
