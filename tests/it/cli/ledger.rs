@@ -258,3 +258,41 @@ fn a_ledger_of_a_newer_version_is_left_alone() {
     assert!(folder.run_to(&api, RUN).exits(8).stderr.contains("has format 99"));
     assert_eq!(std::fs::read(folder.path(LEDGER)).unwrap(), bytes);
 }
+
+#[test]
+fn a_repair_counts_the_places_that_could_not_be_read() {
+    use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+    // Given: two batches of events, of which the row of one has changed.
+    let (api, folder) = (Api::open(), clean());
+    folder.run_to(&api, RUN).exits(0);
+    folder.write("events.toml", EVENTS_TOML);
+    for event in ["e1", "e2"] {
+        folder.write("events.csv", format!("id,customer,at\n{event},cus_1,1777000000\n"));
+        folder.run_to(&api, "run --mapping events.toml --csv events.csv").exits(0);
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path(LEDGER));
+        let mut ledger = options.connect().await.unwrap();
+        ledger.execute("UPDATE batch SET opened_ms = opened_ms + 1 WHERE id = 2").await.unwrap();
+        ledger.close().await.unwrap();
+    });
+    // When
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\d{8}T\d{6}Z", "[TIME]");
+    settings.bind(|| {
+        assert_ran!(folder.run("ledger repair"), @r#"
+    exit 0
+    --- stdout
+    .stigg-import/ledger.db is whole again; it was damaged: bits of a row in its table `batch` have changed
+    what Stigg has of customers, subscriptions and usage is forgotten: they are sent again
+    1 batch of events stay settled
+    events that the ledger does not know are held
+    1 place in the file could not be read
+    3 runs are known; the damaged file is kept as .stigg-import/ledger.db.damaged-[TIME]
+
+    --- stderr
+    hint: run the same command as before: what is forgotten is sent again, and settled
+    hint: events are sent again only on your word: look at the features' usage in Stigg, then see `stigg-import settle`
+    "#);
+    });
+}
