@@ -318,13 +318,16 @@ fn a_plan_that_asks_nobody_names_the_fields_that_changed() {
     assert_eq!(steps[1]["changed_fields"]["fields"], serde_json::json!({ "startDate": 1 }));
 }
 
-/// Makes the ledger one of format 3, which has no table of fields.
+/// Makes the ledger one of format 3, which has no table of fields and no sums.
 fn as_an_older_version_left_it(ledger: &std::path::Path) {
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(ledger);
         let mut connection = options.connect().await.expect("a database");
-        let older = "DROP TABLE sketch; PRAGMA user_version = 3";
+        let older = "DROP TABLE sketch;
+            ALTER TABLE run DROP COLUMN sum; ALTER TABLE scope DROP COLUMN sum; ALTER TABLE batch DROP COLUMN sum;
+            ALTER TABLE open_batch DROP COLUMN sum; ALTER TABLE outcome DROP COLUMN sum; ALTER TABLE segment DROP COLUMN sum;
+            ALTER TABLE mark DROP COLUMN sum; ALTER TABLE replacement DROP COLUMN sum; PRAGMA user_version = 3";
         connection.execute(sqlx::raw_sql(older)).await.expect("it runs");
         connection.close().await.expect("it closes");
     });
