@@ -23,12 +23,16 @@ const MEMORY_KIB_MAX: u64 = 150 * 1024;
 fn run_measured(folder: &Folder, words: &str) -> (Ran, u64) {
     let mut child = folder.command(words).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
+    // When it has ended its number may be another's at once: a thread's of this process, say.
+    let is_it = format!("Tgid:\t{}\n", child.id());
+    let is_ours = format!("PPid:\t{}\n", std::process::id());
     let largest = Arc::new(AtomicUsize::new(0));
     let seen = largest.clone();
     thread::spawn(move || {
         while let Ok(text) = std::fs::read_to_string(&status) {
             let line = text.lines().find(|line| line.starts_with("VmHWM:"));
-            let Some(kib) = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()) else { return };
+            let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+            let Some(kib) = kib.filter(|_| text.contains(&is_it) && text.contains(&is_ours)) else { return };
             seen.fetch_max(kib, Ordering::Relaxed);
             thread::sleep(Duration::from_millis(2));
         }
