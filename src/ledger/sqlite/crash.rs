@@ -396,16 +396,18 @@ pub(super) async fn as_format_4(path: &Path) {
     sqlx::Connection::close(connection).await.unwrap();
 }
 
+/// Records with fields that were sent and accepted.
+async fn deliver(ledger: &SqliteLedger, records: &[(&str, u64)]) {
+    let id = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(records)]).await.unwrap()[0];
+    ledger.settle(id, &vec![Outcome::Accepted; records.len()]).await.unwrap();
+}
+
 /// Given a file of format 4, when it is read, then it says what it said; and when a writer brings it up, then what it goes on
 /// to write has sums, and so has, once merged, what it had.
 #[tokio::test]
 async fn a_file_of_format_4_goes_on_and_gets_sums_with_what_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
-    let deliver = async |ledger: &SqliteLedger, records: &[(&str, u64)]| {
-        let id = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(records)]).await.unwrap()[0];
-        ledger.settle(id, &vec![Outcome::Accepted; records.len()]).await.unwrap();
-    };
     let ledger = try_open(&path, Access::Write).await.unwrap();
     ledger.begin_run(start()).await.unwrap();
     deliver(&ledger, &[("ada", 1), ("bob", 1)]).await;
@@ -457,10 +459,6 @@ async fn a_file_of_format_4_goes_on_and_gets_sums_with_what_is_written() {
 async fn what_was_delivered_before_format_4_has_no_sketch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
-    let deliver = async |ledger: &SqliteLedger, records: &[(&str, u64)]| {
-        let id = ledger.open(RunId(1), "s", &scope(), &[&batch_with_fields(records)]).await.unwrap()[0];
-        ledger.settle(id, &vec![Outcome::Accepted; records.len()]).await.unwrap();
-    };
     let ledger = try_open(&path, Access::Write).await.unwrap();
     deliver(&ledger, &[("ada", 1), ("bob", 1)]).await;
     ledger.close().await.unwrap();

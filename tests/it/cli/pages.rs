@@ -8,12 +8,7 @@ use crate::program::{Folder, repository};
 
 #[test]
 fn reports_are_written_by_their_page() {
-    let mut reader = Reader::new();
-    reader.folder.write("customers.toml", super::CUSTOMERS_TOML).write("customers.csv", super::CLEAN_CSV);
-    reader.start_sandbox("sandbox --port 8080");
-    let target = format!("[target]\nurl = \"{}/graphql\"\n", reader.address());
-    let step = "[[step]]\nname = \"customers\"\nmapping = \"customers.toml\"\nsource = { csv = \"customers.csv\" }\n";
-    reader.folder.write("pipeline.toml", format!("{target}{step}"));
+    let mut reader = Reader::with_a_pipeline();
     reader.follows("docs/reports.md", "Reports", as_it_stands, without_times);
     for name in ["plan.html", "run.html", "verify.html"] {
         assert!(reader.folder.read(name).contains("</html>"), "{name}");

@@ -91,6 +91,18 @@ impl Reader {
         Self { folder: Folder::new(), stands_in: ".".to_owned(), sandbox: None }
     }
 
+    /// One who has a pipeline of three customers, and the sandbox.
+    pub(super) fn with_a_pipeline() -> Self {
+        let mut reader = Self::new();
+        reader.folder.write("customers.toml", super::CUSTOMERS_TOML).write("customers.csv", super::CLEAN_CSV);
+        reader.start_sandbox("sandbox --port 8080");
+        let target = format!("[target]\nurl = \"{}/graphql\"\n", reader.address());
+        let step =
+            "[[step]]\nname = \"customers\"\nmapping = \"customers.toml\"\nsource = { csv = \"customers.csv\" }\n";
+        reader.folder.write("pipeline.toml", format!("{target}{step}"));
+        reader
+    }
+
     /// Starts the program's sandbox on a free port.
     pub(super) fn start_sandbox(&mut self, words: &str) {
         let mut command = self.folder.command(&words.replace("--port 8080", "--port 0"));

@@ -144,12 +144,7 @@ fn a_killed_run_goes_on_by_the_readme() {
 
 #[test]
 fn a_pipeline_is_synced_by_the_readme() {
-    let mut reader = Reader::new();
-    reader.folder.write("customers.toml", super::CUSTOMERS_TOML).write("customers.csv", super::CLEAN_CSV);
-    reader.start_sandbox("sandbox --port 8080");
-    let target = format!("[target]\nurl = \"{}/graphql\"\n", reader.address());
-    let step = "[[step]]\nname = \"customers\"\nmapping = \"customers.toml\"\nsource = { csv = \"customers.csv\" }\n";
-    reader.folder.write("pipeline.toml", format!("{target}{step}"));
+    let mut reader = Reader::with_a_pipeline();
     reader.follows(PAGE, "Scheduled runs", |command| command.replace("127.0.0.1:9464", "127.0.0.1:0"), without_times);
     let status = reader.types("stigg-import status").exits(0);
     assert!(status.stdout.contains("3 customer records known"), "{status}");
