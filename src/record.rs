@@ -127,7 +127,7 @@ impl RowBatch {
         self.bad.push(bad);
     }
 
-    /// Says how many bytes of all inputs were read when this batch was full.
+    /// Says how many bytes of all inputs this batch and those before it came out of.
     pub fn set_bytes_read(&mut self, bytes: u64) {
         self.bytes_read = Some(bytes);
     }

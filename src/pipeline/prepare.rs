@@ -105,7 +105,13 @@ impl Preparation {
                     }
                     self.absorb(out, records, batches).await;
                 }
-                Ok(None) => return true,
+                Ok(None) => {
+                    if let Some(bytes) = self.rows.bytes_total() {
+                        // What comes after the last row belongs to no batch.
+                        self.progress.bytes_read.set(bytes);
+                    }
+                    return true;
+                }
                 Err(error) => {
                     // What the mapper still holds (an open group, totals) is incomplete and is not sent.
                     self.stop.raise(Stopped::SourceBroke(super::with_causes(&error)));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::BrokeProblem;
+use super::flow::{Consumed, Flow};
 use super::input::Bytes;
 use super::limits::Limits;
 
@@ -49,18 +50,30 @@ impl Compression {
         }
     }
 
-    /// `bytes` decompressed. `raw_bytes` is how many of them were read, kept by [`Counted`].
-    pub(super) fn undo(self, bytes: Bytes, raw_bytes: Arc<AtomicU64>, limits: &Limits) -> io::Result<Bytes> {
+    /// `bytes` decompressed, and what that takes and gives; none where there is nothing to undo. `raw_bytes` is how many of
+    /// them were read, kept by [`Counted`].
+    pub(super) fn undo(
+        self,
+        bytes: Bytes,
+        raw_bytes: Arc<AtomicU64>,
+        limits: &Limits,
+    ) -> io::Result<(Bytes, Option<Arc<Flow>>)> {
+        let flow = Arc::new(Flow::default());
+        let buffered =
+            |buffer_bytes, bytes| Consumed { inner: BufReader::with_capacity(buffer_bytes, bytes), flow: flow.clone() };
         let inner: Bytes = match self {
-            Self::None => return Ok(bytes),
-            Self::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(64 << 10, bytes))),
+            Self::None => return Ok((bytes, None)),
+            Self::Gzip => Box::new(MultiGzDecoder::new(buffered(64 << 10, bytes))),
             Self::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::new(bytes)?;
+                let buffer_bytes = zstd::zstd_safe::DCtx::in_size();
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered(buffer_bytes, bytes))?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
                 Box::new(decoder)
             }
         };
-        Ok(Box::new(Inflated { inner, compression: self, raw_bytes, text_bytes: 0, limits: *limits }))
+        let inflated =
+            Inflated { inner, compression: self, raw_bytes, text_bytes: 0, flow: flow.clone(), limits: *limits };
+        Ok((Box::new(inflated), Some(flow)))
     }
 }
 
@@ -84,11 +97,13 @@ struct Inflated {
     compression: Compression,
     raw_bytes: Arc<AtomicU64>,
     text_bytes: u64,
+    flow: Arc<Flow>,
     limits: Limits,
 }
 
 impl Read for Inflated {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let taken = self.flow.taken();
         let count = match self.inner.read(out) {
             Ok(count) => count,
             // What the system says has a number; what a decompressor says has none.
@@ -105,6 +120,10 @@ impl Read for Inflated {
                 return Err(io::Error::other(BrokeProblem::Corrupt { compression: self.compression, error }));
             }
         };
+        if self.flow.taken() > taken {
+            // It takes more only when it has given what it made of what it took before.
+            self.flow.even(taken, self.text_bytes);
+        }
         self.text_bytes += count as u64;
         let raw_bytes = self.raw_bytes.load(Ordering::Relaxed);
         let allowed = raw_bytes.saturating_mul(self.limits.inflate_ratio_max);

@@ -80,6 +80,10 @@ impl Format for Csv {
         Ok(true)
     }
 
+    fn text_bytes(&self, table: &Table) -> u64 {
+        table.splitter.text_bytes()
+    }
+
     fn batch_max(&self) -> (usize, usize) {
         (self.options.batch_rows, self.options.batch_text_bytes)
     }

@@ -15,10 +15,12 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::error::OpenProblem;
+use super::flow::Flow;
 
 /// How many invalid sequences, without a valid one, make a text evidently not UTF-8.
 pub const EVIDENT_INVALID_MIN: usize = 3;
@@ -126,6 +128,7 @@ fn is_evidently_western(sample: &[u8]) -> bool {
 pub(super) struct Transcode<R> {
     inner: R,
     decoder: Decoder,
+    flow: Arc<Flow>,
     raw: Box<[u8]>,
     raw_at: usize,
     raw_end: usize,
@@ -133,13 +136,15 @@ pub(super) struct Transcode<R> {
     text: Box<[u8]>,
     text_at: usize,
     text_end: usize,
+    text_bytes: u64,
     done: bool,
 }
 
 impl<R: Read> Transcode<R> {
-    pub(super) fn new(inner: R, encoding: &'static Encoding) -> Self {
+    pub(super) fn new(inner: R, encoding: &'static Encoding, flow: Arc<Flow>) -> Self {
         Self {
             inner,
+            flow,
             decoder: encoding.new_decoder_without_bom_handling(),
             raw: vec![0; 32 << 10].into(),
             raw_at: 0,
@@ -148,6 +153,7 @@ impl<R: Read> Transcode<R> {
             text: vec![0; 64 << 10].into(),
             text_at: 0,
             text_end: 0,
+            text_bytes: 0,
             done: false,
         }
     }
@@ -179,6 +185,7 @@ impl<R: Read> Read for Transcode<R> {
             );
             self.raw_at += read;
             (self.text_at, self.text_end) = (0, written);
+            self.flow.take(read);
             match result {
                 DecoderResult::InputEmpty => self.done = self.raw_eof,
                 DecoderResult::OutputFull => {}
@@ -187,6 +194,8 @@ impl<R: Read> Read for Transcode<R> {
                     self.text_end += 1;
                 }
             }
+            self.text_bytes += self.text_end as u64;
+            self.flow.even(self.flow.taken(), self.text_bytes);
         }
     }
 }

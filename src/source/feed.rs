@@ -11,6 +11,7 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{BrokeProblem, OpenProblem, SourceError};
+use super::flow::RawBytes;
 use super::input::{Bytes, Named};
 use super::sniff::Described;
 use super::{BATCHES_AHEAD_MAX, Message, Progress, Rows, header, stopped};
@@ -37,6 +38,9 @@ pub(super) trait Format: Send + 'static {
     /// `order`: see [`header::order`].
     fn next(&self, table: &mut Self::Table, order: Option<&[usize]>, filling: &mut Filling) -> Result<bool, Broken>;
 
+    /// Bytes of the text that the records until now came out of.
+    fn text_bytes(&self, table: &Self::Table) -> u64;
+
     /// A batch is closed at this many rows, or at this many bytes of text.
     fn batch_max(&self) -> (usize, usize);
 }
@@ -46,8 +50,7 @@ pub(super) struct Opened<T> {
     pub(super) table: T,
     pub(super) columns: Vec<Box<str>>,
     pub(super) described: Described,
-    /// Bytes read of the input as it is.
-    pub(super) raw_bytes: Arc<AtomicU64>,
+    pub(super) raw_bytes: RawBytes,
     /// Whether it can be opened again.
     pub(super) again: bool,
     pub(super) bytes_total: Option<u64>,
@@ -216,14 +219,23 @@ impl<F: Format> Reading<'_, F> {
         };
         let order = planned.order.as_deref();
         let (batch_rows, batch_text_bytes) = self.format.batch_max();
-        while self.format.next(&mut table, order, &mut self.filling).map_err(Stop::Broke)? {
+        loop {
+            match self.format.next(&mut table, order, &mut self.filling) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(broken) => {
+                    self.tell_progress(raw_bytes.of_text(self.format.text_bytes(&table)));
+                    return Err(Stop::Broke(broken));
+                }
+            }
             let Filling { batch, bad_bytes, .. } = &self.filling;
             if batch.len() + batch.bad().len() >= batch_rows || batch.text_bytes() + bad_bytes >= batch_text_bytes {
-                self.tell_progress(&raw_bytes);
+                // Not what was read: as much as the buffers hold is on its way still.
+                self.tell_progress(raw_bytes.of_text(self.format.text_bytes(&table)));
                 self.flush()?;
             }
         }
-        self.tell_progress(&raw_bytes);
+        self.tell_progress(raw_bytes.all());
         self.flush()
     }
 
@@ -240,9 +252,9 @@ impl<F: Format> Reading<'_, F> {
         Ok(opened)
     }
 
-    fn tell_progress(&self, raw_bytes: &AtomicU64) {
-        let bytes = self.before_bytes + raw_bytes.load(Ordering::Relaxed);
-        self.progress.bytes_read.store(bytes, Ordering::Relaxed);
+    /// `raw_bytes`: of this input. What was told already stays told where a proportion changes.
+    fn tell_progress(&self, raw_bytes: u64) {
+        self.progress.bytes_read.fetch_max(self.before_bytes + raw_bytes, Ordering::Relaxed);
     }
 
     fn flush(&mut self) -> Result<(), Stop> {

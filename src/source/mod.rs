@@ -13,6 +13,7 @@ mod csv;
 mod encoding;
 mod error;
 mod feed;
+mod flow;
 mod header;
 mod input;
 mod json;
@@ -111,8 +112,8 @@ impl Rows {
         &self.described
     }
 
-    /// Bytes read so far from the inputs as they are (compressed), up to [`BATCHES_AHEAD_MAX`]
-    /// batches ahead of what [`Self::next`] has given.
+    /// Bytes of the inputs, as they are (compressed), that the rows read so far came out of: up to [`BATCHES_AHEAD_MAX`]
+    /// batches ahead of what [`Self::next`] has given, and all of them once it has given the end.
     pub fn bytes_read(&self) -> u64 {
         self.progress.bytes_read.load(Ordering::Relaxed)
     }

@@ -75,6 +75,8 @@ pub(super) struct Splitter<R> {
     start: usize,
     at: usize,
     end: usize,
+    /// Bytes of the text that the buffer has held until now.
+    filled_bytes: u64,
     eof: bool,
     lines: Lines,
     /// The record: its cells' text back to back, where each ends, and the line it starts on.
@@ -102,6 +104,7 @@ impl<R: Read> Splitter<R> {
             start: 0,
             at: 0,
             end: 0,
+            filled_bytes: 0,
             eof: false,
             lines: Lines::default(),
             text: vec![0; 4 << 10],
@@ -130,6 +133,11 @@ impl<R: Read> Splitter<R> {
     /// The line that reading has reached, from 1.
     pub(super) fn line_reached(&self) -> u64 {
         self.lines.count + 1
+    }
+
+    /// Bytes of the text up to the end of the record.
+    pub(super) fn text_bytes(&self) -> u64 {
+        self.filled_bytes - (self.end - self.at) as u64
     }
 
     /// Bytes that the buffers hold.
@@ -263,6 +271,7 @@ impl<R: Read> Splitter<R> {
             }
         };
         self.end += count;
+        self.filled_bytes += count as u64;
         self.eof = count == 0;
         Ok(!self.eof)
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use super::compression::{Compression, Counted};
 use super::encoding::{self, Detected, Transcode};
 use super::error::OpenProblem;
+use super::flow::{Flow, RawBytes};
 use super::input::{Bytes, Named};
 use super::limits::Limits;
 use super::sniff::SAMPLE_BYTES;
@@ -21,8 +22,7 @@ pub(super) struct Text {
     pub(super) whole: bool,
     pub(super) compression: Compression,
     pub(super) encoding: Detected,
-    /// Bytes read of the input as it is.
-    pub(super) raw_bytes: Arc<AtomicU64>,
+    pub(super) raw_bytes: RawBytes,
     /// Whether it can be opened again.
     pub(super) again: bool,
     pub(super) bytes_total: Option<u64>,
@@ -38,12 +38,12 @@ pub(super) fn open(
     guard: &dyn Fn(Bytes) -> Bytes,
 ) -> Result<Text, OpenProblem> {
     let opened = input.open()?;
-    let raw_bytes = Arc::new(AtomicU64::new(0));
-    let raw: Bytes = Box::new(Counted { inner: guard(opened.bytes), bytes: raw_bytes.clone() });
+    let read = Arc::new(AtomicU64::new(0));
+    let raw: Bytes = Box::new(Counted { inner: guard(opened.bytes), bytes: read.clone() });
 
     let (head, raw) = peek(raw, Compression::HEAD_BYTES);
     let compression = Compression::of(&head);
-    let bytes = compression.undo(raw, raw_bytes.clone(), limits).map_err(OpenProblem::io)?;
+    let (bytes, inflated) = compression.undo(raw, read.clone(), limits).map_err(OpenProblem::io)?;
 
     let (sample, bytes) = peek(bytes, SAMPLE_BYTES);
     // A full sample may end with the text; then its last record is taken for cut, which does no harm.
@@ -52,30 +52,40 @@ pub(super) fn open(
         return Err(OpenProblem::NotText { what, format, hint: hint.replace("{format}", format) });
     }
     let encoding = encoding::detect(&sample, label)?;
-    let (bytes, sample) = decode(bytes, sample, &encoding)?;
+    let Decoded { bytes, sample, flow: decoded } = decode(bytes, sample, &encoding)?;
     Ok(Text {
         bytes,
         sample,
         whole,
         compression,
         encoding,
-        raw_bytes,
+        raw_bytes: RawBytes { read, inflated, mark_bytes: encoding.mark_bytes, decoded },
         again: opened.again,
         bytes_total: opened.bytes_total,
     })
 }
 
+/// A text and its sample as UTF-8, and what decoding takes and gives; none where it was that already.
+struct Decoded {
+    bytes: Bytes,
+    sample: Vec<u8>,
+    flow: Option<Arc<Flow>>,
+}
+
 /// Takes the byte order mark off `text`, and decodes it (and the sample) to UTF-8 if it isn't that.
-fn decode(mut text: Bytes, mut sample: Vec<u8>, found: &Detected) -> Result<(Bytes, Vec<u8>), OpenProblem> {
+fn decode(mut text: Bytes, mut sample: Vec<u8>, found: &Detected) -> Result<Decoded, OpenProblem> {
     let mut mark = [0; 3];
     text.read_exact(&mut mark[..found.mark_bytes]).map_err(OpenProblem::io)?;
     sample.drain(..found.mark_bytes);
     if found.encoding == encoding_rs::UTF_8 {
-        return Ok((text, sample));
+        return Ok(Decoded { bytes: text, sample, flow: None });
     }
     let mut decoded = Vec::with_capacity(sample.len() * 2);
-    Transcode::new(Cursor::new(sample), found.encoding).read_to_end(&mut decoded).map_err(OpenProblem::io)?;
-    Ok((Box::new(Transcode::new(text, found.encoding)), decoded))
+    let mut of_sample = Transcode::new(Cursor::new(sample), found.encoding, Arc::default());
+    of_sample.read_to_end(&mut decoded).map_err(OpenProblem::io)?;
+    let flow = Arc::new(Flow::default());
+    let bytes = Box::new(Transcode::new(text, found.encoding, flow.clone()));
+    Ok(Decoded { bytes, sample: decoded, flow: Some(flow) })
 }
 
 /// The first `count` bytes (fewer at the end, or before an error), and a reader that still has them.

@@ -48,7 +48,11 @@ impl Records {
                     self.bytes_read = rows.bytes_read().unwrap_or(self.bytes_read);
                     mapped = self.mapper.apply(&rows, out);
                 }
-                Ok(None) => self.has_rows = false,
+                Ok(None) => {
+                    self.has_rows = false;
+                    // What comes after the last row belongs to no batch.
+                    self.bytes_read = self.rows.bytes_total().unwrap_or(self.bytes_read);
+                }
                 Err(error) => {
                     // What the mapper still holds (an open group, totals) is incomplete and is not sent.
                     stop.raise(Stopped::SourceBroke(with_causes(&error)));

@@ -134,6 +134,10 @@ impl Format for Json {
         table.next(&self.options, filling)
     }
 
+    fn text_bytes(&self, table: &Self::Table) -> u64 {
+        table.window.text_bytes()
+    }
+
     fn batch_max(&self) -> (usize, usize) {
         (self.options.batch_rows, self.options.batch_text_bytes)
     }

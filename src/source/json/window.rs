@@ -11,6 +11,8 @@ pub(super) struct Window<R> {
     buffer: Vec<u8>,
     at: usize,
     end: usize,
+    /// Bytes of the text that were held until now.
+    filled_bytes: u64,
     eof: bool,
     /// What the reader said after the bytes that are held.
     error: Option<io::Error>,
@@ -21,13 +23,18 @@ pub(super) struct Window<R> {
 
 impl<R: Read> Window<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), at: 0, end: 0, eof: false, error: None, line: 1, column: 0 }
+        Self { reader, buffer: Vec::new(), at: 0, end: 0, filled_bytes: 0, eof: false, error: None, line: 1, column: 0 }
     }
 
     /// What is held.
     #[inline]
     pub(super) fn held(&self) -> &[u8] {
         &self.buffer[self.at..self.end]
+    }
+
+    /// Bytes of the text before the next one.
+    pub(super) fn text_bytes(&self) -> u64 {
+        self.filled_bytes - (self.end - self.at) as u64
     }
 
     /// Line of the next byte, from 1.
@@ -81,7 +88,10 @@ impl<R: Read> Window<R> {
                     self.eof = true;
                     break;
                 }
-                Ok(count) => self.end += count,
+                Ok(count) => {
+                    self.end += count;
+                    self.filled_bytes += count as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.end == held => return Err(error),
                 Err(error) => {

@@ -178,18 +178,3 @@ fn rows_are_the_same_however_their_bytes_arrive() {
     let outcome = block_on(async { collect(open_csv_reader("-", pieces, &CsvOptions::default()).await).await });
     assert!(outcome.rows == wanted && outcome.error.is_none());
 }
-
-#[test]
-fn progress_counts_bytes_of_all_files_as_they_are() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (a, b) = (folder.path().join("a.csv"), folder.path().join("b.csv"));
-    fs::write(&a, gzip(b"id\n1\n")).expect("written");
-    fs::write(&b, "id\n2\n").expect("written");
-    let total = fs::metadata(&a).expect("there").len() + 5;
-    block_on(async {
-        let mut rows = open_csv(&[Input::Path(a), Input::Path(b)], &CsvOptions::default()).await.expect("opened");
-        assert_eq!((rows.bytes_total(), rows.names().len()), (Some(total), 2));
-        while rows.next().await.expect("read").is_some() {}
-        assert_eq!(rows.bytes_read(), total);
-    });
-}

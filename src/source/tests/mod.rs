@@ -3,6 +3,7 @@
 mod bad_rows;
 mod breaks;
 mod inputs;
+mod progress;
 mod properties;
 mod rows;
 mod told;

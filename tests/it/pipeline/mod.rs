@@ -9,6 +9,7 @@ mod faults;
 mod ledger;
 mod many;
 mod parts;
+mod progress;
 mod rerun;
 mod scheduled;
 mod selection;
