@@ -70,3 +70,49 @@ pub(super) fn hint(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Opt
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{Progress, StepSummary, Summary};
+
+    #[test]
+    fn every_end_says_what_to_do_next() {
+        let finished = |entity: Entity, open: u64, stopped: Option<Stopped>| {
+            let progress = Progress::default();
+            progress.open.add(open);
+            let steps = vec![StepSummary::new("step", entity, open, &progress, 1.0)];
+            let summary = Summary { run: 7, ok: false, exit: 0, duration_s: 1.0, stopped: None, steps };
+            Finished { summary, stopped, open_batches: 0, rejects: Vec::new() }
+        };
+        let ledger = LedgerPlace::File("billing/ledger.db".into());
+        let (customers, events) = (finished(Entity::Customer, 1, None), finished(Entity::Event, 1, None));
+        let lost = finished(Entity::Customer, 1, Some(Stopped::HoldLost("it is another's".to_owned())));
+        let too_many = finished(Entity::Customer, 1, Some(Stopped::TooManyRejects("5 of 20".to_owned())));
+        let told = [
+            (Exit::Settled, &customers),
+            (Exit::Rejects, &customers),
+            (Exit::Rejects, &too_many),
+            (Exit::Open, &customers),
+            (Exit::Open, &events),
+            (Exit::Source, &customers),
+            (Exit::Credentials, &customers),
+            (Exit::Ledger, &customers),
+            (Exit::Ledger, &lost),
+            (Exit::Bug, &customers),
+        ]
+        .map(|(exit, finished)| format!("{}: {}", exit as u8, hint(exit, finished, &ledger).unwrap_or_default()));
+        insta::assert_snapshot!(told.join("\n"), @"
+        0: 
+        3: stigg-import rejects list --run 7 --ledger billing/ledger.db shows why
+        3: stigg-import rejects list --run 7 --ledger billing/ledger.db shows why; mend the mapping or the rows, or allow more with --max-rejects
+        4: run the same command again; it goes on where this one stopped
+        4: run the same command again; it goes on where this one stopped. Events of more than 12 hours ago are not sent again: stigg-import settle --ledger billing/ledger.db lists them
+        6: mend the source and run the same command again; it goes on from here
+        7: check the key in STIGG_API_KEY, then run the same command again; it goes on from here
+        8: make room or mend the rights, then run the same command again; nothing is lost
+        8: another run goes on where this one stopped, and stigg-import status --ledger billing/ledger.db shows it; when it is over, run the same command again; nothing is lost
+        1: please report this with the output of the same command and -vv
+        ");
+    }
+}

@@ -98,3 +98,30 @@ fn as_json(repaired: &Repaired) -> serde_json::Value {
         "holds_unknown_events": repaired.holds_unknown_events,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repair_tells_what_is_forgotten_open_and_held() {
+        let repaired = Repaired {
+            kept_at: "ledger.db.damaged".into(),
+            found: "database disk image is malformed".to_owned(),
+            runs: 3,
+            batches_proved: 1,
+            batches_opened: 1200,
+            lost: 2,
+            holds_unknown_events: true,
+        };
+        insta::assert_snapshot!(told(Path::new("ledger.db"), &repaired), @"
+        ledger.db is whole again; it was damaged: database disk image is malformed
+        what Stigg has of customers, subscriptions and usage is forgotten: they are sent again
+        1 batch of events stay settled
+        1,200 batches of events are open: nobody knows what was delivered
+        events that the ledger does not know are held
+        2 places in the file could not be read
+        3 runs are known; the damaged file is kept as ledger.db.damaged
+        ");
+    }
+}

@@ -212,3 +212,18 @@ fn live(text: &mut String, live: &Live) {
     }
     more(text, live.different, live.samples.len());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_that_nobody_looked_at_are_counted() {
+        let mut text = String::new();
+        changed_fields(&mut text, &ChangedFields { unknown: 1200, unasked: 3, ..ChangedFields::default() });
+        insta::assert_snapshot!(text, @"
+        1,200 changed, and the ledger does not know in which fields; --live asks Stigg
+        3 changed, and were not looked at: there are too many; --live asks Stigg
+        ");
+    }
+}

@@ -163,51 +163,70 @@ impl Observer for Teller {
                     "step is over"
                 );
             }
-            Event::Resuming { batches, records } => self.note(&format!(
-                "an earlier run left {} open; {} will be sent again",
-                counted(*batches as u64, "batch").replace("batchs", "batches"),
-                counted(*records as u64, "record")
-            )),
-            Event::GoneFromSource { run, records, present } => {
-                let known = match present {
-                    Some(present) => format!("{} of them in Stigg", grouped(*present as u64)),
-                    None => "whether they are in Stigg can't be told".to_owned(),
-                };
-                self.note(&format!(
-                    "{} of run {run} had no known outcome and left the source since; {known}",
-                    counted(*records as u64, "record")
-                ));
-            }
             Event::Reading { step, since: Ok(mark) } => {
                 tracing::info!(%step, "reads what was changed since {mark}");
             }
-            Event::Reading { step, since: Err(why) } => self.note(&format!("{step}: reads all rows: {why}")),
-            Event::NotAmongChanges { batches } => self.note(&format!(
-                "{} of an earlier run did not come again; the next run reads all rows",
-                counted(*batches as u64, "batch").replace("batchs", "batches")
-            )),
-            Event::Held { records } => self.note(&format!(
-                "{} had no known outcome in an earlier run, too long ago to be sent again without counting twice; \
-                 nothing is sent for them until `stigg-import settle` says what became of them",
-                counted(*records as u64, "event")
-            )),
-            Event::Throttled { pause } => {
-                self.note(&format!("the API asked for a pause of {}", duration(pause.as_secs_f64())));
-            }
             Event::Resending { next_try, wait, why } => {
                 tracing::info!(next_try, wait_s = wait.as_secs_f64(), "{why}");
-                if *next_try > 2 {
-                    self.note(&format!("try {next_try} in {}: {why}", duration(wait.as_secs_f64())));
-                }
             }
             Event::Splitting { records, why } => {
                 tracing::info!(records, "a batch was refused and is sent again in parts: {why}");
             }
-            Event::LeftOpen { records, why } => {
-                self.note(&format!("{} left open for the next run: {why}", counted(*records as u64, "record")));
-            }
+            Event::Reading { since: Err(_), .. }
+            | Event::Resuming { .. }
+            | Event::GoneFromSource { .. }
+            | Event::NotAmongChanges { .. }
+            | Event::Held { .. }
+            | Event::Throttled { .. }
+            | Event::LeftOpen { .. } => {}
+        }
+        if let Some(text) = noted(event) {
+            self.note(&text);
         }
     }
+}
+
+/// What a person is told of an event, besides the line of progress.
+fn noted(event: &Event) -> Option<String> {
+    let batches_of = |count: usize| counted(count as u64, "batch").replace("batchs", "batches");
+    Some(match event {
+        Event::Resuming { batches, records } => format!(
+            "an earlier run left {} open; {} will be sent again",
+            batches_of(*batches),
+            counted(*records as u64, "record")
+        ),
+        Event::GoneFromSource { run, records, present } => {
+            let known = match present {
+                Some(present) => format!("{} of them in Stigg", grouped(*present as u64)),
+                None => "whether they are in Stigg can't be told".to_owned(),
+            };
+            format!(
+                "{} of run {run} had no known outcome and left the source since; {known}",
+                counted(*records as u64, "record")
+            )
+        }
+        Event::Reading { step, since: Err(why) } => format!("{step}: reads all rows: {why}"),
+        Event::NotAmongChanges { batches } => {
+            format!("{} of an earlier run did not come again; the next run reads all rows", batches_of(*batches))
+        }
+        Event::Held { records } => format!(
+            "{} had no known outcome in an earlier run, too long ago to be sent again without counting twice; nothing is sent \
+             for them until `stigg-import settle` says what became of them",
+            counted(*records as u64, "event")
+        ),
+        Event::Throttled { pause } => format!("the API asked for a pause of {}", duration(pause.as_secs_f64())),
+        Event::Resending { next_try, wait, why } if *next_try > 2 => {
+            format!("try {next_try} in {}: {why}", duration(wait.as_secs_f64()))
+        }
+        Event::LeftOpen { records, why } => {
+            format!("{} left open for the next run: {why}", counted(*records as u64, "record"))
+        }
+        Event::StepStarted { .. }
+        | Event::StepFinished(_)
+        | Event::Reading { since: Ok(_), .. }
+        | Event::Resending { .. }
+        | Event::Splitting { .. } => return None,
+    })
 }
 
 impl Drop for Teller {
@@ -250,6 +269,36 @@ mod tests {
             (titled("usage", 3, 3), titled("usage", 1, 1)),
             ("usage (step 3 of 3)".to_owned(), "usage".to_owned())
         );
+    }
+
+    #[test]
+    fn what_happens_during_a_run_is_told_in_a_line_each() {
+        let why = || "the API's server failed: 500".to_owned();
+        let wait = Duration::from_secs(4);
+        let events = [
+            Event::Resuming { batches: 1, records: 1 },
+            Event::Resuming { batches: 2, records: 1500 },
+            Event::GoneFromSource { run: 7, records: 3, present: Some(2) },
+            Event::GoneFromSource { run: 7, records: 3, present: None },
+            Event::NotAmongChanges { batches: 2 },
+            Event::Held { records: 12 },
+            Event::Throttled { pause: wait },
+            Event::Resending { next_try: 2, wait, why: why() },
+            Event::Resending { next_try: 3, wait, why: why() },
+            Event::LeftOpen { records: 100, why: why() },
+        ];
+        let told: Vec<String> = events.iter().filter_map(noted).collect();
+        insta::assert_snapshot!(told.join("\n"), @"
+        an earlier run left 1 batch open; 1 record will be sent again
+        an earlier run left 2 batches open; 1,500 records will be sent again
+        3 records of run 7 had no known outcome and left the source since; 2 of them in Stigg
+        3 records of run 7 had no known outcome and left the source since; whether they are in Stigg can't be told
+        2 batches of an earlier run did not come again; the next run reads all rows
+        12 events had no known outcome in an earlier run, too long ago to be sent again without counting twice; nothing is sent for them until `stigg-import settle` says what became of them
+        the API asked for a pause of 4.0 s
+        try 3 in 4.0 s: the API's server failed: 500
+        100 records left open for the next run: the API's server failed: 500
+        ");
     }
 
     #[test]

@@ -175,6 +175,8 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entity::Entity;
+    use crate::pipeline::Progress;
 
     #[test]
     fn numbers_and_times_read_well() {
@@ -192,6 +194,28 @@ mod tests {
         assert_eq!(quoted("cus_1\u{1f}feature-seats\u{1f}"), "\"cus_1 feature-seats\"");
         assert_eq!(quoted("two\nlines \u{1b}[31m"), "\"two\\nlines \\u{1b}[31m\"");
         assert_eq!(quoted(&"é".repeat(61)), format!("\"{}\" and 1 character more", "é".repeat(60)));
+    }
+
+    #[test]
+    fn the_account_of_a_run_is_told_in_a_sentence() {
+        let progress = Progress::default();
+        progress.accepted.add(2);
+        let told = |records: u64, stopped: Option<&str>| {
+            let steps = vec![StepSummary::new("customers", Entity::Customer, records, &progress, 1.0)];
+            let stopped = stopped.map(str::to_owned);
+            verdict(&Summary { run: 1, ok: false, exit: 0, duration_s: 1.0, stopped, steps })
+        };
+        let none = |stopped: Option<&str>| {
+            let stopped = stopped.map(str::to_owned);
+            verdict(&Summary { run: 1, ok: false, exit: 0, duration_s: 1.0, stopped, steps: Vec::new() })
+        };
+        let all = [told(2, None), told(3, None), none(None), none(Some("interrupted"))];
+        insta::assert_snapshot!(all.join("\n"), @"
+        every record is accounted for: 2 = 2 accepted
+        records are missing from the account of customers: please report this bug
+        nothing was read: the source has no rows
+        nothing was sent: the run stopped before a row was read
+        ");
     }
 
     #[test]

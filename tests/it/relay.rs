@@ -29,7 +29,7 @@ pub struct Relay {
 impl Relay {
     /// Passes on to `api` what `choose` has no other answer for.
     pub fn to(api: &Api, choose: impl Fn(&Asked) -> Option<Instead> + Send + Sync + 'static) -> Self {
-        let behind = api.url.strip_prefix("http://").and_then(|url| url.split('/').next()).unwrap().to_owned();
+        let behind = address_of(api);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/graphql", listener.local_addr().unwrap());
         let (asked, choose) = (Arc::<Mutex<Vec<String>>>::default(), Arc::new(choose));
@@ -41,6 +41,25 @@ impl Relay {
             }
         });
         Self { url, asked }
+    }
+
+    /// Passes everything on to `api`, and its answers back without the header `name`.
+    pub fn without_header(api: &Api, name: &'static str) -> Self {
+        let behind = address_of(api);
+        Self::to(api, move |_| {
+            let behind = behind.clone();
+            Some(Box::new(move |asked, stream| {
+                let Some(answer) = passed_on(asked, &behind) else { return };
+                let head = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+                let lines = String::from_utf8_lossy(&answer[..head]).into_owned();
+                let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with(&format!("{name}:"));
+                let kept: Vec<&str> = lines.split("\r\n").filter(is_kept).collect();
+                let mut bytes = format!("{}\r\nconnection: close", kept.join("\r\n")).into_bytes();
+                bytes.extend_from_slice(&answer[head..]);
+                // A client that has gone is no trouble of this server.
+                let _ = stream.write_all(&bytes);
+            }))
+        })
     }
 
     /// How often an operation was asked for.
@@ -56,13 +75,22 @@ fn serve(mut stream: TcpStream, behind: &str, choose: &dyn Fn(&Asked) -> Option<
         if let Some(instead) = choose(&asked) {
             return instead(&asked, &mut stream);
         }
-        let mut api = TcpStream::connect(behind).unwrap();
-        api.write_all(&asked.whole).unwrap();
-        let Some(answer) = message(&mut api) else { return };
+        let Some(answer) = passed_on(&asked, behind) else { return };
         if stream.write_all(&answer).is_err() {
             return;
         }
     }
+}
+
+/// The answer of the API at the address `behind`.
+fn passed_on(asked: &Asked, behind: &str) -> Option<Vec<u8>> {
+    let mut api = TcpStream::connect(behind).unwrap();
+    api.write_all(&asked.whole).unwrap();
+    message(&mut api)
+}
+
+fn address_of(api: &Api) -> String {
+    api.url.strip_prefix("http://").and_then(|url| url.split('/').next()).unwrap().to_owned()
 }
 
 /// A whole message with its body; none at the end of the connection.

@@ -102,7 +102,10 @@ pub(super) async fn returned(args: &Cutover, path: &Path, talk: &Talk) -> Result
     let stages = ledger.stage_counts(&target).await.map_err(|error| setup::ledger_failure(&error));
     let closed = ledger.close().await.map_err(|error| setup::ledger_failure(&error));
     lock.release().await;
-    let taken = taken.map_err(|error| Failure::of(Exit::Ledger, &error).hint("take the same list again"))?;
+    let taken = taken.map_err(|error| {
+        Failure::of(Exit::Ledger, &error)
+            .hint("make room or mend the rights, then take the same list again: what is closed stays closed")
+    })?;
     closed?;
     let stages: Vec<AtStage> = stages?.into_iter().map(AtStage::from).collect();
     let exit = if taken.not_asked.is_empty() { Exit::Settled } else { Exit::Rejects };

@@ -249,15 +249,20 @@ fn consent(stdin_is_data: bool, live: bool) -> Consent {
         if stdin_is_data || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return true;
         }
-        say(&format!(
-            "{} will be cancelled at once, without proration. That can't be undone.{}\ntype {count} to go on, anything \
-             else to stop:",
-            counted(count, "original"),
-            if live { " The key is allowed to be a live one." } else { "" }
-        ));
+        say(&asked(count, live));
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).is_ok() && line.trim() == count.to_string()
     })
+}
+
+/// What is asked before originals are cancelled.
+fn asked(count: u64, live: bool) -> String {
+    format!(
+        "{} will be cancelled at once, without proration. That can't be undone.{}\ntype {count} to go on, anything else to \
+         stop:",
+        counted(count, "original"),
+        if live { " The key is allowed to be a live one." } else { "" }
+    )
 }
 
 /// Fills in the exit code and writes the run's end down.
@@ -354,4 +359,64 @@ pub(super) async fn status(ledger: &LedgerPlace, talk: &Talk) -> Result<Exit, Fa
         out(&format!("{target}\n{}", report::stages(stages)));
     }
     Ok(Exit::Settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use crate::pipeline::CutoverSummary;
+
+    #[test]
+    fn what_is_asked_before_originals_are_cancelled_names_the_number() {
+        insta::assert_snapshot!(format!("{}\n{}", asked(1, false), asked(1200, true)), @"
+        1 original will be cancelled at once, without proration. That can't be undone.
+        type 1 to go on, anything else to stop:
+        1,200 originals will be cancelled at once, without proration. That can't be undone. The key is allowed to be a live one.
+        type 1200 to go on, anything else to stop:
+        ");
+    }
+
+    #[test]
+    fn every_end_says_what_to_do_next() {
+        let Ok(Command::Cutover(args)) =
+            Cli::try_parse_from(["stigg-import", "cutover", "--ledger", "billing/ledger.db"]).map(|cli| cli.command)
+        else {
+            panic!("these are words of a cutover")
+        };
+        let finished = |parked: u64, confirmed: u64, declined: bool| {
+            let tally = Tally::default();
+            tally.parked.add(parked);
+            tally.confirmed.add(confirmed);
+            let summary = CutoverSummary::new(7, Phase::Provision, &tally, 0, 1.0);
+            CutoverFinished { summary, stopped: None, rejects: None, declined }
+        };
+        let told = [
+            (Exit::Settled, finished(0, 1, false)),
+            (Exit::Settled, finished(0, 0, false)),
+            (Exit::Rejects, finished(1, 0, false)),
+            (Exit::Rejects, finished(0, 0, false)),
+            (Exit::Open, finished(0, 0, false)),
+            (Exit::Open, finished(0, 0, true)),
+            (Exit::Source, finished(0, 0, false)),
+            (Exit::Credentials, finished(0, 0, false)),
+            (Exit::Ledger, finished(0, 0, false)),
+            (Exit::Bug, finished(0, 0, false)),
+        ]
+        .map(|(exit, finished)| format!("{}: {}", exit as u8, hint(exit, &finished, &args).unwrap_or_default()));
+        insta::assert_snapshot!(told.join("\n"), @"
+        0: nothing was cancelled. When you have looked at them: stigg-import cutover --phase cancel --cancel-originals --ledger billing/ledger.db
+        0: 
+        3: docs/cutover.md says what to do about each reason; then run the same command with --retry-parked
+        3: stigg-import rejects list --run 7 --ledger billing/ledger.db shows why
+        4: run the same command again; it goes on where this one stopped
+        4: run the same command again, and type the number
+        6: mend the source and run the same command again; it goes on from here
+        7: check the keys in STIGG_API_KEY and STRIPE_API_KEY, then run the same command again
+        8: make room or mend the rights, then run the same command again
+        1: please report this with the output of the same command and -vv
+        ");
+    }
 }

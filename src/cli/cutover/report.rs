@@ -133,3 +133,93 @@ fn lines(counts: &[(&str, u64)]) -> String {
         .collect();
     aligned(&rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::ParkReason;
+    use crate::pipeline::{Phase, Tally};
+
+    /// A run in which everything happened that can.
+    fn everything() -> CutoverSummary {
+        let tally = Tally::default();
+        let counts = [
+            (&tally.records, 1234),
+            (&tally.confirmed, 1000),
+            (&tally.done_before, 100),
+            (&tally.parked, 20),
+            (&tally.parked_before, 10),
+            (&tally.open, 4),
+            (&tally.rejected, 50),
+            (&tally.filtered, 25),
+            (&tally.replacements, 12),
+            (&tally.not_asked, 11),
+            (&tally.later, 2),
+            (&tally.cancelled, 900),
+            (&tally.listed, 50),
+            (&tally.cancel_parked, 40),
+            (&tally.cancel_open, 10),
+            (&tally.unproved_parked, 3),
+            (&tally.unproved_open, 1),
+            (&tally.with_schedule, 6),
+            (&tally.with_pending_items, 5),
+            (&tally.changed_since, 1),
+        ];
+        counts.iter().for_each(|(count, number)| count.add(*number));
+        let mut summary = CutoverSummary::new(7, Phase::All, &tally, 1000, 60.0);
+        summary.stages = vec![
+            AtStage { stage: "cancelled", reason: None, count: 900 },
+            AtStage { stage: "parked", reason: Some(ParkReason::PaymentRequired.name()), count: 60 },
+        ];
+        let sample = |number: usize| Sample {
+            subscription_id: format!("sub_{number}"),
+            original_id: format!("old_{number}"),
+            stage: "parked",
+            reason: Some(ParkReason::PaymentRequired.name()),
+            detail: "Stigg asks for a payment".to_owned(),
+        };
+        summary.samples = (1..=11).map(sample).collect();
+        summary
+    }
+
+    #[test]
+    fn all_that_can_become_of_a_record_has_its_line() {
+        insta::assert_snapshot!(summary(&everything()), @"
+        1,234 records
+          confirmed now            1,000
+          confirmed before           100
+          parked now                  20
+          parked before               10
+          open                         4
+          rejected                    50
+          filtered                    25
+          replacements themselves     12
+          of other customers          11
+          left for later               2
+        1,000 originals to cancel
+          cancelled          900
+          listed for people   50
+          parked instead      40
+          open                10
+        3 replacements of an earlier run parked now
+        1 replacement of an earlier run not proved yet
+        6 originals had a schedule at the provider
+        5 originals had invoice items that wait: look at them at the provider; the audit file names them
+        1 record changed in the source after it was sent; nothing was sent for that
+        where they are now
+          cancelled                 900
+          parked, payment-required   60
+        sub_1 (for old_1) is parked, payment-required: Stigg asks for a payment
+        sub_2 (for old_2) is parked, payment-required: Stigg asks for a payment
+        sub_3 (for old_3) is parked, payment-required: Stigg asks for a payment
+        sub_4 (for old_4) is parked, payment-required: Stigg asks for a payment
+        sub_5 (for old_5) is parked, payment-required: Stigg asks for a payment
+        sub_6 (for old_6) is parked, payment-required: Stigg asks for a payment
+        sub_7 (for old_7) is parked, payment-required: Stigg asks for a payment
+        sub_8 (for old_8) is parked, payment-required: Stigg asks for a payment
+        sub_9 (for old_9) is parked, payment-required: Stigg asks for a payment
+        sub_10 (for old_10) is parked, payment-required: Stigg asks for a payment
+        … see --json for more
+        ");
+    }
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Parser as _;
 use serde_json::{Map, json};
 
-use super::{RATE_SCALE, cant_write, empty, put, serve};
+use super::{RATE_SCALE, REPORT, cant_write, empty, put, serve};
 use crate::cli::args::{self, Cli, Command, Talk};
 use crate::cli::cutover::{self as command, Cutover, report};
 use crate::cli::exit::{Exit, Failure};
@@ -92,12 +92,7 @@ pub(super) async fn main(args: &args::Demo, folder: &Path, talk: &Talk) -> Resul
     let _ = stop.send(());
     let _ = serving.await;
 
-    let ended = sandbox.stripe().snapshot();
-    let doubled = ended.cancellations.values().filter(|times| **times > 1).count();
-    let wrong = ended.cancellations.len() as u64 != cancelled.summary.cancelled || !ended.invoiced.is_empty();
-    if wrong || doubled > 0 {
-        return Err(Failure::new(Exit::Bug, "Stripe's account is not as it should be").hint("please report this bug"));
-    }
+    is_as_it_should_be(&sandbox.stripe().snapshot(), cancelled.summary.cancelled)?;
     let exit = Exit::of_cutover(&provisioned.summary, provisioned.stopped.as_ref());
     if talk.json() {
         out_json(&json!({ "provision": provisioned.summary, "cancel": cancelled.summary }))?;
@@ -182,8 +177,17 @@ impl Demo<'_> {
 fn parsed(words: Vec<String>) -> Result<Cutover, Failure> {
     match Cli::try_parse_from(words).map(|cli| cli.command) {
         Ok(Command::Cutover(args)) => Ok(*args),
-        Ok(_) | Err(_) => Err(Failure::new(Exit::Bug, "the demo does not know its own words")),
+        Ok(_) | Err(_) => Err(Failure::new(Exit::Bug, "the demo does not know its own words").hint(REPORT)),
     }
+}
+
+/// Whether as many subscriptions were cancelled at Stripe as were said, each once, and nobody got a last invoice.
+fn is_as_it_should_be(stripe: &StripeSnapshot, cancelled: u64) -> Result<(), Failure> {
+    let once = stripe.cancellations.values().all(|times| *times == 1);
+    if once && stripe.cancellations.len() as u64 == cancelled && stripe.invoiced.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Bug, "Stripe's account is not as it should be").hint(REPORT))
 }
 
 /// An account in which most are on one plan at its price, some every year.
@@ -238,4 +242,48 @@ fn stripe(customers: u32) -> StripeSnapshot {
         }
     }
     snapshot
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_account_that_is_not_as_it_should_be_is_told_to_be_a_bug() {
+        let once = BTreeMap::from([("sub_1".to_owned(), 1)]);
+        let fine = StripeSnapshot { cancellations: once.clone(), ..StripeSnapshot::default() };
+        assert!(is_as_it_should_be(&fine, 1).is_ok());
+        let twice = BTreeMap::from([("sub_1".to_owned(), 2)]);
+        let wrong = [
+            (StripeSnapshot { cancellations: twice, ..StripeSnapshot::default() }, 1),
+            (fine, 2),
+            (
+                StripeSnapshot { cancellations: once, invoiced: vec!["sub_1".to_owned()], ..StripeSnapshot::default() },
+                1,
+            ),
+        ];
+        for (stripe, cancelled) in wrong {
+            let failure = is_as_it_should_be(&stripe, cancelled).unwrap_err();
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(format!("exit {}\n{failure}", failure.exit as u8), @"
+                exit 1
+                error: Stripe's account is not as it should be
+                hint: please report this bug
+                ");
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_are_none_are_told_to_be_a_bug() {
+        let words = ["stigg-import", "cutover", "--faster"].map(str::to_owned).to_vec();
+        let failure = parsed(words).unwrap_err();
+        insta::assert_snapshot!(format!("exit {}\n{failure}", failure.exit as u8), @"
+        exit 1
+        error: the demo does not know its own words
+        hint: please report this bug
+        ");
+    }
 }

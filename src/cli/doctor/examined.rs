@@ -260,6 +260,52 @@ mod tests {
     }
 
     #[test]
+    fn what_is_worth_knowing_is_told_with_what_to_do() {
+        let off = |seconds| clock(&Examination { clock: Some(ClockOff { seconds }), ..examination() });
+        let plans = |plans| Catalog { plans, ..Catalog::default() };
+        let budgets = Budgets::new(&BudgetSettings::default());
+        let mut findings = vec![
+            environment(&examination()),
+            environment(&Examination { environment_id: None, ..examination() }),
+            clock(&examination()),
+            off(1.0),
+            off(-31.0),
+            off(301.0),
+            speed(Duration::from_secs(20), 9, &budgets),
+        ];
+        findings.extend(catalog(&Seen::Is(plans(Some(Default::default()))), &[Schema::PaidSubscription]));
+        let told: Vec<String> = findings
+            .into_iter()
+            .map(|Finding { check, says, remedy, .. }| match remedy {
+                Some(remedy) => format!("{check}: {says}\n  to do: {remedy}"),
+                None => format!("{check}: {says}"),
+            })
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @"
+        environment: e; the key may not read its name and type
+          to do: look in Stigg which environment the key belongs to
+        environment: the key may not read it, so the ledger knows the target by its address alone
+          to do: use a ledger (--ledger) of its own for each environment
+        clock: the server says no time to compare this machine's with
+          to do: see that this machine's clock is set from the network (timedatectl)
+        clock: this machine's clock agrees with the server's
+        clock: this machine's clock is 31 s behind the server's
+          to do: set it from the network (timedatectl set-ntp true): the time of a sync, of `now` in a mapping, and until when an event may be sent again come from it
+        clock: this machine's clock is 5 min 1 s ahead of the server's
+          to do: set it from the network (timedatectl set-ntp true): the time of a sync, of `now` in a mapping, and until when an event may be sent again come from it
+        speed: a read takes 20000 ms (median of 9): at most 64 requests are under way at once, so that a million customers take 5 min 13 s instead of the 4 min 0 s that the limit allows
+          to do: run it nearer to the API, or at another time
+        catalog: plans: 0 free, 0 custom, 0 paid
+        catalog: no free or custom plan is published: no subscription can be imported
+          to do: publish it in Stigg before the import: what refers to it is refused
+        catalog: no paid plan is published: no subscription can be moved
+          to do: publish it in Stigg before the import: what refers to it is refused
+        catalog: the key may not read features, add-ons, credit currencies
+          to do: without it `plan` can't tell what the API would refuse; put the full access key of the environment (server-…) into STIGG_API_KEY
+        ");
+    }
+
+    #[test]
     fn the_limit_sets_the_pace_until_an_answer_takes_too_long() {
         let budgets = Budgets::new(&BudgetSettings::default());
         let near = speed(Duration::from_millis(120), 9, &budgets);

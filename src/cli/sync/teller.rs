@@ -78,28 +78,37 @@ impl Teller {
 impl Watcher for Teller {
     fn happened(&self, what: Happened) {
         self.metrics.happened(what);
+        let Some(text) = told(what, &self.when) else { return };
         match what {
-            Happened::Waits { until, is_retry: false } => tracing::info!("next run at {}", self.when.shown(until)),
-            Happened::Waits { until, is_retry: true } => tracing::info!("next try at {}", self.when.shown(until)),
-            Happened::Begins => tracing::debug!("a run begins"),
-            Happened::Ended { .. } => {}
-            Happened::Missed { times, run_took: Some(took) } => tracing::warn!(
-                "the run took {}, longer than the time between two starts: {} left out",
-                duration(took.as_secs_f64()),
-                counted(times.into(), "start")
-            ),
-            Happened::Missed { times, run_took: None } => {
-                tracing::warn!(
-                    "{} passed while this machine slept; one run stands for all",
-                    counted(times.into(), "start")
-                );
+            Happened::Waits { .. } => tracing::info!("{text}"),
+            Happened::Begins | Happened::Ended { .. } => tracing::debug!("{text}"),
+            Happened::Missed { .. } | Happened::HeldBack { .. } | Happened::ClockWentBack { .. } => {
+                tracing::warn!("{text}");
             }
-            Happened::HeldBack { times } => {
-                tracing::warn!("{} left out, to wait longer after failures", counted(times.into(), "start"));
-            }
-            Happened::ClockWentBack { by } => tracing::warn!("the clock was set back by {by:#}"),
         }
     }
+}
+
+/// What is said of it; nothing of the end of a run, which has an account.
+fn told(what: Happened, when: &When) -> Option<String> {
+    Some(match what {
+        Happened::Waits { until, is_retry: false } => format!("next run at {}", when.shown(until)),
+        Happened::Waits { until, is_retry: true } => format!("next try at {}", when.shown(until)),
+        Happened::Begins => "a run begins".to_owned(),
+        Happened::Ended { .. } => return None,
+        Happened::Missed { times, run_took: Some(took) } => format!(
+            "the run took {}, longer than the time between two starts: {} left out",
+            duration(took.as_secs_f64()),
+            counted(times.into(), "start")
+        ),
+        Happened::Missed { times, run_took: None } => {
+            format!("{} passed while this machine slept; one run stands for all", counted(times.into(), "start"))
+        }
+        Happened::HeldBack { times } => {
+            format!("{} left out, to wait longer after failures", counted(times.into(), "start"))
+        }
+        Happened::ClockWentBack { by } => format!("the clock was set back by {by:#}"),
+    })
 }
 
 fn state(round: &Round) -> &'static str {
@@ -126,4 +135,39 @@ fn account(summary: &Summary) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn what_happens_between_runs_is_told_in_a_line_each() {
+        let when = When::cron("30 2 * * *", jiff::tz::TimeZone::UTC).unwrap();
+        let until = "2026-03-01T02:30:00Z".parse().unwrap();
+        let took = Duration::from_secs(7500);
+        let all = [
+            Happened::Waits { until, is_retry: false },
+            Happened::Waits { until, is_retry: true },
+            Happened::Begins,
+            Happened::Missed { times: 2, run_took: Some(took) },
+            Happened::Missed { times: 1, run_took: None },
+            Happened::HeldBack { times: 3 },
+            Happened::ClockWentBack { by: SignedDuration::from_secs(3600) },
+        ];
+        let told: Vec<String> = all.into_iter().filter_map(|what| told(what, &when)).collect();
+        insta::assert_snapshot!(told.join("\n"), @"
+        next run at 2026-03-01 02:30:00 UTC
+        next try at 2026-03-01 02:30:00 UTC
+        a run begins
+        the run took 2 h 5 min, longer than the time between two starts: 2 starts left out
+        1 start passed while this machine slept; one run stands for all
+        3 starts left out, to wait longer after failures
+        the clock was set back by 1h
+        ");
+    }
 }

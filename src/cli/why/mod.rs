@@ -293,3 +293,19 @@ fn as_json(key: &[String], told: &[Told], rejected: &[Rejected], moves: &[(Strin
         .collect();
     json!({ "key": key, "sent": sent, "rejected": rejected, "paid_subscriptions": moves })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_record_is_told_in_words() {
+        let fates = [Fate::Open, Fate::Accepted, Fate::Failed { code: "BadUserInput".to_owned() }, Fate::NeverKnown];
+        insta::assert_snapshot!(fates.iter().map(fate).collect::<Vec<_>>().join("\n"), @"
+        not known yet: the next run finds out
+        accepted
+        refused: BadUserInput
+        never known: sent again since, or given up
+        ");
+    }
+}

@@ -229,7 +229,7 @@ pub struct CutoverSummary {
 }
 
 impl CutoverSummary {
-    pub(super) fn new(run: u64, phase: Phase, tally: &Tally, to_cancel: u64, duration_s: f64) -> Self {
+    pub(crate) fn new(run: u64, phase: Phase, tally: &Tally, to_cancel: u64, duration_s: f64) -> Self {
         Self {
             run,
             ok: false,

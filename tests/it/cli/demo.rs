@@ -99,9 +99,35 @@ fn a_demo_of_a_cutover_moves_what_can_be_moved_and_cancels_only_that() {
         assert!(folder.path("demo").join(name).exists(), "{name}");
     }
     // For a person it is told in words, and what to do next.
-    let told = folder.run("demo --cutover --customers 2 --dir demo").exits(0);
-    assert!(told.stdout.contains("2 originals to cancel\n  cancelled  2\n"), "{told}");
-    assert!(told.stdout.contains("stigg-import status --cutover --ledger demo/.stigg-import/ledger.db"), "{told}");
+    assert_ran!(folder.run("demo --cutover --customers 2 --dir demo"), @"
+    exit 0
+    --- stdout
+    2 records
+      confirmed now  2
+    where they are now
+      confirmed  2
+
+    2 originals to cancel
+      cancelled  2
+    1 original had invoice items that wait: look at them at the provider; the audit file names them
+    where they are now
+      cancelled  2
+
+    next:
+      # every step, with its time and the ids of requests
+      less demo/.stigg-import/cutover-audit.jsonl
+      # where they all are
+      stigg-import status --cutover --ledger demo/.stigg-import/ledger.db
+      # what to do about each reason, and your own cutover
+      docs/cutover.md
+
+    --- stderr
+    the embedded Stigg API listens at http://127.0.0.1:[PORT]/graphql, an account at Stripe with 2 customers beside it
+    importing the customers
+    provisioning their paid plans, backdated, and proving each
+
+    cancelling the originals of what was proved
+    ");
 }
 
 /// Given a folder in which something is in the way of a file, when the demo is run, then it says which folder and where to go.

@@ -4,7 +4,8 @@ use stigg_import::sandbox::Settings;
 
 use super::cutover::{cutover, world};
 use super::{RUN, clean, customers};
-use crate::program::{Api, assert_ran};
+use crate::program::{Api, assert_ran, catalog};
+use crate::relay::Relay;
 
 #[test]
 fn an_export_without_rows_is_told() {
@@ -165,4 +166,347 @@ fn originals_that_had_a_schedule_are_counted() {
     --- stderr
     every step is in .stigg-import/cutover-audit.jsonl
     "#);
+}
+
+/// Given a server (or a proxy before it) that does not say what time it is, when it is looked at, then that is a note.
+#[test]
+fn a_server_that_does_not_say_the_time_is_no_obstacle() {
+    let api = Api::new(Settings { catalog: Some(catalog()), ..Settings::default() });
+    let relay = Relay::without_header(&api, "date");
+    let folder = clean();
+    assert_ran!(folder.run(&format!("doctor --target {} --rate-scale 20", relay.url)), @r#"
+    exit 0
+    --- stdout
+    http://127.0.0.1:[PORT]/graphql
+
+    ok       key          none is needed for a server on this machine
+    ok       environment  "sandbox" (DEVELOPMENT)
+    ok       reading      customers, subscriptions and import tasks can be read
+    ok       catalog      plans: 1 free, 4 custom, 0 paid; 3 features, 3 take usage, 0 are fed by events; 0 add-ons; 0 credit currencies
+    note     clock        the server says no time to compare this machine's with
+                          to do: see that this machine's clock is set from the network (timedatectl)
+    ok       speed        a read takes [MS] ms (median of 10): with [N] requests at once the limit of importCustomersBulk is used in full, 5000 a minute, at which a million customers take [DURATION]
+    note     writing      whether the key may write is not seen by reading
+                          to do: stigg-import doctor --probe tries it, in a non-production environment
+
+    what the API's documents leave open:
+      how long is the longest page of a list? less than 1000: asking for so many is refused with BadUserInput
+      with which status does an error come, and how is its code spelled? status 200, code BadUserInput
+      may the key read import tasks? yes
+      more is answered by --probe, in a non-production environment
+
+    an import can begin
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn a_plan_asks_for_so_many_customers_and_says_that_there_are_more() {
+    let (api, folder) = (Api::new(Settings { catalog: Some(catalog()), ..Settings::default() }), clean());
+    folder.write("usage.toml", "entity = \"usage\"\n[fields]\ncustomerId = \"c\"\nfeatureId = \"f\"\nvalue = \"v\"\n");
+    let rows: String = (0..20_150).map(|number| format!("cus_{number:05},feature-api-calls,3\n")).collect();
+    folder.write("usage.csv", format!("c,f,v\n{rows}"));
+    assert_ran!(folder.run_to(&api, "plan --mapping usage.toml --csv usage.csv"), @r#"
+    exit 4
+    --- stdout
+    step     rows  records  create  change  unchanged  rejected time
+    usage  20,150   20,150  20,150       0          0         0 [DURATION]
+
+    usage: 20,150 records, 202 requests, about a second at the rate limit
+      20,000 would be refused: customerId: a customer that neither a step nor Stigg has
+        usage.csv:2, record 1: "cus_00000"
+        usage.csv:3, record 2: "cus_00001"
+        usage.csv:4, record 3: "cus_00002"
+        to do: import these customers first, or find out why their rows were rejected or left out
+      150 records refer to customers that no step has and that Stigg was not asked for: there are too many
+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn a_plan_counts_the_reasons_and_changes_that_it_does_not_show() {
+    let (api, folder) = (Api::new(Settings { catalog: Some(catalog()), ..Settings::default() }), clean());
+    // Given: customers that were delivered, of which all but one change, and seven rows that each have something else.
+    let rows = |name: &str| (0..8).map(|number| format!("cus_{number},,{name}{number}\n")).collect::<String>();
+    folder.write("customers.csv", format!("id,email,name\n{}", rows("N")));
+    folder.run_to(&api, RUN).exits(0);
+    let long = "x".repeat(300);
+    let bad = format!(",,A\nno id,,A\n{long},,A\nc_1,nobody,A\nc_2,,{long}\nc_3,A\nc_4,,A,B\nc_5,,\"A\"B\n");
+    folder.write("customers.csv", format!("id,email,name\n{}{bad}", rows("M").replace("M7", "N7")));
+    assert_ran!(folder.run_to(&api, "plan --mapping customers.toml --csv customers.csv"), @r#"
+    exit 4
+    --- stdout
+    step       rows  records  create  change  unchanged  rejected time
+    customers    16       16       0       7          1         8 [DURATION]
+
+    customers: 7 records, 1 request, about a second at the rate limit
+      2 would be rejected: the row has … cells, the header has …
+        customers.csv:15, record 14: the row has 2 cells, the header has 3
+        customers.csv:16, record 15: the row has 4 cells, the header has 3
+      1 would be rejected: text follows the closing quote of column `name`, which opens on line 17; a quote inside quotes has to be written twice
+        customers.csv:17, record 16
+      1 would be rejected: customerId: has 300 characters, the API takes 255
+        customers.csv:12, record 11: "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" and 140 characters more
+      1 would be rejected: customerId: is empty, and is needed; it comes from column `id`
+        customers.csv:10, record 9
+      1 would be rejected: customerId: may not have the character ' '
+        customers.csv:11, record 10: "no id"
+      2 would be rejected for 2 other reasons; --json has all
+      7 changed: name 7
+        cus_0 (customers.csv:2, record 1): name
+        cus_1 (customers.csv:3, record 2): name
+        cus_2 (customers.csv:4, record 3): name
+        cus_3 (customers.csv:5, record 4): name
+        cus_4 (customers.csv:6, record 5): name
+        … and 2 more; --json has 7
+
+    --- stderr
+    "#);
+    // Given: plans that Stigg has not.
+    folder.write(
+        "subscriptions.toml",
+        "entity = \"subscription\"\n[fields]\nsubscriptionId = \"id\"\ncustomerId = \"c\"\nplanId = \"p\"\n",
+    );
+    let rows: String = (0..8).map(|number| format!("sub_{number},cus_{number},plan-{number}\n")).collect();
+    folder.write("subscriptions.csv", format!("id,c,p\n{rows}"));
+    assert_ran!(folder.run_to(&api, "plan --mapping subscriptions.toml --csv subscriptions.csv"), @r#"
+    exit 4
+    --- stdout
+    step           rows  records  create  change  unchanged  rejected time
+    subscriptions     8        8       8       0          0         0 [DURATION]
+
+    subscriptions: 8 records, 1 request, about a second at the rate limit
+      1 would be refused: planId "plan-0": no such plan at the target
+        subscriptions.csv:2, record 1
+        to do: create and publish the plan in Stigg, or mend the mapping's lookup of planId
+      1 would be refused: planId "plan-1": no such plan at the target
+        subscriptions.csv:3, record 2
+        to do: create and publish the plan in Stigg, or mend the mapping's lookup of planId
+      1 would be refused: planId "plan-2": no such plan at the target
+        subscriptions.csv:4, record 3
+        to do: create and publish the plan in Stigg, or mend the mapping's lookup of planId
+      1 would be refused: planId "plan-3": no such plan at the target
+        subscriptions.csv:5, record 4
+        to do: create and publish the plan in Stigg, or mend the mapping's lookup of planId
+      1 would be refused: planId "plan-4": no such plan at the target
+        subscriptions.csv:6, record 5
+        to do: create and publish the plan in Stigg, or mend the mapping's lookup of planId
+      3 would be refused for 3 other reasons; --json has all
+
+    --- stderr
+    "#);
+}
+
+/// Given a list of originals that people cancelled, when the disk is full while it is taken, then that is said, and the same
+/// list can be taken again; a list that is there already is not written over.
+#[test]
+fn a_list_of_originals_is_taken_again_after_a_full_disk_and_never_written_over() {
+    let (folder, api) = world(Settings::default());
+    folder.write("paid.csv", folder.read("paid.csv").replace(",stripe,", ",chargebee,"));
+    folder.run_to(&api, "cutover --mapping paid.toml --csv paid.csv --phase all --cancel-originals").exits(0);
+    assert_ran!(folder.run_to(&api, "cutover --phase cancel --cancel-originals"), @"
+    exit 5
+    --- stdout
+    5 originals to cancel
+      open  5
+    where they are now
+      cancelling  5
+
+    --- stderr
+    error: the cutover stopped early: the list originals-to-cancel.csv is there already, and somebody may have filled it in: take it back with --cancelled, or name a new one with --originals
+    every step is in .stigg-import/cutover-audit.jsonl
+    ");
+    let list = folder.read("originals-to-cancel.csv");
+    let rows: Vec<String> = list.lines().map(str::to_owned).collect();
+    let filled: Vec<String> = rows[1..].iter().map(|row| format!("{row}2026-01-01T00:00:00Z")).collect();
+    folder.write("back.csv", format!("{}\n{}\n", rows[0], filled.join("\n")));
+    #[cfg(target_os = "linux")]
+    assert_ran!(folder.run_to(&api, "cutover --cancelled back.csv --audit /dev/full"), @"
+    exit 8
+    --- stdout
+
+    --- stderr
+    error: the audit file can't be written
+      because No space left on device (os error 28)
+    hint: make room or mend the rights, then take the same list again: what is closed stays closed
+    ");
+    folder.run_to(&api, "cutover --cancelled back.csv").exits(0);
+    assert_ran!(folder.run_to(&api, "cutover --cancelled back.csv"), @"
+    exit 0
+    --- stdout
+    0 originals closed, 5 closed before
+    where they are now
+      cancelled  5
+
+    --- stderr
+    ");
+}
+
+#[test]
+fn what_is_parked_says_what_to_do() {
+    let (folder, api) = world(Settings { without_payment_method: ["b".to_owned()].into(), ..Settings::default() });
+    assert_ran!(cutover(&folder, &api, "--mapping paid.toml --csv paid.csv"), @"
+    exit 3
+    --- stdout
+    5 records
+      confirmed now  4
+      parked now     1
+    where they are now
+      confirmed                 4
+      parked, payment-required  1
+    b (for old-b) is parked, payment-required: Stigg asks for a payment: the customer has no means of payment there
+
+    --- stderr
+    every step is in .stigg-import/cutover-audit.jsonl
+    hint: docs/cutover.md says what to do about each reason; then run the same command with --retry-parked
+    ");
+    assert_ran!(cutover(&folder, &api, "--mapping paid.toml --csv paid.csv"), @"
+    exit 3
+    --- stdout
+    5 records
+      confirmed before  4
+      parked before     1
+    where they are now
+      confirmed                 4
+      parked, payment-required  1
+    b (for old-b) is parked, payment-required: Stigg asks for a payment: the customer has no means of payment there
+
+    --- stderr
+    every step is in .stigg-import/cutover-audit.jsonl
+    hint: docs/cutover.md says what to do about each reason; then run the same command with --retry-parked
+    ");
+}
+
+#[test]
+fn a_live_key_that_nobody_allowed_says_what_live_means() {
+    let (folder, api) = world(Settings::default());
+    let stripe = api.url.replace("/graphql", "/stripe");
+    let words = format!("cutover --mapping paid.toml --csv paid.csv --target {} --provider-url {stripe}", api.url);
+    let ran = folder.finish(folder.command(&words).env("STRIPE_API_KEY", "sk_live_51Secret"));
+    assert_ran!(ran, @"
+    exit 7
+    --- stdout
+
+    --- stderr
+    error: the Stripe key is a live one, and live keys were not allowed
+    hint: with --live real subscriptions are provisioned and cancelled; nothing was sent
+    ");
+}
+
+#[test]
+fn a_cutover_without_its_words_says_which_are_missing() {
+    let (folder, api) = world(Settings::default());
+    assert_ran!(cutover(&folder, &api, "--phase cancel"), @"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: cancelling originals has to be said twice
+    hint: add --cancel-originals; --plan says what would be done. An original can't be revived
+    ");
+    assert_ran!(cutover(&folder, &api, "--cancel-originals --mapping paid.toml --csv paid.csv"), @"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: --cancel-originals, and the phase is provision, which cancels nothing
+    hint: say --phase all, or --phase cancel once the replacements are confirmed
+    ");
+    assert_ran!(cutover(&folder, &api, "--phase cancel --cancel-originals --mapping paid.toml --csv paid.csv"), @"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: --phase cancel takes no source: it cancels what the ledger knows to be confirmed
+    hint: leave the mapping and its source out; --only-customers and --limit choose among them
+    ");
+    assert_ran!(cutover(&folder, &api, ""), @"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: there is no mapping of paid subscriptions
+    hint: stigg-import cutover --mapping mappings/stripe/paid-subscriptions.toml --stripe subscriptions
+    ");
+}
+
+/// Given a kept plan, when what was delivered, the steps or the program is another one since, then it is refused in these words.
+#[test]
+fn a_kept_plan_is_refused_for_what_it_rests_on() {
+    let (api, folder) = (Api::open(), clean());
+    let step = |name: &str| {
+        format!("[[step]]\nname = \"{name}\"\nmapping = \"customers.toml\"\nsource = {{ csv = \"customers.csv\" }}\n")
+    };
+    folder.write("pipeline.toml", step("customers"));
+    folder.run_to(&api, "plan pipeline.toml --out plan.json").exits(4);
+    let kept = folder.read("plan.json");
+
+    // Given: another version of the program made it.
+    folder.write("plan.json", kept.replace("\"version\": \"", "\"version\": \"0.0.1-"));
+    assert_ran!(folder.run("run --plan plan.json"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: plan.json was made by version 0.0.1-0.1.0 of the program
+    hint: make it again with plan --out; nothing was sent
+    ");
+    folder.write("plan.json", kept);
+
+    // Given: the pipeline has a step of another name, and one more.
+    folder.write("pipeline.toml", step("people"));
+    assert_ran!(folder.run("run --plan plan.json"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the pipeline has other steps than when the plan was made
+    hint: look at a new one: the same words with plan --out; nothing was sent
+    ");
+    folder.write("pipeline.toml", format!("{}\n{}", step("customers"), step("people")));
+    assert_ran!(folder.run("run --plan plan.json"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: the pipeline has other steps than when the plan was made
+    hint: look at a new one: the same words with plan --out; nothing was sent
+    ");
+
+    // Given: the same records were delivered meanwhile with other content.
+    folder.write("pipeline.toml", step("customers"));
+    let rows = folder.read("customers.csv");
+    folder.write("customers.csv", rows.replace("Ada", "Ida").replace("Bob", "Rob").replace("Carl", "Karl"));
+    folder.run_to(&api, "run pipeline.toml").exits(0);
+    folder.write("customers.csv", rows);
+    assert_ran!(folder.run("run --plan plan.json"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: what was delivered of step `customers` is other than when the plan was made
+    hint: look at a new one: the same words with plan --out; nothing was sent
+    ");
+}
+
+#[test]
+fn a_run_that_was_killed_is_listed_with_what_is_open() {
+    let (api, folder) = super::settle::unanswered(stigg_import::sandbox::FaultKind::SilentAfter);
+    assert_eq!(api.customers(), 3);
+    assert_ran!(folder.run("status"), @"
+    exit 0
+    --- stdout
+    what            run          began (UTC)          ended (UTC)  exit
+    events.toml       2  [TIME]  going on, or killed     -
+    customers.toml    1  [TIME]  [TIME]     0
+
+    http://127.0.0.1:[PORT]/graphql [UUID]: 3 customer records known
+    http://127.0.0.1:[PORT]/graphql [UUID]: 0 event records known, 3 open in 1 batch
+    hint: run the same command again; what is open is sent again and settled
+    hint: events of more than 12 hours ago are not sent again; `stigg-import settle` lists them
+
+    --- stderr
+    ");
 }

@@ -18,7 +18,7 @@ timestamp = { column = "at", time = "unix" }
 const RUN: &str = "run --mapping events.toml --csv events.csv";
 
 /// A run that was killed while it waited for the answer to three events; `kind` says whether they arrived.
-fn unanswered(kind: FaultKind) -> (Api, Folder) {
+pub(super) fn unanswered(kind: FaultKind) -> (Api, Folder) {
     let (api, folder) = (Api::open(), super::clean());
     folder.run_to(&api, super::RUN).exits(0);
     folder.write("events.toml", EVENTS_TOML);
