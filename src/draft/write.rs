@@ -39,7 +39,10 @@ pub(super) fn draft(schema: Schema, sample: &Sample, guesses: &Guesses<'_>) -> D
         text.push_str(&rest(schema, &unused, guesses));
     }
     text.push_str(&draft.lookups);
-    features.iter().for_each(|column| text.push_str(&draft.total(column)));
+    let names: Vec<&str> = features.iter().map(|column| column.name.as_str()).collect();
+    for (column, id) in features.iter().zip(lookup::ids_of(&names, "feature")) {
+        text.push_str(&draft.total(column, &id));
+    }
     Draft { schema, mapping: text, recognised: None, to_do: draft.to_do }
 }
 
@@ -138,8 +141,8 @@ impl Written {
         }
     }
 
-    /// The record of a column that is a feature's total.
-    fn total(&mut self, column: &ColumnSample) -> String {
+    /// The record of a column that is a feature's total; `feature`: its id, as proposed.
+    fn total(&mut self, column: &ColumnSample, feature: &str) -> String {
         let name = quoted(&column.name);
         self.to_do.push(format!("record: which feature in Stigg is column {name}?"));
         let nothings = null(&column.nothings);
@@ -154,7 +157,7 @@ impl Written {
              featureId = {{ const = {} }}\nvalue     = {value}\n",
             shown(column),
             literal(&which::is_none_of(column, empty)),
-            quoted(&lookup::id_of(&column.name))
+            quoted(feature)
         )
     }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use super::super::say;
+use super::Order;
 use crate::draft::{About, Adviser, Question};
 
 /// Tries until an answer is taken for none.
@@ -44,6 +45,25 @@ impl Adviser for Terminal {
     }
 }
 
+/// What was said on the command line, and whom to ask about the rest.
+pub(super) struct Said {
+    pub(super) dates: Option<Order>,
+    pub(super) asked: Box<dyn Adviser>,
+}
+
+impl Adviser for Said {
+    fn choose(&mut self, question: &Question) -> Option<usize> {
+        match (&question.about, self.dates) {
+            (About::DayOrMonth { .. }, Some(Order::DayFirst)) => Some(0),
+            (About::DayOrMonth { .. }, Some(Order::MonthFirst)) => Some(1),
+            (
+                About::DayOrMonth { .. } | About::Schema | About::Column { .. } | About::Unit { .. } | About::Provider,
+                _,
+            ) => self.asked.choose(question),
+        }
+    }
+}
+
 /// The choice that is meant by a line: its number, its name, or nothing for the guess.
 fn read(question: &Question, line: &str) -> Option<usize> {
     if line.is_empty() {
@@ -76,6 +96,59 @@ fn shown(question: &Question) -> String {
 mod tests {
     use super::*;
     use crate::draft::Choice;
+    use crate::entity::{Entity, Schema};
+
+    #[test]
+    fn every_question_is_asked_in_a_line() {
+        let schema = Schema::Import(Entity::Customer);
+        let abouts = [
+            About::Schema,
+            About::Column { schema, field: "customerId" },
+            About::DayOrMonth { column: "start".to_owned() },
+            About::Unit { column: "price".to_owned() },
+            About::Provider,
+        ];
+        let choices = ["one", "another"].map(|name| Choice { name: name.to_owned(), because: String::new() });
+        let shown = abouts.map(|about| shown(&Question { about, choices: choices.to_vec(), guess: 0 }));
+        insta::assert_snapshot!(shown.join("\n"), @"
+        what is a row?
+          1  one
+          2  another
+        number, or Enter for 1:
+        which column is the customerId of a customer?
+          1  one
+          2  another
+        number, or Enter for 1:
+        column start: does the day or the month come first?
+          1  one
+          2  another
+        number, or Enter for 1:
+        column price: are these amounts in whole units or in cents?
+          1  one
+          2  another
+        number, or Enter for 1:
+        at which billing provider are the originals?
+          1  one
+          2  another
+        number, or Enter for 1:
+        ");
+    }
+
+    #[test]
+    fn the_order_of_dates_that_was_said_is_not_asked_for() {
+        struct Never;
+        impl Adviser for Never {
+            fn choose(&mut self, question: &Question) -> Option<usize> {
+                panic!("{question:?} is asked")
+            }
+        }
+        let about = About::DayOrMonth { column: "start".to_owned() };
+        let question = Question { about, choices: Vec::new(), guess: 0 };
+        for (order, choice) in [(Order::DayFirst, 0), (Order::MonthFirst, 1)] {
+            let mut said = Said { dates: Some(order), asked: Box::new(Never) };
+            assert_eq!(said.choose(&question), Some(choice));
+        }
+    }
 
     #[test]
     fn an_answer_is_a_number_a_name_or_nothing() {

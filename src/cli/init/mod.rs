@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use self::ask::Terminal;
+use self::ask::{Said, Terminal};
 use self::pipeline::put_step;
 use self::report::{Maybe, Report, Step, Written};
 use self::source::{DraftSource, Opening};
@@ -23,7 +23,7 @@ use crate::draft::{self, Adviser, CantDraft, Draft, Nobody, Sample, Told};
 use crate::entity::Schema;
 use crate::mapping;
 use crate::source::SourceError;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// What to draft, and from what.
 #[derive(Debug, Clone, Args)]
@@ -40,6 +40,10 @@ pub struct Init {
     #[arg(long, value_name = "FIELD=COLUMN", value_parser = pair_of)]
     column: Vec<(String, String)>,
 
+    /// What comes first in dates such as 03/04/2024, where the columns don't tell
+    #[arg(long, value_enum, value_name = "ORDER")]
+    dates: Option<Order>,
+
     /// The folder for the mapping and the pipeline file
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -55,6 +59,15 @@ pub struct Init {
     /// Write over a mapping that is there
     #[arg(long)]
     force: bool,
+}
+
+/// What comes first in a date of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// 3 April
+    DayFirst,
+    /// March 4
+    MonthFirst,
 }
 
 /// A pipeline file's own name, in the drafts' folder.
@@ -83,13 +96,14 @@ pub(super) async fn main(args: Init, talk: &Talk) -> Result<Exit, Failure> {
     }
     let looked = opening.look(args.rows).await.map_err(|error| unreadable(&error))?;
     let sample = &looked.sample;
-    let mut adviser: Box<dyn Adviser> = match !args.yes && !talk.json() && ask::is_there() {
+    let asked: Box<dyn Adviser> = match !args.yes && !talk.json() && ask::is_there() {
         true => Box::new(Terminal::default()),
         false => Box::new(Nobody),
     };
+    let mut adviser = Said { dates: args.dates, asked };
     let told = match args.entity {
         Some(schema) => Told { schemas: vec![schema], maybe: None },
-        None => draft::schemas_of(sample, &mut *adviser, &SystemClock).map_err(|likely| unclear(&likely))?,
+        None => draft::schemas_of(sample, &mut adviser, &SystemClock).map_err(|likely| unclear(&likely))?,
     };
     // Of several those that are not there yet.
     let (left_out, schemas): (Vec<Schema>, Vec<Schema>) =
@@ -98,7 +112,7 @@ pub(super) async fn main(args: Init, talk: &Talk) -> Result<Exit, Failure> {
     schemas.iter().try_for_each(|schema| args.is_free(*schema))?;
     let columns: BTreeMap<String, String> = args.column.iter().cloned().collect();
     known(schemas, &columns, sample)?;
-    let drafted = draft::drafts(schemas, sample, &columns, &mut *adviser, &SystemClock);
+    let drafted = draft::drafts(schemas, sample, &columns, &mut adviser, &SystemClock);
     let drafts = drafted.map_err(|error| cant_draft(&error))?;
     for draft in &drafts {
         holds(draft, &opening, &args.file(draft.schema).1).await?;
@@ -172,7 +186,7 @@ async fn holds(draft: &Draft, opening: &Opening, file: &Path) -> Result<(), Fail
     let name = file.display().to_string();
     let bug = |problems: &crate::problem::Problems| {
         let failure = Failure::of_problems("the draft does not hold", problems);
-        Failure { exit: Exit::Bug, ..failure }.hint("this is a bug; nothing was written")
+        Failure { exit: Exit::Bug, ..failure }.hint("please report this bug with what is shown; nothing was written")
     };
     let parsed = mapping::parse(&name, &draft.mapping, Path::new("")).map_err(|problems| bug(&problems))?;
     let wanted: Vec<String> = parsed.columns_used().into_iter().map(|column| column.name).collect();
@@ -209,7 +223,7 @@ fn cant_draft(error: &CantDraft) -> Failure {
             format!("say which one it is: --column {field}=COLUMN; nothing was written")
         }
         CantDraft::DayOrMonth { .. } => {
-            "write the mapping by hand, or export times as 2024-01-31; nothing was written".to_owned()
+            "say which one does: --dates day-first or --dates month-first; nothing was written".to_owned()
         }
     };
     Failure::of(Exit::Config, error).hint(hint)
@@ -230,8 +244,38 @@ fn cant_write(path: &Path, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::args::{Cli, Command};
     use crate::entity::Entity;
+
+    #[tokio::test]
+    async fn a_draft_that_does_not_hold_is_told_to_be_a_bug() {
+        let words = ["stigg-import", "init", "--csv", "c.csv"];
+        let Ok(Command::Init(args)) = Cli::try_parse_from(words).map(|cli| cli.command) else {
+            panic!("these are words of a draft")
+        };
+        let opening = args.source.opening(Path::new(".")).unwrap();
+        let draft = Draft {
+            schema: Schema::Import(Entity::Customer),
+            mapping: "entity = \"customer\"\n[fields]\ncustomerID = \"id\"\n".to_owned(),
+            recognised: None,
+            to_do: Vec::new(),
+        };
+        let failure = holds(&draft, &opening, Path::new("customers.toml")).await.unwrap_err();
+        insta::assert_snapshot!(format!("exit {}\n{failure}", failure.exit as u8), @r#"
+        exit 1
+        error: the draft does not hold: 1 problem
+
+        customers.toml:3:1: the record has no field `customerID`
+          3 | customerID = "id"
+            | ^^^^^^^^^^
+          hint: did you mean `customerId`?
+
+        hint: please report this bug with what is shown; nothing was written
+        "#);
+    }
 
     #[test]
     fn an_export_that_may_be_several_things_is_told_with_the_words_that_decide() {

@@ -152,6 +152,79 @@ fn what_is_needed_and_not_found_is_asked_for() {
     folder.run("check pipeline.toml").exits(0);
 }
 
+/// Given times of which each may be of two days, when they are drafted without a terminal, then it is said how to tell which.
+#[test]
+fn dates_that_can_be_read_in_two_ways_are_told_apart_by_a_word() {
+    let folder = Folder::new();
+    folder.write("events.csv", "customer_id,event_id,event,date\nacme,e1,call,03/04/2024\nbolt,e2,call,05/06/2024\n");
+    assert_ran!(folder.run("init --entity event --csv events.csv"), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: in column date, either the day or the month may come first, and every record needs its timestamp
+    hint: say which one does: --dates day-first or --dates month-first; nothing was written
+    ");
+    assert!(!folder.path("events.toml").exists() && !folder.path("pipeline.toml").exists());
+    assert_ran!(folder.run("init --entity event --csv events.csv --dates day-first"), @r#"
+    exit 0
+    --- stdout
+    2 rows of 4 columns: no export that is known; columns were guessed
+    wrote ./events.toml
+    wrote a step into ./pipeline.toml
+
+    to decide, each at a TODO in the mapping:
+      timestamp: is the zone of column "date" UTC?
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
+
+    --- stderr
+    "#);
+    let line = |folder: &Folder| {
+        let mapping = folder.read("events.toml");
+        mapping.lines().find(|line| line.starts_with("timestamp")).unwrap_or_default().to_owned()
+    };
+    insta::assert_snapshot!(line(&folder), @r#"timestamp = { column = "date", time = "%d/%m/%Y", zone = "UTC" }"#);
+    folder.run("init --entity event --csv events.csv --dates month-first --force").exits(0);
+    insta::assert_snapshot!(line(&folder), @r#"timestamp = { column = "date", time = "%m/%d/%Y", zone = "UTC" }"#);
+    folder.run("check pipeline.toml").exits(0);
+    assert_ran!(folder.run("init --entity event --csv events.csv --column date"), @"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: invalid value 'date' for '--column <FIELD=COLUMN>': it has the form FIELD=COLUMN
+
+    For more information, try '--help'.
+    ");
+}
+
+/// Given names of plans in another alphabet, when they are drafted, then each gets an id of its own, beside its name.
+#[test]
+fn plans_in_another_alphabet_are_proposed_with_numbers() {
+    let folder = Folder::new();
+    folder.write(
+        "subscriptions.csv",
+        "subscription_id,customer_id,plan\ns1,acme,Базовый\ns2,bolt,Базовый\ns3,cora,专业版\ns4,dune,Επιχείρηση\n",
+    );
+    folder.run("init --entity subscription --csv subscriptions.csv").exits(0);
+    let mapping = folder.read("subscriptions.toml");
+    let lookup = mapping.find("# TODO: what each").map(|at| &mapping[at..]).unwrap_or_default();
+    insta::assert_snapshot!(lookup, @r#"
+    # TODO: what each becomes in Stigg: the id of its plan. Rows with another value are rejected.
+    [lookups.plans]
+    "Базовый" = "plan-1"  # 2 rows of the sample
+    "Επιχείρηση" = "plan-2"  # 1 row of the sample
+    "专业版" = "plan-3"  # 1 row of the sample
+    "#);
+    folder.run("check pipeline.toml").exits(0);
+}
+
 #[test]
 fn a_table_of_a_database_is_drafted_and_its_password_is_not_written() {
     let folder = Folder::new();

@@ -1463,6 +1463,13 @@ fn help_of_init() {
           --column <FIELD=COLUMN>
               A field's column, where the guess is wrong: customerId=who; may be repeated
 
+          --dates <ORDER>
+              What comes first in dates such as 03/04/2024, where the columns don't tell
+
+              Possible values:
+              - day-first:   3 April
+              - month-first: March 4
+
           --dir <DIR>
               The folder for the mapping and the pipeline file
 
