@@ -109,7 +109,7 @@ fn decide(
     }
     let go_on = match (args.yes, holds) {
         (true, holds) => holds,
-        (false, _) if can_ask() => asked(rest),
+        (false, _) if rest > 0 && can_ask() => asked(rest),
         (false, _) => false,
     };
     if go_on {
@@ -132,12 +132,15 @@ fn decide(
             .collect();
         out_json(&json!({ "run": finished.summary.run, "ok": false, "exit": exit as i32, "canary": steps }))?;
     }
-    say(&format!(
-        "the other {} not sent",
-        if rest == 1 { "record was".to_owned() } else { format!("{} records were", grouped(rest)) }
-    ));
+    match rest {
+        0 => {}
+        1 => say("the other record was not sent"),
+        more => say(&format!("the other {} records were not sent", grouped(more))),
+    }
     if holds {
         say("hint: the same command with --yes, or without --canary, sends them");
+    } else if finished.summary.total(|step| step.failed) == 0 {
+        say("hint: mend the mapping or the rows where Stigg has something else, and begin again");
     } else {
         say(&format!(
             "hint: stigg-import rejects list --run {}{} shows what was refused; mend the mapping or the rows, and begin again",

@@ -144,13 +144,15 @@ async fn as_planned(
     let selections = {
         let steps = open_until(&stop, &work.steps).await?;
         let known = setup::ledger_to_read(ledger).await?;
-        let target = Target::found(&plan, &work, known.as_deref()).await?;
+        let target = Target::found(&plan, &work, known.as_deref(), &stop).await?;
         let planning = Planning { args: &plan, target: &target, choose: true };
         let planned = planning.plan(steps, known.as_deref(), stop.clone()).await?;
         if let Some(stopped) = &planned.stopped {
             let message = format!("the plan could not be made again: {stopped}");
+            let exit = Exit::of_stopped(stopped);
+            let first = if exit == Exit::Source { "mend the source and " } else { "" };
             return Err(
-                Failure::new(Exit::of_stopped(stopped), message).hint("run the same command again; nothing was sent")
+                Failure::new(exit, message).hint(format!("{first}run the same command again; nothing was sent"))
             );
         }
         kept.still_holds(target.name.as_deref().unwrap_or_default(), &planned)?;

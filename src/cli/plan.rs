@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::args::{self, Talk};
 use super::exit::{Exit, Failure};
+use super::import::open_until;
 use super::report_html::{self, Destination};
 use super::setup::{self, Connection, Work};
 use super::{out, out_json, plan_file, plan_report, say};
@@ -20,10 +21,10 @@ pub(super) async fn main(args: args::Plan, talk: &Talk) -> Result<Exit, Failure>
         plan_file::can_be_kept(&args, &work)?;
     }
     let stop = Arc::new(Stop::default());
-    let steps = setup::open(&work.steps).await?;
-    let ledger = setup::ledger_to_read(&args.ledger.ledger).await?;
-    let target = Target::found(&args, &work, ledger.as_deref()).await?;
     setup::watch_signals(stop.clone(), talk.quiet);
+    let steps = open_until(&stop, &work.steps).await?;
+    let ledger = setup::ledger_to_read(&args.ledger.ledger).await?;
+    let target = Target::found(&args, &work, ledger.as_deref(), &stop).await?;
     let planned = Planning { args: &args, target: &target, choose: false }.plan(steps, ledger.as_deref(), stop).await?;
     let (exit, report_failed) = report_html::write(destination.as_ref(), exit_of(&planned), |destination| {
         report_html::plan(&planned, target.unasked, destination)
@@ -70,6 +71,11 @@ pub(super) fn exit_of(planned: &Planned) -> Exit {
     }
 }
 
+fn interrupted() -> Failure {
+    Failure::new(Exit::Open, "interrupted before the plan was made; nothing was sent")
+        .hint("run the same command again")
+}
+
 /// A target as far as a plan needs it.
 pub(super) struct Target {
     /// How it is reached; none where nobody is asked.
@@ -82,8 +88,22 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Finds out what names the target. Without a ledger a key is not needed, and without one nobody is asked.
-    pub(super) async fn found(args: &args::Plan, work: &Work, ledger: Option<&dyn Ledger>) -> Result<Self, Failure> {
+    /// Finds out what names the target, unless it is interrupted while that lets wait. Without a ledger a key is not needed, and
+    /// without one nobody is asked.
+    pub(super) async fn found(
+        args: &args::Plan,
+        work: &Work,
+        ledger: Option<&dyn Ledger>,
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
+        tokio::select! {
+            biased;
+            () = stop.raised() => Err(interrupted()),
+            target = Self::named(args, work, ledger) => target,
+        }
+    }
+
+    async fn named(args: &args::Plan, work: &Work, ledger: Option<&dyn Ledger>) -> Result<Self, Failure> {
         let budgets = || Arc::new(setup::budgets(&args.target, work));
         if args.offline {
             let name = match ledger {
@@ -165,10 +185,7 @@ impl Planning<'_> {
             Ok(planned) => Ok(planned),
             Err(PlanError::Ledger(error)) => Err(setup::ledger_failure(&error)),
             // A read that was given up since somebody interrupted it says nothing of the target.
-            Err(PlanError::Target(_)) if matches!(stop.why(), Some(Stopped::Interrupted)) => {
-                Err(Failure::new(Exit::Open, "interrupted before the plan was made; nothing was sent")
-                    .hint("run the same command again"))
-            }
+            Err(PlanError::Target(_)) if matches!(stop.why(), Some(Stopped::Interrupted)) => Err(interrupted()),
             Err(PlanError::Target(cause)) => Err(setup::target_failure(&cause, &address)),
         }
     }

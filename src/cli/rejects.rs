@@ -198,8 +198,12 @@ fn said(exported: &Exported) -> String {
     if exported.entries_without_rows > 0 {
         let _ = write!(
             text,
-            "; {} more are totals over many rows: correct those in the source, and run it again",
-            grouped(exported.entries_without_rows)
+            "; {}: correct {} in the source, and run it again",
+            match exported.entries_without_rows {
+                1 => "1 more is a total over many rows".to_owned(),
+                more => format!("{} more are totals over many rows", grouped(more)),
+            },
+            if exported.entries_without_rows == 1 { "it" } else { "those" }
         );
     }
     text

@@ -113,3 +113,54 @@ fn rejects(summary: &Summary) -> String {
     let rows = counted(summary.total(|step| step.rows), "row");
     format!("{} rejected and {} refused by the API, of {rows}", grouped(rejected), grouped(refused))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::cli::sync::once::Done;
+    use crate::entity::Entity;
+    use crate::ledger::LedgerPlace;
+    use crate::pipeline::{Finished, Progress, StepSummary};
+    use crate::schedule::NotifySettings;
+
+    #[test]
+    fn what_a_webhook_is_told_is_a_sentence_without_a_row() {
+        let url = SecretString::from("https://hooks.example.com/T0");
+        let notifier = Notifier::new(&NotifySettings { url, rejects_above: None }).unwrap();
+        let round = |failures: u32, ended: Result<Done, Failure>| Round {
+            ended,
+            outcome: Outcome::Failed,
+            failures,
+            took: Duration::from_secs(1),
+        };
+        let ended = |open: u64, stopped: Option<Stopped>| {
+            let progress = Progress::default();
+            progress.open.add(open);
+            let steps = vec![StepSummary::new("customers", Entity::Customer, open, &progress, 1.0)];
+            let summary = Summary { run: 7, ok: false, exit: 4, duration_s: 1.0, stopped: None, steps };
+            let finished = Finished { summary, stopped, open_batches: 0, rejects: Vec::new() };
+            Ok(Done { finished, exit: Exit::Open, ledger: LedgerPlace::File("ledger.db".into()) })
+        };
+        let cause = std::io::Error::other("row (cus_1, ada@example.com)");
+        let rounds = [
+            round(1, ended(3, None)),
+            round(2, ended(3, Some(Stopped::SourceBroke("customers.csv:7: ada@example.com".to_owned())))),
+            round(3, ended(0, Some(Stopped::RequestMalformed("name \"Ada\" is no name".to_owned())))),
+            round(4, ended(1, Some(Stopped::Outage("no answer for 15 min".to_owned())))),
+            round(5, Err(Failure::because(Exit::Config, "the source can't be read", &cause))),
+        ];
+        let told =
+            rounds.map(|round| news("pipeline.toml", &round, &notifier).map(|news| news.text).unwrap_or_default());
+        insta::assert_snapshot!(told.join("\n"), @"
+        stigg-import: run 7 of pipeline.toml failed: 3 records open
+        stigg-import: run 7 of pipeline.toml failed: the source broke part-way; 3 records open (2 failures in a row)
+        stigg-import: run 7 of pipeline.toml failed: the API could not make sense of a request (3 failures in a row)
+        stigg-import: run 7 of pipeline.toml failed: the API does not answer: no answer for 15 min; 1 record open (4 failures in a row)
+        stigg-import: pipeline.toml failed before it began: the source can't be read (5 failures in a row)
+        ");
+    }
+}

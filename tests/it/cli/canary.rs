@@ -163,3 +163,70 @@ fn on_a_terminal_somebody_is_asked() {
         assert_eq!(ran.exit, Some(if customers == 3 { 0 } else { 4 }), "{ran}");
     }
 }
+
+/// Given a customer whom Stigg has newer, when an older row of him goes first, then it stands beside what Stigg has, and the
+/// run tells how many it kept.
+#[test]
+fn what_stigg_keeps_because_it_is_newer_is_shown_beside_the_row() {
+    let (api, folder) = (Api::open(), clean());
+    folder.write(
+        "dated.toml",
+        "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\nname = \"name\"\nupdatedAt = \"at\"\n",
+    );
+    folder.write("newer.csv", "id,name,at\ncus_1,Ada Lovelace,2026-02-01T00:00:00Z\n");
+    folder.run_to(&api, "run --mapping dated.toml --csv newer.csv --ledger other/ledger.db").exits(0);
+    folder.write("older.csv", "id,name,at\ncus_1,Ada,2026-01-01T00:00:00Z\n");
+    assert_ran!(folder.run_to(&api, "run --mapping dated.toml --csv older.csv --canary 1"), @"
+    exit 3
+    --- stdout
+
+    --- stderr
+    customers: cus_1 (older.csv:2, record 1; at random) is in Stigg with other content
+      row                         | sent                                  | in Stigg
+      id    cus_1                 | customerId  cus_1                     | the same
+      name  Ada                   | name        Ada                       | Ada Lovelace
+      at    [TIME]  | updatedAt   [TIME]  | not read back
+
+    canary: 1 record sent and read back: 1 different
+    hint: mend the mapping or the rows where Stigg has something else, and begin again
+    ");
+    assert_ran!(folder.run_to(&api, "run --mapping dated.toml --csv older.csv --ledger third/ledger.db"), @"
+    exit 0
+    --- stdout
+    step       rows  records  accepted  unchanged  rejected  kept newer time
+    customers     1        1         1          0         0           1 [DURATION]
+
+    every record is accounted for: 1 = 1 accepted
+
+    --- stderr
+    ");
+}
+
+#[test]
+fn a_total_over_many_rows_is_shown_with_their_number() {
+    let (api, folder) = (Api::open(), clean());
+    folder.run_to(&api, RUN).exits(0);
+    folder.write(
+        "usage.toml",
+        "entity = \"usage\"\naggregate = \"sum\"\n[fields]\ncustomerId = \"c\"\nfeatureId = \"f\"\nvalue = \"v\"\n",
+    );
+    folder.write("usage.csv", "c,f,v\ncus_1,seats,3\ncus_1,seats,4\ncus_1,seats,5\n");
+    assert_ran!(folder.run_to(&api, "run --mapping usage.toml --csv usage.csv --canary 1"), @"
+    exit 0
+    --- stdout
+    step   rows  records  accepted  unchanged  rejected time
+    usage     3        1         0          1         0 [DURATION]
+
+    every record is accounted for: 1 = 1 unchanged
+
+    --- stderr
+    usage: cus_1 seats (usage.csv:2, record 1; at random) is in Stigg as it was sent
+      row                  | sent                   | in Stigg
+      a total of 3 rows    | customerId      cus_1  | the same
+                           | featureId       seats  | the same
+                           | value           12     | the same
+                           | updateBehavior  SET    | not read back
+
+    canary: 1 record sent and read back: 1 equal
+    ");
+}

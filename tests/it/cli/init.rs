@@ -870,3 +870,26 @@ fn a_gyms_lists_reach_a_verified_import_with_only_the_plans_edited() {
     let plans: Vec<&str> = there.subscriptions.values().map(|one| one.plan_id.as_str()).collect();
     assert_eq!(plans, ["plan-gold", "plan-off-peak", "plan-gold", "plan-off-peak"]);
 }
+
+#[test]
+fn an_export_that_is_known_is_told_by_its_name() {
+    let folder = Folder::new();
+    let export = repository("tests/data/stripe-small/customers.csv");
+    folder.write("customers.csv", std::fs::read(export).unwrap());
+    assert_ran!(folder.run("init --csv customers.csv"), @"
+    exit 0
+    --- stdout
+    63 rows of 37 columns: a Stripe customers export; the mapping that ships fits it
+    wrote ./customers.toml
+    wrote a step into ./pipeline.toml
+
+    then:
+      stigg-import check ./pipeline.toml
+      stigg-import plan ./pipeline.toml
+      stigg-import run ./pipeline.toml
+      stigg-import verify ./pipeline.toml
+    to try it without an account, start `stigg-import sandbox --port 8080`, and add --target http://127.0.0.1:[PORT]/graphql
+
+    --- stderr
+    ");
+}

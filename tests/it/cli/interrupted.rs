@@ -154,3 +154,25 @@ fn a_reader_that_goes_away_is_no_trouble() {
     folder.finish(&mut folder.shell(&line));
     assert_eq!(api.customers(), 3);
 }
+
+#[test]
+fn a_plan_that_is_interrupted_says_so_and_ends_with_4() {
+    // Given: a target that does not answer.
+    let (api, folder) = (Api::open(), clean());
+    api.sandbox.inject(Fault::once(FaultKind::Silent).on("currentEnvironment"));
+    let words = format!("plan --mapping customers.toml --csv customers.csv --target {}", api.url);
+    let child = folder.command(&words).spawn().unwrap();
+    until("the target is asked for its name", || api.requests("currentEnvironment") > 0);
+    // When
+    signal(&child, "INT");
+    // Then
+    assert_ran!(folder.wait(child), @"
+    exit 4
+    --- stdout
+
+    --- stderr
+    interrupted: settling what is in flight; once more to stop at once
+    error: interrupted before the plan was made; nothing was sent
+    hint: run the same command again
+    ");
+}

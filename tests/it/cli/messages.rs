@@ -512,3 +512,20 @@ fn a_plan_without_a_request_needs_a_ledger_of_one_environment() {
     hint: plan without --offline: the key says which one is meant
     "#);
 }
+
+#[test]
+fn a_kept_plan_whose_source_breaks_is_not_run() {
+    let (api, folder) = (Api::open(), clean());
+    folder.write("customers.json", format!("{BROKEN}\"email\":null,\"name\":null}}]"));
+    folder.run_to(&api, "plan --mapping customers.toml --json customers.json --out plan.json").exits(4);
+    folder.write("customers.json", BROKEN);
+    assert_ran!(folder.run("run --plan plan.json"), @"
+    exit 6
+    --- stdout
+
+    --- stderr
+    error: the plan could not be made again: the source broke part-way: customers.json:1, record 1: the JSON is cut off: the text ends in the middle of it
+    hint: mend the source and run the same command again; nothing was sent
+    ");
+    assert_eq!(api.customers(), 0);
+}

@@ -364,3 +364,23 @@ fn cells_that_a_spreadsheet_or_a_browser_would_run_are_text_in_the_export_and_co
         assert_eq!(found[&format!("cus_{number}")].name.as_deref(), Some(*name));
     }
 }
+
+/// Given a total beyond what the API takes, when rejects are exported to be corrected, then it is said that it has no row.
+#[test]
+fn totals_can_not_be_corrected_in_an_export_and_that_is_told() {
+    let (api, folder) = (Api::open(), customers());
+    folder.write(
+        "usage.toml",
+        "entity = \"usage\"\naggregate = \"sum\"\n[fields]\ncustomerId = \"c\"\nfeatureId = \"f\"\nvalue = \"v\"\n",
+    );
+    folder.write("usage.csv", "c,f,v\ncus_1,f,9007199254740991\ncus_1,f,9007199254740991\ncus_2,f,many\n");
+    folder.run_to(&api, "run --mapping usage.toml --csv usage.csv").exits(3);
+    assert_ran!(folder.run("rejects export --out fix.csv"), @"
+    exit 0
+    --- stdout
+
+    --- stderr
+    1 row of 1 reject; 1 more is a total over many rows: correct it in the source, and run it again
+    hint: correct it, then stigg-import rejects retry --csv fix.csv
+    ");
+}

@@ -96,3 +96,26 @@ fn what_it_can_not_read_is_said() {
     error: "nonsense" is not a choice here; the choices are: all-or-nothing, good-kept
     "#);
 }
+
+/// Given a folder that is gone at the end, when the sandbox would keep what it has there, then it says that it could not.
+#[test]
+fn what_it_can_not_keep_is_said_at_its_end() {
+    let folder = clean();
+    folder.write("data/other", "");
+    let mut child = folder.command("sandbox --port 0 --data data/stigg.json --quiet").spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    std::fs::remove_dir_all(folder.path("data")).unwrap();
+    folder.write("data", "");
+    let line = format!("kill -TERM {}", child.id());
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    assert_ran!(folder.wait(child), @"
+    exit 5
+    --- stdout
+
+    --- stderr
+    error: can't write data/stigg.json
+      because there is no folder data
+    hint: it is as it was before; make room, or name another file with --data
+    ");
+}

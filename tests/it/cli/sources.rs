@@ -475,3 +475,21 @@ fn sources_that_do_not_go_together_end_with_2() {
     "#);
     assert!(!folder.path(".stigg-import").exists());
 }
+
+#[test]
+fn changes_can_not_be_read_where_rows_are_put_together() {
+    let folder = folder();
+    folder.write(
+        "totals.toml",
+        "entity = \"usage\"\naggregate = \"count\"\n[fields]\ncustomerId = \"CustomerId\"\nfeatureId = { const = \"f\" }\n",
+    );
+    let words = "run --mapping totals.toml --sqlite billing.db --table Invoice --changed InvoiceDate";
+    assert_ran!(folder.run(words), @"
+    exit 2
+    --- stdout
+
+    --- stderr
+    error: the mapping makes one record of several rows (`group`, `aggregate`), and `changed` reads only some
+    hint: leave --changed out; unchanged records are not sent anyway
+    ");
+}

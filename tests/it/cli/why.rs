@@ -131,3 +131,17 @@ fn with_its_source_a_record_has_its_row_its_mapping_and_its_request() {
     --- stderr
     "#);
 }
+
+#[test]
+fn of_very_many_rejected_rows_it_is_said_that_there_are_more() {
+    let (folder, api) = (Folder::new(), Api::open());
+    folder.write("customers.toml", CUSTOMERS_TOML);
+    folder.write("customers.csv", format!("id,email\n{}", "ada,not-an-email\n".repeat(51)));
+    folder.run_to(&api, "run --mapping customers.toml --csv customers.csv").exits(3);
+    let told = folder.run("why ada").exits(0).stdout;
+    let last: Vec<&str> = told.lines().rev().take(2).collect();
+    insta::assert_snapshot!(last.join("\n"), @"
+    … more than 50 rejected rows have it
+    run 1, customers (customer): customers.csv:51, record 50: rejected, nothing was sent: email: is not an e-mail address
+    ");
+}
