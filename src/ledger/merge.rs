@@ -26,6 +26,7 @@ pub(super) struct Merge<'a> {
     place: u32,
     segment: SegmentBuilder,
     kept: Vec<u64>,
+    records: u64,
     kept_records: u64,
 }
 
@@ -33,12 +34,20 @@ impl<'a> Merge<'a> {
     /// `scratch` is an index whose content is no longer needed.
     pub(super) fn with(scratch: &'a mut Index) -> Self {
         scratch.clear();
-        Self { latest: scratch, place: 0, segment: SegmentBuilder::default(), kept: Vec::new(), kept_records: 0 }
+        Self {
+            latest: scratch,
+            place: 0,
+            segment: SegmentBuilder::default(),
+            kept: Vec::new(),
+            records: 0,
+            kept_records: 0,
+        }
     }
 
     pub(super) fn learn(&mut self, records: &mut dyn Iterator<Item = Record>) {
         self.place += 1;
         let records: Vec<_> = records.collect();
+        self.records += records.len() as u64;
         self.latest.approach(records.iter().map(|(hash, ..)| *hash));
         for (hash, fingerprint, state) in records {
             match state {
@@ -82,8 +91,9 @@ impl<'a> Merge<'a> {
         &self.kept
     }
 
-    pub(super) fn kept_records(&self) -> u64 {
-        self.kept_records
+    /// Records of which none was kept, or a later one.
+    pub(super) fn records_dropped(&self) -> u64 {
+        self.records - self.kept_records
     }
 }
 

@@ -64,8 +64,8 @@ impl PostgresLedger {
         }
         let mut transaction = self.begin().await?;
         sqlx::raw_sql(LOCK).execute(&mut *transaction).await.map_err(fail)?;
-        let (part, batches, records) = self.extent(&mut transaction, id).await?;
-        let (kept, kept_records) = {
+        let (part, batches, _) = self.extent(&mut transaction, id).await?;
+        let (kept, records_dropped) = {
             let mut merge = Merge::with(scratch);
             self.replay(&mut transaction, part, |_, records| {
                 merge.learn(records);
@@ -78,7 +78,7 @@ impl PostgresLedger {
                 self.insert_segment(&mut transaction, id, last).await?;
             }
             let kept: Vec<i64> = merge.kept().iter().map(|batch| batch.cast_signed()).collect();
-            (kept, merge.kept_records())
+            (kept, merge.records_dropped())
         };
         sqlx::query("DELETE FROM stigg_import.segment WHERE scope = $1 AND id <= $2")
             .bind(id)
@@ -104,10 +104,7 @@ impl PostgresLedger {
             sqlx::query(sql).bind(id).bind(part.limit).execute(&mut *transaction).await.map_err(fail)?;
         }
         self.commit(transaction).await?;
-        Ok(Compacted {
-            batches: batches.cast_unsigned(),
-            records_dropped: records.cast_unsigned().saturating_sub(kept_records),
-        })
+        Ok(Compacted { batches: batches.cast_unsigned(), records_dropped })
     }
 
     /// What of a scope can be merged: the part, its batches that are in no segment, and all of its records.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use sqlx::Row as _;
 
+use super::estimate::Estimate;
 use super::reader::{BATCHES, NEXT_SEGMENT};
 use super::sum::SEGMENT;
 use super::writer::Writer;
@@ -48,23 +49,15 @@ impl Writer {
         latest: &mut Index,
         known: Option<usize>,
     ) -> Result<Compacted, LedgerError> {
+        // `CROSS JOIN` keeps the order: a pass over the batches' rows, which hold their items, would read the whole file.
         let limit: i64 = sqlx::query_scalar(
             "SELECT coalesce(min(batch), 9223372036854775807) FROM (
-               SELECT batch FROM open_batch JOIN batch ON batch.id = open_batch.batch WHERE scope = ?1
+               SELECT batch FROM open_batch CROSS JOIN batch ON batch.id = open_batch.batch WHERE scope = ?1
                UNION ALL
-               SELECT batch FROM outcome JOIN batch ON batch.id = outcome.batch WHERE scope = ?1
-                 AND refusals IS NOT NULL AND run = (SELECT max(run) FROM batch WHERE scope = ?1))",
+               SELECT batch FROM outcome CROSS JOIN batch ON batch.id = outcome.batch WHERE refusals IS NOT NULL AND scope = ?1
+                 AND run = (SELECT run FROM batch WHERE scope = ?1 ORDER BY id DESC LIMIT 1))",
         )
         .bind(scope)
-        .fetch_one(&mut self.connection)
-        .await
-        .map_err(|error| self.database.error(error))?;
-        // In one pass: the batches' rows hold their items, so that each pass reads the whole file.
-        let (batches, in_batches): (i64, i64) = sqlx::query_as(
-            "SELECT count(*), coalesce(sum(len), 0) FROM batch WHERE scope = ? AND items IS NOT NULL AND id < ?",
-        )
-        .bind(scope)
-        .bind(limit)
         .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.database.error(error))?;
@@ -74,10 +67,20 @@ impl Writer {
                 .fetch_one(&mut self.connection)
                 .await
                 .map_err(|error| self.database.error(error))?;
-        let records = in_batches + in_segments;
         let worth = match when {
-            Compaction::WhenWorthIt => is_worth_it(batches, records, known),
-            Compaction::Now => batches > 0,
+            Compaction::WhenWorthIt => {
+                let Estimate { batches, records } =
+                    self.database.estimate(&mut self.connection, scope, 0, limit).await?;
+                is_worth_it(batches, records + in_segments, known)
+            }
+            Compaction::Now => sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM batch WHERE scope = ? AND items IS NOT NULL AND id < ?)",
+            )
+            .bind(scope)
+            .bind(limit)
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|error| self.database.error(error))?,
         };
         if !worth {
             return Ok(Compacted::default());
@@ -93,7 +96,7 @@ impl Writer {
         if let Some(last) = merge.last() {
             self.insert_segment(scope, last).await?;
         }
-        let (kept, kept_records) = (merge.kept(), merge.kept_records());
+        let (kept, records_dropped) = (merge.kept(), merge.records_dropped());
         let kept = serde_json::to_string(kept).expect("numbers are JSON");
         self.change("DELETE FROM segment WHERE scope = ?1 AND id <= ?2", scope, segment_last, None).await?;
         for sql in [
@@ -105,6 +108,7 @@ impl Writer {
         ] {
             self.change(sql, scope, limit, Some(&kept)).await?;
         }
+        let merged_batches = emptied.len();
         let emptied = serde_json::to_string(&emptied).expect("numbers are JSON");
         for sql in [
             "UPDATE outcome SET states = NULL, refusals = NULL, sum = list.value ->> 2
@@ -114,10 +118,7 @@ impl Writer {
         ] {
             self.change(sql, scope, limit, Some(&emptied)).await?;
         }
-        Ok(Compacted {
-            batches: batches.cast_unsigned(),
-            records_dropped: records.cast_unsigned().saturating_sub(kept_records),
-        })
+        Ok(Compacted { batches: merged_batches as u64, records_dropped })
     }
 
     /// Visits the records of every merged or settled batch before `limit`, in the order of openings.

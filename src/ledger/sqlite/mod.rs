@@ -9,6 +9,7 @@ mod compact;
 #[cfg(test)]
 mod crash;
 mod database;
+mod estimate;
 mod examine;
 mod log;
 mod prune;

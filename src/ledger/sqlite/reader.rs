@@ -109,16 +109,15 @@ impl Database {
         scope: i64,
         first: i64,
     ) -> Result<usize, LedgerError> {
-        let records: i64 = sqlx::query_scalar(
-            "SELECT coalesce((SELECT sum(records) FROM segment WHERE scope = ?1 AND ?2 = 0), 0)
-                  + coalesce((SELECT sum(len) FROM batch WHERE scope = ?1 AND id >= ?2 AND items IS NOT NULL), 0) / 2",
-        )
-        .bind(scope)
-        .bind(first)
-        .fetch_one(connection)
-        .await
-        .map_err(|error| self.error(error))?;
-        Ok(usize::try_from(records).unwrap_or(0))
+        let in_segments: i64 =
+            sqlx::query_scalar("SELECT coalesce(sum(records), 0) FROM segment WHERE scope = ?1 AND ?2 = 0")
+                .bind(scope)
+                .bind(first)
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(|error| self.error(error))?;
+        let in_batches = self.estimate(connection, scope, first, i64::MAX).await?.records;
+        Ok(usize::try_from(in_segments + in_batches / 2).unwrap_or(0))
     }
 
     /// Replays what is known from the batches of `since` and later runs, in the order in which they were opened.
@@ -192,9 +191,10 @@ impl Database {
         scope: &Scope,
     ) -> Result<Vec<OpenBatch>, LedgerError> {
         let Some(scope) = self.scope_id(connection, scope).await? else { return Ok(Vec::new()) };
+        // `CROSS JOIN` keeps the order: the open ones are few, and a pass over the batches reads the whole file.
         let rows = sqlx::query(
             "SELECT id, scope, run, step, opened_ms, len, items, batch.sum, batch, keys, task, open_batch.sum FROM open_batch
-             JOIN batch ON batch.id = open_batch.batch WHERE scope = ? ORDER BY batch.id",
+             CROSS JOIN batch ON batch.id = open_batch.batch WHERE scope = ? ORDER BY open_batch.batch",
         )
         .bind(scope)
         .fetch_all(connection)
