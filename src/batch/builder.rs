@@ -1,6 +1,6 @@
 //! When a batch closes: at a number of records, or before it would pass a number of bytes.
 
-use super::{Batch, Item};
+use super::{Batch, Item, Spares};
 use crate::entity::Entity;
 use crate::record::{Fingerprint, KeyHash, Origin};
 
@@ -49,12 +49,19 @@ pub struct Builder {
     entity: Entity,
     limits: BatchLimits,
     open: Option<Batch>,
+    spares: Spares,
 }
 
 impl Builder {
     /// A builder of batches of `entity`.
     pub fn new(entity: Entity, limits: BatchLimits) -> Self {
-        Self { entity, limits, open: None }
+        Self { entity, limits, open: None, spares: Spares::default() }
+    }
+
+    /// The same, which takes its buffers from `spares` where there are any.
+    #[must_use]
+    pub fn reusing(self, spares: Spares) -> Self {
+        Self { spares, ..self }
     }
 
     /// What its batches hold.
@@ -86,11 +93,14 @@ impl Builder {
         }
         let records_max = self.limits.records_max;
         let (entity, size_hint) = (self.entity, json.len() * records_max.min(128));
-        let open = self.open.get_or_insert_with(|| Batch {
-            entity,
-            json: Vec::with_capacity(size_hint.min(BatchLimits::BODY_BYTES_MAX)),
-            keys: String::with_capacity(key.len() * records_max.min(128)),
-            items: Vec::with_capacity(records_max),
+        let open = self.open.get_or_insert_with(|| match self.spares.take() {
+            Some(spare) => Batch { entity, ..spare },
+            None => Batch {
+                entity,
+                json: Vec::with_capacity(size_hint.min(BatchLimits::BODY_BYTES_MAX)),
+                keys: String::with_capacity(key.len() * records_max.min(128)),
+                items: Vec::with_capacity(records_max),
+            },
         });
         open.push(json, key, hash, fingerprint, origin);
         if open.items.len() >= records_max {
@@ -154,6 +164,23 @@ mod tests {
         let mut builder = Builder::new(Entity::Usage, BatchLimits { records_max: 10, body_bytes_max: 4 });
         assert_eq!(push(&mut builder, "a", "[1,2]").unwrap_err(), Oversize { bytes: 5, bytes_max: 4 });
         assert!(builder.finish().is_none());
+    }
+
+    #[test]
+    fn buffers_of_another_batch_are_used_and_nothing_of_it() {
+        let spares = Spares::default();
+        let limits = BatchLimits { records_max: 2, body_bytes_max: 100 };
+        let mut builder = Builder::new(Entity::Usage, limits).reusing(spares.clone());
+        push(&mut builder, "a", "1").unwrap();
+        let first = push(&mut builder, "b", "22").unwrap().expect("full");
+        let buffer = first.json.as_ptr();
+        spares.give(Batch { entity: Entity::Customer, ..first });
+
+        push(&mut builder, "c", "333").unwrap();
+        let second = builder.finish().expect("c waits");
+
+        assert_eq!((second.entity, second.json.as_slice(), keys(&second)), (Entity::Usage, &b"333"[..], vec!["c"]));
+        assert_eq!(second.json.as_ptr(), buffer);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What goes out in one request, and what became of each record in it.
 
 mod builder;
+mod spares;
 
 use std::ops::Range;
 
 pub use builder::{BatchLimits, Builder, Oversize};
+pub use spares::Spares;
 
 use crate::entity::Entity;
 use crate::record::{Fingerprint, KeyHash, Origin};
@@ -51,6 +53,11 @@ impl Batch {
     /// Bytes that it holds, the rows of its origins not counted.
     pub fn bytes(&self) -> usize {
         self.json.len() + self.keys.len() + self.items.len() * size_of::<Item>()
+    }
+
+    /// Bytes that its buffers take.
+    fn capacity_bytes(&self) -> usize {
+        self.json.capacity() + self.keys.capacity() + self.items.capacity() * size_of::<Item>()
     }
 
     /// An item's JSON.

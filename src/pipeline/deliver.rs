@@ -18,7 +18,7 @@ use super::outage::Outage;
 use super::reading::Reading;
 use super::refused::{self, Part, Refusal};
 use super::stop::Stopped;
-use crate::batch::{Batch, BatchId, Outcome};
+use crate::batch::{Batch, BatchId, Outcome, Spares};
 use crate::ledger::rejects::Writer as RejectsWriter;
 use crate::ledger::{Ledger, LedgerError, RunId, Scope};
 use crate::sink::{self, Concurrency, Disposition, Health, Operation, SinkError, Submission, UnknownCause};
@@ -58,6 +58,8 @@ pub(super) struct Delivery {
     pub scope: Scope,
     pub outage: Outage,
     pub held_back: HeldBack,
+    /// Takes the buffers of batches that are done with.
+    pub spares: Spares,
 }
 
 impl Delivery {
@@ -120,6 +122,7 @@ impl Delivery {
         self.reading.progress.accepted.add(accepted);
         self.reading.progress.failed.add(failed);
         self.reading.progress.open.add(open);
+        self.spares.give(batch);
     }
 
     pub(super) fn ledger_failed(&self, error: &LedgerError) {

@@ -24,7 +24,7 @@ use super::retry::RetryPolicy;
 use super::step::OpenStep;
 use super::stop::{Stop, Stopped};
 use super::summary::{Progress, StepSummary, Summary};
-use crate::batch::{BatchLimits, Builder};
+use crate::batch::{BatchLimits, Builder, Spares};
 use crate::clock::Clock;
 use crate::entity::Schema;
 use crate::ledger::{Compaction, Ledger, LedgerError, Part, RunId, RunStart, Scope, StepMark, rejects};
@@ -313,10 +313,11 @@ impl StepRun {
         if let Some(records_max) = self.batch_records_max {
             limits.records_max = records_max.clamp(1, limits.records_max);
         }
+        let spares = Spares::default();
         let preparation = Preparation {
             rows: self.step.rows,
             mapper: Mapper::new(self.step.plan.clone(), self.spill.clone()),
-            diff: Diff::new(index, Builder::new(entity, limits))
+            diff: Diff::new(index, Builder::new(entity, limits).reusing(spares.clone()))
                 .keeping(kept)
                 .holding(held)
                 .choosing(self.step.selection.clone()),
@@ -346,6 +347,7 @@ impl StepRun {
             scope: self.scope.clone(),
             outage: Outage::default(),
             held_back: HeldBack::default(),
+            spares,
         };
         delivery.announce_open(now).await?;
         // A task of its own: rows are read and mapped on one core while batches are sent on another.

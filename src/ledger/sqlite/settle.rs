@@ -18,7 +18,7 @@ use crate::ledger::verdict::{Verdict, keys_left};
 const ACCEPT: &str = "
     INSERT INTO outcome (batch, settled_ms, task, attempts, request_id, sum)
       SELECT open_batch.batch, list.value ->> 1, task, list.value ->> 2, list.value ->> 3, list.value ->> 4
-      FROM json_each($4) AS list JOIN open_batch ON open_batch.batch = list.value ->> 0;
+      FROM jsonb_each($4) AS list JOIN open_batch ON open_batch.batch = list.value ->> 0;
     DELETE FROM open_batch WHERE batch IN (SELECT value FROM json_each($5));";
 
 /// What the writer knows of an open batch.

@@ -28,19 +28,19 @@ const GROUP_MAX: usize = 256;
 const GAP: Duration = Duration::from_millis(3);
 
 /// Opens batches: `$1` lists them, `$2` and `$3` hold their items and keys one after the other. Any number of them in one
-/// text that is prepared once.
+/// text that is prepared once. `jsonb_each` gives each list as it was parsed; `json_each` would write it as text, to be parsed again.
 const OPEN: &str = "
     INSERT INTO batch
       SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
              substr($2, value ->> 6, value ->> 7), value ->> 8
-      FROM json_each($1);
+      FROM jsonb_each($1);
     INSERT INTO open_batch
-      SELECT value ->> 0, NULL, substr($3, value ->> 9, value ->> 10), value ->> 11 FROM json_each($1);";
+      SELECT value ->> 0, NULL, substr($3, value ->> 9, value ->> 10), value ->> 11 FROM jsonb_each($1);";
 
 /// Opens what goes with those that have sketches, for which [`OPEN`] has no room: usage has none, and this costs it nothing.
 /// `$6` lists them, `$7` holds them one after the other.
 const OPEN_SKETCHES: &str = "
-    INSERT INTO sketch SELECT value ->> 0, substr($7, value ->> 1, value ->> 2), value ->> 3 FROM json_each($6);";
+    INSERT INTO sketch SELECT value ->> 0, substr($7, value ->> 1, value ->> 2), value ->> 3 FROM jsonb_each($6);";
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
