@@ -27,7 +27,8 @@ impl Database {
     ) -> Result<Estimate, LedgerError> {
         // Each in a statement of its own is one look-up; together they would be a pass over all rows.
         let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(
-            "SELECT (SELECT min(id) FROM batch WHERE id >= ?1 AND id < ?2), (SELECT max(id) FROM batch WHERE id >= ?1 AND id < ?2)",
+            "SELECT (SELECT min(id) FROM batch WHERE id >= ?1 AND id < ?2),
+                    (SELECT max(id) FROM batch WHERE id >= ?1 AND id < ?2)",
         )
         .bind(first)
         .bind(end)
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
     use crate::ledger::sqlite::Access;
 
-    /// A file with so many batches in each of two scopes, one after the other in turn, of 1 to 99 records, and every tenth merged.
+    /// A file with so many batches in each of two scopes, one after the other in turn, of 1 to 99 records, every tenth merged.
     async fn file(batches: i64) -> (tempfile::TempDir, Database, SqliteConnection) {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::from(folder.path().join("ledger.db").as_path());

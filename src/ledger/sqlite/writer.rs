@@ -28,7 +28,8 @@ const GROUP_MAX: usize = 256;
 const GAP: Duration = Duration::from_millis(3);
 
 /// Opens batches: `$1` lists them, `$2` and `$3` hold their items and keys one after the other. Any number of them in one
-/// text that is prepared once. `jsonb_each` gives each list as it was parsed; `json_each` would write it as text, to be parsed again.
+/// text that is prepared once. `jsonb_each` gives each list as it was parsed; `json_each` would write it as text, to be parsed
+/// again.
 const OPEN: &str = "
     INSERT INTO batch
       SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
