@@ -14,7 +14,8 @@ use super::report_html::{self, Destination, Recorder};
 use super::setup::{self, Connection, Work};
 use super::{ending, plan_file, to_files};
 use crate::clock::SystemClock;
-use crate::ledger::{Ledger, LedgerPlace, Part, rejects};
+use crate::ledger::rejects::PruneError;
+use crate::ledger::{Ledger, LedgerError, LedgerPlace, Part, rejects};
 use crate::pipeline::{
     Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec,
     Stop, run,
@@ -330,14 +331,29 @@ impl Import<'_> {
 /// Forgets runs of long ago. What the run did stands, whatever becomes of this.
 async fn forget(ledger_path: &Path, ledger: &dyn Ledger, before: Timestamp) {
     let files = rejects::prune(ledger_path, ledger, before).await;
-    match (files, ledger.prune(before).await) {
-        (Ok(files), Ok(runs)) if files + runs > 0 => {
-            tracing::info!(runs, files, "old runs and rejects files are deleted")
-        }
-        (Ok(_), Ok(_)) => {}
-        (Err(error), _) => tracing::warn!("old rejects files could not be deleted: {error}"),
-        (_, Err(error)) => tracing::warn!("old runs could not be forgotten: {error}"),
+    let runs = ledger.prune(before).await;
+    if let (Ok(files), Ok(runs)) = (&files, &runs)
+        && files + runs > 0
+    {
+        tracing::info!(runs, files, "old runs and rejects files are deleted");
     }
+    for text in kept_too_long(files.err(), runs.err()) {
+        tracing::warn!("{text}");
+    }
+}
+
+/// What is said of old files and runs that are still there. The next run tries again: that helps once nothing is in the way.
+fn kept_too_long(files: Option<PruneError>, runs: Option<LedgerError>) -> Vec<String> {
+    let files = files.map(|error| {
+        format!(
+            "old rejects files, which hold customers' data, could not be deleted: {error}; see that they can be, or delete \
+             them by hand: the next run tries again"
+        )
+    });
+    let runs = runs.map(|error| {
+        format!("old runs could not be forgotten: {error}; nothing is lost, and the next run tries again")
+    });
+    files.into_iter().chain(runs).collect()
 }
 
 /// Fills in the exit code and writes the run's end down.
@@ -347,4 +363,39 @@ async fn settle(mut finished: Finished, ledger: &dyn Ledger) -> Result<Finished,
     finished.summary.ok = exit == Exit::Settled;
     setup::finish(ledger, finished.summary.run, exit, &finished.summary).await?;
     Ok(finished)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::WriteFailure;
+    use crate::ledger::rejects::RejectsError;
+
+    #[test]
+    fn what_is_kept_too_long_is_told_with_its_cause_and_what_follows() {
+        let file = || RejectsError::CannotWrite {
+            path: ".stigg-import/rejects/1-customers.jsonl".into(),
+            failure: WriteFailure::ReadOnly,
+            detail: "Read-only file system (os error 30)".to_owned(),
+        };
+        let ledger = || LedgerError::CannotWrite {
+            ledger: LedgerPlace::File("ledger.db".into()),
+            failure: WriteFailure::Full,
+            detail: "database or disk is full".to_owned(),
+        };
+        assert_eq!(kept_too_long(None, None), Vec::<String>::new());
+        let told = [
+            kept_too_long(Some(file().into()), None),
+            kept_too_long(None, Some(ledger())),
+            kept_too_long(Some(ledger().into()), Some(ledger())),
+        ];
+        insta::assert_snapshot!(told.map(|lines| lines.join("\n")).join("\n\n"), @"
+        old rejects files, which hold customers' data, could not be deleted: can't write the rejects file .stigg-import/rejects/1-customers.jsonl: it is read-only (Read-only file system (os error 30)); see that they can be, or delete them by hand: the next run tries again
+
+        old runs could not be forgotten: can't write the ledger ledger.db: no space is left (database or disk is full); nothing is lost, and the next run tries again
+
+        old rejects files, which hold customers' data, could not be deleted: can't write the ledger ledger.db: no space is left (database or disk is full); see that they can be, or delete them by hand: the next run tries again
+        old runs could not be forgotten: can't write the ledger ledger.db: no space is left (database or disk is full); nothing is lost, and the next run tries again
+        ");
+    }
 }

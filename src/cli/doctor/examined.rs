@@ -231,7 +231,7 @@ mod tests {
     use super::super::findings::State;
     use super::*;
     use crate::doctor::ClockOff;
-    use crate::sink::{BudgetSettings, CatalogPlan};
+    use crate::sink::{BudgetSettings, CatalogCurrency, CatalogPlan, Rate};
 
     fn examination() -> Examination {
         Examination {
@@ -303,6 +303,22 @@ mod tests {
         catalog: the key may not read features, add-ons, credit currencies
           to do: without it `plan` can't tell what the API would refuse; put the full access key of the environment (server-…) into STIGG_API_KEY
         ");
+    }
+
+    #[test]
+    fn one_currency_is_singular_and_a_rate_without_a_limit_is_told_to_have_none() {
+        let currencies = |ids: &[&str]| {
+            let currency =
+                |id: &&str| ((*id).to_owned(), CatalogCurrency { currency_id: (*id).to_owned(), archived: false });
+            let currencies = Some(ids.iter().map(currency).collect());
+            catalog(&Seen::Is(Catalog { currencies, ..Catalog::default() }), &[])[0].says.clone()
+        };
+        let told = [currencies(&[]), currencies(&["credits"]), currencies(&["credits", "tokens"])];
+        assert_eq!(told, ["0 credit currencies", "1 credit currency", "2 credit currencies"]);
+        let unlimited = Budgets::new(&BudgetSettings::default().rate(Operation::ImportCustomers, Rate::Unlimited));
+        let Finding { check, state, says, remedy } = speed(Duration::from_millis(120), 9, &unlimited);
+        assert_eq!((check, state, remedy), ("speed", State::Ok, None));
+        assert_eq!(says, "a read takes 120 ms (median of 9); importCustomersBulk has no limit");
     }
 
     #[test]

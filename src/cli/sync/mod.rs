@@ -28,9 +28,9 @@ pub(super) async fn main(args: Sync, talk: &Talk) -> Result<Exit, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Metrics::new(clock.clone());
     let stop = Arc::new(Stop::default());
-    let run = Run { args: &args, talk, metrics: metrics.clone(), stop: stop.clone() };
+    let mut run = Run { args: &args, talk, metrics: metrics.clone(), stop: stop.clone(), has_webhook: false };
     // Somebody who has just typed the command is told at once of what does not hold.
-    run.holds()?;
+    run.has_webhook = run.holds()?;
     setup::watch_signals(stop.clone(), talk.quiet);
     let served = CancellationToken::new();
     let metrics_at = match args.metrics {
@@ -69,8 +69,15 @@ pub(super) async fn main(args: Sync, talk: &Talk) -> Result<Exit, Failure> {
             Exit::Rejects | Exit::Held => Exit::Settled,
             exit => exit,
         }),
-        End::Failures(number) => Err(Failure::new(last_exit, format!("{number} runs in a row failed"))
-            .hint("what each of them said is above; start it again when that is mended: it goes on where it stopped")),
+        End::Failures(number) => {
+            let (what, who) = match number.get() {
+                1 => ("the run failed".to_owned(), "it"),
+                number => (format!("{number} runs in a row failed"), "each of them"),
+            };
+            Err(Failure::new(last_exit, what).hint(format!(
+                "what {who} said is above; start it again when that is mended: it goes on where it stopped"
+            )))
+        }
         End::NeverAgain => Ok(last_exit),
     }
 }
@@ -85,8 +92,27 @@ async fn serve(address: SocketAddr, metrics: Arc<Metrics>, over: CancellationTok
     let bound = listener.local_addr().map_err(failed)?;
     tokio::spawn(async move {
         if let Err(error) = schedule::serve(listener, metrics, over.cancelled_owned()).await {
-            tracing::warn!(%error, "metrics are no longer served");
+            tracing::warn!("{}", no_longer_served(&error));
         }
     });
     Ok(bound)
+}
+
+fn no_longer_served(error: &std::io::Error) -> String {
+    format!(
+        "metrics are no longer served: {error}; the runs go on: stop this command and start it again to have metrics back"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_that_end_are_told_with_what_goes_on_and_what_to_do() {
+        let error = std::io::Error::other("Too many open files (os error 24)");
+        insta::assert_snapshot!(no_longer_served(&error), @"
+        metrics are no longer served: Too many open files (os error 24); the runs go on: stop this command and start it again to have metrics back
+        ");
+    }
 }

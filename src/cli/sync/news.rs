@@ -26,8 +26,8 @@ pub(super) fn notifier(work: &Work) -> Result<Option<Notifier>, Failure> {
 pub(super) async fn tell(run: &Run<'_>, round: &Round) {
     // Read again: a file that was broken when the run began may be the news.
     let Ok(work) = setup::work(&run.args.input, "sync") else {
-        if round.outcome == Outcome::Failed {
-            tracing::warn!("nobody can be told of the failed run: the pipeline file does not hold");
+        if run.has_webhook && round.outcome == Outcome::Failed {
+            tracing::warn!("nobody can be told of the failed run: the pipeline, which names the webhook, doesn't hold");
         }
         return;
     };

@@ -25,6 +25,8 @@ pub(super) struct Run<'a> {
     pub metrics: Arc<Metrics>,
     /// Ends the schedule, and with it a run that is going on. What ends one run is a flag of its own.
     pub stop: Arc<Stop>,
+    /// Whether the file named somebody to tell when the schedule began.
+    pub has_webhook: bool,
 }
 
 /// A run that is over.
@@ -63,16 +65,17 @@ impl Round {
 }
 
 impl Run<'_> {
-    /// Looks whether files, address, key and report hold; sends nothing.
-    pub(super) fn holds(&self) -> Result<(), Failure> {
+    /// Looks whether files, address, key and report hold; sends nothing. Returns whether there is a webhook to tell.
+    pub(super) fn holds(&self) -> Result<bool, Failure> {
         let mut work = setup::work(&self.args.input, "sync")?;
         if self.args.settings()?.is_some() {
             setup::is_readable_again(&work, "standard input can't be read on a schedule")?;
         }
         work.bound_rejects(self.args.max_rejects.as_deref())?;
-        news::notifier(&work)?;
+        let has_webhook = news::notifier(&work)?.is_some();
         setup::connect(&self.args.target, &work)?;
-        Destination::of(&self.args.report).map(drop)
+        Destination::of(&self.args.report)?;
+        Ok(has_webhook)
     }
 
     /// Runs once, and tells whom it concerns. `failures` came before it in a row.

@@ -1,8 +1,9 @@
 //! What a person is told of what seldom happens: each message as it is shown.
 
-use stigg_import::sandbox::Settings;
+use stigg_import::sandbox::{Catalog, EnvironmentType, Settings};
 
 use super::cutover::{cutover, world};
+use super::sync::{Syncing, pipeline};
 use super::{RUN, clean, customers};
 use crate::program::{Api, assert_ran, catalog};
 use crate::relay::Relay;
@@ -165,6 +166,57 @@ fn originals_that_had_a_schedule_are_counted() {
 
     --- stderr
     every step is in .stigg-import/cutover-audit.jsonl
+    "#);
+}
+
+/// Given an environment for production that sells one currency and no plan, when it is to be probed for a pipeline of
+/// subscriptions, then each of the problems is told.
+#[test]
+fn several_problems_are_in_the_way_of_an_import() {
+    let one_currency: Catalog =
+        serde_json::from_value(serde_json::json!({ "currencies": [{ "id": "credits" }] })).unwrap();
+    let settings = Settings { environment_type: EnvironmentType::Production, ..Settings::default() };
+    let (api, folder) = (Api::new(Settings { catalog: Some(one_currency), ..settings }), clean());
+    folder
+        .write(
+            "subscriptions.toml",
+            "entity = \"subscription\"\n[fields]\nsubscriptionId = \"id\"\ncustomerId = \"c\"\nplanId = \"p\"\n",
+        )
+        .write("subscriptions.csv", "id,c,p\n")
+        .write(
+            "pipeline.toml",
+            "[[step]]\nname = \"subscriptions\"\nmapping = \"subscriptions.toml\"\nsource = { csv = \"subscriptions.csv\" }\n",
+        );
+    assert_ran!(folder.run(&format!("doctor pipeline.toml --probe --target {} --rate-scale 20", api.url)), @r#"
+    exit 5
+    --- stdout
+    http://127.0.0.1:[PORT]/graphql
+
+    ok       key          none is needed for a server on this machine
+    problem  probe        "sandbox" (PRODUCTION) is for production: nothing was written
+                          to do: probe with the key of a non-production environment; without --probe nothing is written
+    note     environment  "sandbox" (PRODUCTION)
+                          to do: rehearse in a non-production environment first: an import can't be taken back
+    ok       reading      customers, subscriptions and import tasks can be read
+    ok       catalog      plans: 0 free, 0 custom, 0 paid; 0 features, 0 take usage, 0 are fed by events; 0 add-ons; 1 credit currency
+    problem  catalog      no free or custom plan is published: no subscription can be imported
+                          to do: publish it in Stigg before the import: what refers to it is refused
+    note     catalog      no feature takes reported usage
+                          to do: publish it in Stigg before the import: what refers to it is refused
+    ok       clock        this machine's clock agrees with the server's
+    ok       speed        a read takes [MS] ms (median of 10): with [N] requests at once the limit of importCustomersBulk is used in full, 5000 a minute, at which a million customers take [DURATION]
+    note     writing      whether the key may write is not seen by reading
+                          to do: stigg-import doctor --probe tries it, in a non-production environment
+
+    what the API's documents leave open:
+      how long is the longest page of a list? less than 1000: asking for so many is refused with BadUserInput
+      with which status does an error come, and how is its code spelled? status 200, code BadUserInput
+      may the key read import tasks? yes
+      more is answered by --probe, in a non-production environment
+
+    problems are in the way of an import
+
+    --- stderr
     "#);
 }
 
@@ -508,5 +560,90 @@ fn a_run_that_was_killed_is_listed_with_what_is_open() {
     hint: events of more than 12 hours ago are not sent again; `stigg-import settle` lists them
 
     --- stderr
+    ");
+}
+
+/// Given something else at the place of a rejects file of long ago, when a sync would delete it, then that is told, and nothing
+/// of the run is another.
+#[test]
+fn an_old_rejects_file_that_can_not_be_deleted_is_told() {
+    let (api, folder) = (Api::open(), clean());
+    folder.write("pipeline.toml", pipeline(&api, ""));
+    folder.write(".stigg-import/rejects/0-customers.jsonl/file", "");
+    assert_ran!(folder.run("sync pipeline.toml --once --rate-scale 100000"), @"
+    exit 0
+    --- stdout
+    step       rows  records  accepted  unchanged  rejected time
+    customers     3        3         3          0         0 [DURATION]
+
+    every record is accounted for: 3 = 3 accepted
+
+    --- stderr
+    [TIME]  WARN old rejects files, which hold customers' data, could not be deleted: can't write the rejects file .stigg-import/rejects/0-customers.jsonl: the disk reported an error (Is a directory (os error 21)); see that they can be, or delete them by hand: the next run tries again
+    ");
+}
+
+/// Given a program whose file was taken away while it began, so that it can't begin again with one arena, when it syncs, then it
+/// goes on without.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_sync_that_can_not_begin_again_with_one_arena_goes_on_without() {
+    let (api, folder) = (Api::open(), clean());
+    folder.write("pipeline.toml", pipeline(&api, ""));
+    folder.run_to(&api, "run pipeline.toml").exits(0);
+    folder.write("customers.toml", "entity = \"customer\"\n[fields]\ncustomerId = \"id\"\n");
+    let words = "sync pipeline.toml --every 1h --rate-scale 100000 -vv";
+    let line = format!("cp \"$PROGRAM\" own && exec 3<own && rm own && exec /proc/self/fd/3 {words}");
+    let mut command = folder.shell(&line);
+    command.env_remove("GLIBC_TUNABLES").env_remove("MALLOC_ARENA_MAX");
+    let syncing = Syncing::start(command);
+    syncing.until("a run is done", |said| said.contains("run 2 is done"));
+    syncing.signal("TERM");
+    let (exit, _, said) = syncing.end();
+    assert_eq!(exit, Some(0), "{said}");
+    let of_arenas: Vec<&str> = said.lines().filter(|line| line.contains("arena")).collect();
+    assert_ran!(of_arenas.join("\n"), @"
+    [TIME] DEBUG the process could not begin again with one arena for its memory error=No such file or directory (os error 2)
+    ");
+}
+
+/// Given a webhook that a pipeline names, when the pipeline no longer holds, then it is told that nobody can be told; without a
+/// webhook nobody was to be.
+#[test]
+fn a_pipeline_that_no_longer_holds_can_not_say_whom_to_tell() {
+    let said = |more: &str| {
+        let (api, folder) = (Api::open(), clean());
+        folder.write("pipeline.toml", pipeline(&api, more));
+        let words = "sync pipeline.toml --every 1s --failures-max 1 --rate-scale 100000";
+        let syncing = Syncing::start(folder.command(words));
+        syncing.until("a first run is done", |said| said.contains("run 1 is done"));
+        folder.write("pipeline.toml", "[notify\n");
+        let (exit, _, said) = syncing.end();
+        assert_eq!(exit, Some(5), "{said}");
+        let lines: Vec<&str> = said.lines().filter(|line| !line.contains(" INFO ")).collect();
+        lines.join("\n")
+    };
+    assert_ran!(said("[notify]\nurl = \"http://127.0.0.1:9/hook\"\n"), @"
+    [TIME]  WARN nobody can be told of the failed run: the pipeline, which names the webhook, doesn't hold
+    error: the pipeline doesn't hold: 1 problem
+
+    pipeline.toml:1:8: unclosed table, expected `]`
+      1 | [notify
+        |        ^
+
+    hint: nothing was sent; mend what is shown and run the same command again
+    error: the run failed
+    hint: what it said is above; start it again when that is mended: it goes on where it stopped
+    ");
+    assert_ran!(said(""), @"
+    error: the pipeline doesn't hold: 1 problem
+
+    pipeline.toml:1:8: unclosed table, expected `]`
+      1 | [notify
+        |        ^
+
+    hint: nothing was sent; mend what is shown and run the same command again
+    error: the run failed
+    hint: what it said is above; start it again when that is mended: it goes on where it stopped
     ");
 }

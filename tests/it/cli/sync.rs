@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command};
+use std::process::{Child, ChildStdin, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::{CLEAN_CSV, CUSTOMERS_TOML, clean, customers};
 use crate::program::{Api, Folder, assert_ran};
 
 /// A pipeline of one step, and what else the file says.
-fn pipeline(api: &Api, more: &str) -> String {
+pub(super) fn pipeline(api: &Api, more: &str) -> String {
     format!(
         "[target]\nurl = \"{}\"\n{more}\n[[step]]\nname = \"customers\"\nmapping = \"customers.toml\"\nsource = {{ csv = \
          \"customers.csv\" }}\n",
@@ -24,14 +24,14 @@ fn pipeline(api: &Api, more: &str) -> String {
 }
 
 /// A process that syncs, and what it has said so far.
-struct Syncing {
+pub(super) struct Syncing {
     child: Child,
     said: Arc<Mutex<String>>,
     hears: std::thread::JoinHandle<()>,
 }
 
 impl Syncing {
-    fn start(mut command: Command) -> Self {
+    pub(super) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let (said, stderr) = (Arc::<Mutex<String>>::default(), child.stderr.take().unwrap());
         let heard = said.clone();
@@ -50,7 +50,7 @@ impl Syncing {
     }
 
     #[track_caller]
-    fn until(&self, what: &str, holds: impl Fn(&str) -> bool) {
+    pub(super) fn until(&self, what: &str, holds: impl Fn(&str) -> bool) {
         let began = Instant::now();
         while !holds(&self.said()) {
             assert!(began.elapsed() < Duration::from_secs(60), "never: {what}; it said\n{}", self.said());
@@ -58,13 +58,18 @@ impl Syncing {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let line = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
     }
 
+    /// What it reads, where that is piped.
+    pub(super) fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
     /// Waits for its end: exit code, standard output, all that it said.
-    fn end(mut self) -> (Option<i32>, String, String) {
+    pub(super) fn end(mut self) -> (Option<i32>, String, String) {
         let mut stdout = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         let exit = self.child.wait().unwrap().code();

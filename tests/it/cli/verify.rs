@@ -1,5 +1,9 @@
 //! What Stigg has, against the source: statuses, samples, what only Stigg has, and paid subscriptions.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
+use super::sync::Syncing;
 use super::{CLEAN_CSV, RUN, clean, cutover};
 use crate::program::{Api, Folder, assert_ran, catalog};
 use stigg_import::sandbox::Settings;
@@ -59,6 +63,39 @@ fn a_sample_reads_back_so_many_records_and_says_what_that_is_worth() {
     let step = &verified.json()["steps"][0];
     assert_eq!((step["expected"].as_u64(), step["sampled_from"].as_u64()), (Some(300), Some(2000)));
     assert!(step["different"].as_u64().is_some_and(|different| (100..220).contains(&different)), "{verified}");
+}
+
+/// Given a source that has not come to its end, when a sample of it is verified, then a line every ten seconds tells that it is
+/// being drawn.
+#[test]
+fn while_a_sample_is_drawn_that_is_told() {
+    let (api, folder) = (Api::open(), clean());
+    let rows: String = (0..3000).map(|n| format!("cus_{n},c{n}@example.com,Customer {n}\n")).collect();
+    let csv = format!("id,email,name\n{rows}");
+    folder.write("customers.csv", &csv);
+    folder.run_to(&api, RUN).exits(0);
+    let words =
+        format!("verify --mapping customers.toml --csv - --sample 300 --target {} --rate-scale 100000", api.url);
+    let mut command = folder.command(&words);
+    command.stdin(Stdio::piped());
+    let mut verifying = Syncing::start(command);
+    let mut stdin = verifying.stdin();
+    stdin.write_all(csv.as_bytes()).unwrap();
+    verifying.until("a sample is drawn", |said| said.contains("draws a sample"));
+    drop(stdin);
+    let (exit, stdout, said) = verifying.end();
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter("from [0-9,]+ records until now", "from [READ] records until now");
+    settings.bind(|| assert_ran!(format!("exit {exit:?}\n--- stdout\n{stdout}--- stderr\n{said}"), @"
+    exit Some(0)
+    --- stdout
+    step       expected  equal  different  missing  unread
+    customers       300    300          0        0       0
+    customers: a sample of 300 of 3,000 records, all equal: of all, with a confidence of 95 %, fewer than 1.00 % differ or are missing
+    --- stderr
+    customers: draws a sample, from [READ] records until now · [DURATION]
+    everything that should be in Stigg is there, as the source has it
+    "));
 }
 
 #[test]
