@@ -159,7 +159,11 @@ impl Observer for Teller {
                     step = %summary.name,
                     records = summary.records,
                     accepted = summary.accepted,
+                    unchanged = summary.unchanged,
+                    filtered = summary.filtered,
                     rejected = summary.rejected,
+                    refused = summary.failed,
+                    open = summary.open,
                     "step is over"
                 );
             }

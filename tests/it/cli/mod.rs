@@ -34,6 +34,7 @@ mod shards;
 mod shared_ledger;
 mod sources;
 mod sync;
+mod talk;
 mod to_files;
 mod trouble;
 mod verify;
