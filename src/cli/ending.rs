@@ -56,6 +56,9 @@ pub(super) fn hint(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Opt
         }
         Exit::Open => Some("run the same command again; it goes on where this one stopped".to_owned()),
         Exit::Bug => Some("please report this with the output of the same command and -vv".to_owned()),
+        Exit::Source if matches!(finished.stopped, Some(Stopped::Moved(_))) => {
+            Some("look at a new plan: the same words with plan --out; what was sent stands".to_owned())
+        }
         Exit::Source => Some("mend the source and run the same command again; it goes on from here".to_owned()),
         Exit::Credentials => {
             Some("check the key in STIGG_API_KEY, then run the same command again; it goes on from here".to_owned())
@@ -89,6 +92,7 @@ mod tests {
         let (customers, events) = (finished(Entity::Customer, 1, None), finished(Entity::Event, 1, None));
         let lost = finished(Entity::Customer, 1, Some(Stopped::HoldLost("it is another's".to_owned())));
         let too_many = finished(Entity::Customer, 1, Some(Stopped::TooManyRejects("5 of 20".to_owned())));
+        let moved = finished(Entity::Customer, 1, Some(Stopped::Moved("customers.csv:7".to_owned())));
         let told = [
             (Exit::Settled, &customers),
             (Exit::Rejects, &customers),
@@ -96,6 +100,7 @@ mod tests {
             (Exit::Open, &customers),
             (Exit::Open, &events),
             (Exit::Source, &customers),
+            (Exit::Source, &moved),
             (Exit::Credentials, &customers),
             (Exit::Ledger, &customers),
             (Exit::Ledger, &lost),
@@ -109,6 +114,7 @@ mod tests {
         4: run the same command again; it goes on where this one stopped
         4: run the same command again; it goes on where this one stopped. Events of more than 12 hours ago are not sent again: stigg-import settle --ledger billing/ledger.db lists them
         6: mend the source and run the same command again; it goes on from here
+        6: look at a new plan: the same words with plan --out; what was sent stands
         7: check the key in STIGG_API_KEY, then run the same command again; it goes on from here
         8: make room or mend the rights, then run the same command again; nothing is lost
         8: another run goes on where this one stopped, and stigg-import status --ledger billing/ledger.db shows it; when it is over, run the same command again; nothing is lost

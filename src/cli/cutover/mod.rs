@@ -26,8 +26,8 @@ use super::{out, out_json, say};
 use crate::clock::SystemClock;
 use crate::ledger::{Ledger, LedgerPlace};
 use crate::pipeline::{
-    AtStage, AuditFile, Cohort, Consent, CutoverFinished, CutoverJob, Journal, OpenPaid, Phase, RetryParked,
-    RetryPolicy, Stop, Tally, cutover, open_paid, plan_cutover, target_name,
+    AtStage, AuditFile, Cohort, Consent, CutoverFinished, CutoverJob, CutoverSummary, Journal, OpenPaid, Phase,
+    RetryParked, RetryPolicy, Stop, Tally, cutover, open_paid, plan_cutover, target_name,
 };
 use crate::sink::{Operation, Sink};
 
@@ -48,7 +48,8 @@ pub(super) async fn main(args: Cutover, talk: &Talk) -> Result<Exit, Failure> {
     let exit = Exit::of_finished_cutover(&finished);
     let (ends_with, report_failed) = report_html::write(destination.as_ref(), exit, |destination| {
         let (seen, audit) = (recorder.seen(), args.audit_path());
-        let around = Around { seen: &seen, hint: hint(exit, &finished, &args), audit: &audit };
+        let (hint, by_hand) = (hint(exit, &finished, &args), by_hand(&finished.summary, &args));
+        let around = Around { seen: &seen, hint, by_hand, audit: &audit };
         report_html::cutover(&finished, &around, destination)
     });
     // What the process ends with; the ledger has what the run did.
@@ -294,19 +295,25 @@ fn show(finished: &CutoverFinished, args: &Cutover, talk: &Talk) -> Result<Exit,
     if let Some(path) = &finished.rejects {
         say(&format!("rejected rows are in {}", path.display()));
     }
-    if summary.listed > 0 {
-        say(&format!(
-            "originals to cancel by hand are in {}; fill in cancelled_at, then stigg-import cutover --cancelled {}{}",
-            args.originals_path().display(),
-            args.originals_path().display(),
-            setup::ledger_option(&args.ledger.ledger)
-        ));
+    if let Some(text) = by_hand(summary, args) {
+        say(&text);
     }
     say(&format!("every step is in {}", args.audit_path().display()));
     if let Some(hint) = hint(exit, finished, args) {
         say(&format!("hint: {hint}"));
     }
     Ok(exit)
+}
+
+/// Where the originals are that people have to cancel.
+fn by_hand(summary: &CutoverSummary, args: &Cutover) -> Option<String> {
+    let path = args.originals_path();
+    let (path, ledger) = (path.display(), setup::ledger_option(&args.ledger.ledger));
+    (summary.listed > 0).then(|| {
+        format!(
+            "originals to cancel by hand are in {path}; fill in cancelled_at, then stigg-import cutover --cancelled {path}{ledger}"
+        )
+    })
 }
 
 /// What to do next.
@@ -367,7 +374,6 @@ mod tests {
 
     use super::*;
     use crate::cli::args::{Cli, Command};
-    use crate::pipeline::CutoverSummary;
 
     #[test]
     fn what_is_asked_before_originals_are_cancelled_names_the_number() {

@@ -44,6 +44,12 @@ impl Destination {
         })
     }
 
+    /// One that is only asked whether values may be shown.
+    #[cfg(test)]
+    pub(super) fn unwritten(with_samples: bool) -> Self {
+        Self { path: PathBuf::new(), with_samples }
+    }
+
     fn put(&self, page: &Page) -> std::io::Result<()> {
         let html = page.html().map_err(std::io::Error::other)?;
         let mut file = WholeFile::private(&self.path)?;

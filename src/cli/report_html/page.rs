@@ -55,7 +55,7 @@ pub(super) struct Fact {
 }
 
 /// A number that matters.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Card {
     pub name: &'static str,
     pub value: String,
@@ -135,5 +135,30 @@ impl Page {
         });
         environment.add_template(TEMPLATE_NAME, TEMPLATE)?;
         environment.get_template(TEMPLATE_NAME)?.render(Serde(self))
+    }
+}
+
+#[cfg(test)]
+impl Page {
+    /// What a person reads, a line for each, without when it was written. Markup is another's matter: `page.html` has it, and the
+    /// tests of whole pages.
+    pub(super) fn text(&self) -> String {
+        let mut lines = vec![format!("{}: stigg-import {}", self.state, self.command), self.verdict.clone()];
+        let facts = self.facts.iter().filter(|fact| fact.name != "Written");
+        lines.extend(facts.map(|fact| format!("{} {}", fact.name, fact.value)));
+        lines.extend(
+            self.cards.iter().map(|card| format!("{} {} {} ({:?})", card.name, card.value, card.note, card.tone)),
+        );
+        lines.extend(self.next.iter().map(|next| format!("next: {next}")));
+        for section in &self.sections {
+            lines.extend([format!("# {}", section.title), section.intro.clone()]);
+            if let Some(table) = &section.table {
+                lines.push(table.columns.iter().map(|column| column.title).collect::<Vec<_>>().join(" | "));
+                let row = |row: &Vec<Cell>| row.iter().map(|cell| cell.0.join(", ")).collect::<Vec<_>>().join(" | ");
+                lines.extend(table.rows.iter().map(row));
+            }
+            lines.push(section.after.clone());
+        }
+        lines.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
     }
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use super::page::{Cell, Page, Section, Table, Tone, number, words};
 use super::reasons::Reasons;
-use super::run::why;
+use super::run::{sentence, why};
 use super::{Destination, card, made_at, tone_of};
 use crate::cli::report::{counted, duration, grouped, quoted};
 use crate::pipeline::{ChangedFields, Finding, FindingSample, Live, Planned, PlannedStep};
 
 /// Most things to refuse that are shown.
 const FINDINGS_MAX: usize = 50;
+
+/// Stands where there is no number.
+const NOT_KNOWN: &str = "–";
 
 /// The page of `plan`. `unasked`: why the target was not asked about its catalog.
 pub(in crate::cli) fn plan(planned: &Planned, unasked: Option<&str>, destination: &Destination) -> Page {
@@ -46,11 +49,17 @@ pub(in crate::cli) fn plan(planned: &Planned, unasked: Option<&str>, destination
             card("Changed", grouped(change), "records to update", Tone::Plain),
             card("Unchanged", grouped(unchanged), "nothing is sent for them", Tone::Plain),
             card("Rejected", grouped(rejected), "would be set aside", tone_of(rejected)),
-            card("Refused", grouped(refused), "the API would refuse them", tone_of(refused)),
-            card("Would take", time(seconds), "at the API's rate limit", Tone::Plain),
+            match unasked {
+                Some(_) => card("Refused", NOT_KNOWN.to_owned(), "was not checked", Tone::Plain),
+                None => card("Refused", grouped(refused), "the API would refuse them", tone_of(refused)),
+            },
+            match create + change {
+                0 => card("Would take", NOT_KNOWN.to_owned(), "nothing is to be sent", Tone::Plain),
+                _ => card("Would take", time(seconds), "at the API's rate limit", Tone::Plain),
+            },
         ],
         sections,
-        next: next(planned, rejected, refused),
+        next: next(planned, create + change, rejected, refused),
         has_samples: destination.with_samples && rejected + refused > 0,
     }
 }
@@ -59,12 +68,13 @@ fn verdict(planned: &Planned, create: u64, change: u64, rejected: u64, refused: 
     let rejects = match (rejected, refused) {
         (0, 0) => "none would be rejected".to_owned(),
         (rejected, 0) => format!("{} would be rejected", grouped(rejected)),
+        (0, refused) => format!("{} would be refused by the API", grouped(refused)),
         _ => format!("{} would be rejected, and {} refused by the API", grouped(rejected), grouped(refused)),
     };
     let account = match create + change {
-        0 => format!("A run would send nothing; {rejects}."),
+        0 => format!("a run would send nothing; {rejects}."),
         records => format!(
-            "A run would send {} ({} new, {} changed) in about {}; {rejects}.",
+            "a run would send {} ({} new, {} changed) in about {}; {rejects}.",
             counted(records, "record"),
             grouped(create),
             grouped(change),
@@ -73,7 +83,7 @@ fn verdict(planned: &Planned, create: u64, change: u64, rejected: u64, refused: 
     };
     match &planned.stopped {
         Some(stopped) => format!("Planning stopped early: {}. Until then: {account}", why(stopped)),
-        None => account,
+        None => sentence(&account),
     }
 }
 
@@ -202,7 +212,11 @@ fn slowest(planned: &Planned) -> Section {
         vec![
             Cell::text(&step.summary.name),
             grouped(step.requests).into(),
-            step.seconds.map_or_else(|| "not limited".to_owned(), time).into(),
+            match step.requests {
+                0 => NOT_KNOWN.to_owned(),
+                _ => step.seconds.map_or_else(|| "not limited".to_owned(), time),
+            }
+            .into(),
         ]
     };
     Section {
@@ -216,9 +230,12 @@ fn slowest(planned: &Planned) -> Section {
     }
 }
 
-fn next(planned: &Planned, rejected: u64, refused: u64) -> Vec<String> {
+fn next(planned: &Planned, sent: u64, rejected: u64, refused: u64) -> Vec<String> {
     if planned.stopped.is_some() {
         return vec!["Mend what stopped it, and plan again. Nothing was sent.".to_owned()];
+    }
+    if !planned.steps.iter().all(|step| step.summary.balances()) {
+        return vec!["Please report this with the output of the same command and -vv.".to_owned()];
     }
     let mut next = Vec::new();
     if rejected > 0 {
@@ -231,6 +248,9 @@ fn next(planned: &Planned, rejected: u64, refused: u64) -> Vec<String> {
     if refused > 0 {
         next.push("Do what stands beside each thing that the API would refuse, and plan again.".to_owned());
     }
-    next.push("stigg-import run with the same words sends it.".to_owned());
+    next.push(match sent {
+        0 => "There is nothing to send.".to_owned(),
+        _ => "stigg-import run with the same words sends it.".to_owned(),
+    });
     next
 }

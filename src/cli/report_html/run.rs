@@ -14,7 +14,11 @@ use crate::pipeline::{Finished, StepSummary, Stopped, Summary};
 /// A step that used this much of its limit was as fast as it may be.
 const AT_THE_LIMIT: f64 = 0.9;
 
-/// The page of `run` or `bulk`.
+/// What is said of rejects where there are more than may be.
+const TOO_MANY: &str =
+    "Rows that do not fit are set aside. There are more of them than --max-rejects allows: the run stopped.";
+
+/// The page of `run`, `bulk` or `sync`.
 pub(in crate::cli) fn run(
     command: &'static str,
     finished: &Finished,
@@ -29,7 +33,11 @@ pub(in crate::cli) fn run(
     let not_accepted = summary.total(|step| step.rejected + step.failed);
     let reasons = Reasons::of_files(finished.rejects.iter().map(AsRef::as_ref));
     let mut sections = vec![totals(summary), throughput(seen), time(summary), answers(summary, seen)];
-    sections.splice(1..1, reasons.section(not_accepted, destination.with_samples));
+    let rejected = reasons.section(not_accepted, destination.with_samples).map(|section| match finished.stopped {
+        Some(Stopped::TooManyRejects(_)) => Section { intro: TOO_MANY.to_owned(), ..section },
+        Some(_) | None => section,
+    });
+    sections.splice(1..1, rejected);
     Page {
         command,
         tone,
@@ -256,10 +264,221 @@ fn next(exit: Exit, finished: &Finished, ledger: &LedgerPlace) -> Vec<String> {
 /// A hint of the terminal as a sentence.
 pub(super) fn sentence(hint: &str) -> String {
     let mut letters = hint.chars();
+    // A command and a file keep their names.
+    let is_name = |word: &str| word == "stigg-import" || word.contains('/');
     let text: String = match letters.next() {
-        // A command keeps its name.
-        Some(first) if !hint.starts_with("stigg-import") => first.to_uppercase().chain(letters).collect(),
+        Some(first) if !hint.split(' ').next().is_some_and(is_name) => first.to_uppercase().chain(letters).collect(),
         Some(_) | None => hint.to_owned(),
     };
     if text.ends_with('.') { text } else { format!("{text}.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::entity::Entity;
+    use crate::pipeline::Progress;
+
+    fn step(name: &str, entity: Entity, count: impl FnOnce(&mut StepSummary)) -> StepSummary {
+        let mut step = StepSummary::new(name, entity, 0, &Progress::default(), 2.0);
+        count(&mut step);
+        step.records = step.filtered + step.rejected + step.unchanged + step.accepted + step.failed + step.open;
+        step.rows = step.records;
+        step
+    }
+
+    fn finished(steps: Vec<StepSummary>, stopped: Option<Stopped>) -> Finished {
+        let summary = Summary { run: 7, ok: false, exit: 0, duration_s: 8.0, stopped: None, steps };
+        Finished { summary, stopped, open_batches: 0, rejects: Vec::new() }
+    }
+
+    fn page(finished: &Finished, seen: &Seen) -> Page {
+        let ledger = LedgerPlace::File("billing/ledger.db".into());
+        run("run", finished, "https://api.stigg.io/graphql", seen, &ledger, &Destination::unwritten(false))
+    }
+
+    /// Every card, every reason for a step's speed, repeats and pauses, and rejects of which the file can't be read.
+    #[test]
+    fn a_run_in_which_everything_happened_is_told_whole() {
+        let steps = vec![
+            step("customers", Entity::Customer, |step| {
+                (step.filtered, step.rejected, step.failed, step.accepted) = (3, 2, 1, 1200);
+                (step.batches, step.requests, step.retries, step.throttled, step.reads) = (12, 15, 1, 2, 1);
+                (step.missing, step.kept, step.budget_share) = (Some(4), Some(5), Some(0.95));
+            }),
+            step("subscriptions", Entity::Subscription, |step| {
+                (step.accepted, step.batches, step.requests, step.budget_share) = (100, 1, 1, Some(0.9));
+            }),
+            step("usage", Entity::Usage, |step| {
+                (step.accepted, step.batches, step.requests, step.budget_share) = (100, 1, 1, Some(0.004));
+            }),
+            step("reports", Entity::Usage, |step| (step.accepted, step.batches, step.requests) = (1, 1, 1)),
+            step("events", Entity::Event, |step| step.unchanged = 9),
+        ];
+        let seen = Seen { pauses: 1, paused: Duration::from_secs(7), ..Seen::default() };
+        let mut finished = finished(steps, None);
+        finished.rejects = vec!["no/such/rejects.jsonl".into()];
+        insta::assert_snapshot!(page(&finished, &seen).text(), @"
+        Done, with rejects: stigg-import run
+        1,416 records: all accounted for; 2 rejected, 1 refused by the API.
+        Run 7
+        Into https://api.stigg.io/graphql
+        Took 8.0 s
+        In Stigg 1,410 1,401 sent now (Plain)
+        Rejected 2 set aside, not sent (Attention)
+        Refused 1 by the API (Attention)
+        Open 0 for the next run (Good)
+        Filtered 3 left out by the mapping (Plain)
+        Missing 4 known, and gone from the source (Plain)
+        Kept 5 newer in Stigg than in the source (Plain)
+        Took 8.0 s 175 records/s (Plain)
+        next: stigg-import rejects list --run 7 --ledger billing/ledger.db shows why.
+        next: Correct them in a CSV and send that: stigg-import rejects export --out fix.csv --ledger billing/ledger.db, then stigg-import rejects retry --csv fix.csv --ledger billing/ledger.db.
+        # Where every record went
+        Records = accepted + unchanged + rejected + refused + filtered + open. Unchanged: Stigg had them already. One row may make several records, several rows one.
+        Step | Rows | Records | Accepted | Unchanged | Rejected | Refused | Filtered | Open
+        customers | 1,206 | 1,206 | 1,200 | 0 | 2 | 1 | 3 | 0
+        subscriptions | 100 | 100 | 100 | 0 | 0 | 0 | 0 | 0
+        usage | 100 | 100 | 100 | 0 | 0 | 0 | 0 | 0
+        reports | 1 | 1 | 1 | 0 | 0 | 0 | 0 | 0
+        events | 9 | 9 | 0 | 9 | 0 | 0 | 0 | 0
+        # What was rejected, and why
+        Rows that do not fit stop nothing: they are set aside, and everything else goes through.
+        Not all of no/such/rejects.jsonl can be read. Values are left out; with --report-samples some are shown.
+        # Speed against the rate limit
+        Sending took 0.0 s: too short for a chart.
+        # Slowest steps
+        Step | Took | Of the time | Records a second | Of the rate limit | What held it back
+        customers | 2.0 s | 25 % | 600 | 95 % | the API asked to slow down
+        subscriptions | 2.0 s | 25 % | 50 | 90 % | the rate limit
+        usage | 2.0 s | 25 % | 50 | under 1 % | reading the source, or waiting for answers
+        reports | 2.0 s | 25 % | 0 | – | too short to say
+        events | 2.0 s | 25 % | 0 | – | nothing was to be sent
+        # Retries and pauses
+        1 request was sent again after a fault or without an answer; 2 requests were answered with “slow down”. Each was settled, or is counted as open above.
+        Step | Batches | Requests | Sent again | “Slow down” | Reads
+        customers | 12 | 15 | 1 | 2 | 1
+        subscriptions | 1 | 1 | 0 | 0 | 0
+        usage | 1 | 1 | 0 | 0 | 0
+        reports | 1 | 1 | 0 | 0 | 0
+        events | 0 | 0 | 0 | 0 | 0
+        The API asked for 1 pause, 7.0 s in all.
+        ");
+    }
+
+    #[test]
+    fn a_run_that_found_nothing_to_do_is_told_whole() {
+        let finished = finished(vec![step("customers", Entity::Customer, |_| {})], None);
+        insta::assert_snapshot!(page(&finished, &Seen::default()).text(), @"
+        Done: stigg-import run
+        No record was read.
+        Run 7
+        Into https://api.stigg.io/graphql
+        Took 8.0 s
+        In Stigg 0 0 sent now (Plain)
+        Rejected 0 set aside, not sent (Good)
+        Refused 0 by the API (Good)
+        Open 0 for the next run (Good)
+        Took 8.0 s nothing was sent (Plain)
+        next: Nothing has to be done. The same command sends what will have changed.
+        next: stigg-import verify with the same source compares with what Stigg has.
+        # Where every record went
+        Records = accepted + unchanged + rejected + refused + filtered + open. Unchanged: Stigg had them already. One row may make several records, several rows one.
+        Step | Rows | Records | Accepted | Unchanged | Rejected | Refused | Filtered | Open
+        customers | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+        # Speed against the rate limit
+        Sending took 0.0 s: too short for a chart.
+        # Slowest steps
+        Step | Took | Of the time | Records a second | Of the rate limit | What held it back
+        customers | 2.0 s | 25 % | 0 | – | nothing was to be sent
+        # Retries and pauses
+        Every request was answered the first time, and none too fast for the API.
+        Step | Batches | Requests | Sent again | “Slow down” | Reads
+        customers | 0 | 0 | 0 | 0 | 0
+        ");
+    }
+
+    #[test]
+    fn every_ending_of_a_run_has_its_words() {
+        let why = || "why".to_owned();
+        let one = |count: fn(&mut StepSummary)| vec![step("customers", Entity::Customer, count)];
+        let open = || one(|step| (step.accepted, step.open) = (2, 1));
+        let mut ends = vec![
+            finished(one(|step| step.accepted = 1), None),
+            finished(one(|step| (step.accepted, step.rejected) = (1, 1)), None),
+            finished(one(|step| step.failed = 1), None),
+            finished(open(), None),
+            finished(vec![step("events", Entity::Event, |step| step.open = 1)], None),
+        ];
+        ends.extend(
+            [
+                Stopped::Interrupted,
+                Stopped::CredentialsRefused("the API does not accept the key: Unauthenticated".to_owned()),
+                Stopped::SourceBroke(why()),
+                Stopped::LedgerCannotWrite(why()),
+                Stopped::HoldLost(why()),
+                Stopped::RequestMalformed("ada@example.com is no name".to_owned()),
+                Stopped::NotTheApi(why()),
+                Stopped::TooManyRejects("5, and 4 are allowed".to_owned()),
+                Stopped::SpillFailed(why()),
+                Stopped::Outage(why()),
+                Stopped::Moved("customers.csv:7".to_owned()),
+            ]
+            .map(|stopped| finished(open(), Some(stopped))),
+        );
+        let mut lost = finished(open(), None);
+        lost.summary.steps[0].records += 1;
+        ends.push(lost);
+        let told = ends.iter().map(|finished| {
+            let Page { tone, state, verdict, next, .. } = page(finished, &Seen::default());
+            format!("{state} ({tone:?}): {verdict}\n  {}", next.join("\n  "))
+        });
+        insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
+        Done (Good): 1 record: all accounted for; none rejected.
+          Nothing has to be done. The same command sends what will have changed.
+          stigg-import verify with the same source compares with what Stigg has.
+        Done, with rejects (Attention): 2 records: all accounted for; 1 rejected.
+          stigg-import rejects list --run 7 --ledger billing/ledger.db shows why.
+          Correct them in a CSV and send that: stigg-import rejects export --out fix.csv --ledger billing/ledger.db, then stigg-import rejects retry --csv fix.csv --ledger billing/ledger.db.
+        Done, with rejects (Attention): 1 record: all accounted for; 1 refused by the API.
+          stigg-import rejects list --run 7 --ledger billing/ledger.db shows why.
+          Correct them in a CSV and send that: stigg-import rejects export --out fix.csv --ledger billing/ledger.db, then stigg-import rejects retry --csv fix.csv --ledger billing/ledger.db.
+        Not finished (Attention): 3 records: all accounted for; 1 still open.
+          Run the same command again; it goes on where this one stopped.
+        Not finished (Attention): 1 record: all accounted for; 1 still open.
+          Run the same command again; it goes on where this one stopped. Events of more than 12 hours ago are not sent again: stigg-import settle --ledger billing/ledger.db lists them.
+        Not finished (Attention): The run stopped early: interrupted. 3 records: all accounted for; 1 still open.
+          Run the same command again; it goes on where this one stopped.
+        Stopped (Bad): The run stopped early: the API does not accept the key: Unauthenticated. 3 records: all accounted for; 1 still open.
+          Check the key in STIGG_API_KEY, then run the same command again; it goes on from here.
+        Stopped (Bad): The run stopped early: the source broke part-way: why. 3 records: all accounted for; 1 still open.
+          Mend the source and run the same command again; it goes on from here.
+        Stopped (Bad): The run stopped early: the ledger can't be written: why. 3 records: all accounted for; 1 still open.
+          Make room or mend the rights, then run the same command again; nothing is lost.
+        Stopped (Bad): The run stopped early: the hold on the ledger is lost: why. 3 records: all accounted for; 1 still open.
+          Another run goes on where this one stopped, and stigg-import status --ledger billing/ledger.db shows it; when it is over, run the same command again; nothing is lost.
+        A fault of the program (Bad): The run stopped early: the API could not make sense of a request. 3 records: all accounted for; 1 still open.
+          Please report this with the output of the same command and -vv.
+        Not finished (Attention): The run stopped early: the target is not the API: why. 3 records: all accounted for; 1 still open.
+          Run the same command again; it goes on where this one stopped.
+        Stopped (Bad): The run stopped early: too many rejects: 5, and 4 are allowed. 3 records: all accounted for; 1 still open.
+          stigg-import rejects list --run 7 --ledger billing/ledger.db shows why; mend the mapping or the rows, or allow more with --max-rejects.
+          Correct them in a CSV and send that: stigg-import rejects export --out fix.csv --ledger billing/ledger.db, then stigg-import rejects retry --csv fix.csv --ledger billing/ledger.db.
+        Stopped (Bad): The run stopped early: temporary files can't be written: why. 3 records: all accounted for; 1 still open.
+          Make room or mend the rights, then run the same command again; nothing is lost.
+        Not finished (Attention): The run stopped early: the API does not answer: why. 3 records: all accounted for; 1 still open.
+          Run the same command again; it goes on where this one stopped.
+        Stopped (Bad): The run stopped early: the source moved since the plan was made: customers.csv:7 has a record that the plan does not send. 3 records: all accounted for; 1 still open.
+          Look at a new plan: the same words with plan --out; what was sent stands.
+        A fault of the program (Bad): Records are missing from the account of customers: a fault of the program.
+          Please report this with the output of the same command and -vv.
+        ");
+    }
+
+    #[test]
+    fn one_request_was_and_several_were() {
+        assert_eq!([was(0), was(1), was(2)], ["0 requests were", "1 request was", "2 requests were"]);
+    }
 }

@@ -7,6 +7,7 @@ use super::run::why;
 use super::{Destination, card, made_at, tone_of};
 use crate::cli::exit::Exit;
 use crate::cli::report::{counted, grouped};
+use crate::entity::Schema;
 use crate::pipeline::{Extra, Verified, VerifiedStep};
 
 /// Most records that are named.
@@ -32,11 +33,19 @@ pub(in crate::cli) fn verify(verified: &Verified, exit: Exit, destination: &Dest
         Exit::Open => (Tone::Attention, "Not finished"),
         _ => (Tone::Bad, "Stopped"),
     };
+    let unreadable =
+        verified.steps.iter().filter(|step| step.unreadable.is_some()).map(|step| step.unread).sum::<u64>();
     let account = match expected {
+        0 if verified.stopped.is_some() => "no record was looked for.".to_owned(),
         0 => "The source has no record to look for.".to_owned(),
         _ if equal == expected => {
             format!("{}: all of them are in Stigg as the source has them.", counted(expected, "record"))
         }
+        _ if equal + unreadable == expected => format!(
+            "{} of {} are in Stigg as the source has them; the others can't be read back.",
+            grouped(equal),
+            counted(expected, "record")
+        ),
         _ => format!("{} of {} are in Stigg as the source has them.", grouped(equal), counted(expected, "record")),
     };
     let account = match verified.steps.iter().any(|step| step.sampled_from.is_some()) {
@@ -51,7 +60,7 @@ pub(in crate::cli) fn verify(verified: &Verified, exit: Exit, destination: &Dest
         tone,
         state,
         verdict: match &verified.stopped {
-            Some(stopped) => format!("Verifying stopped early: {}. {account}", why(stopped)),
+            Some(stopped) => format!("Verifying stopped early: {}. Until then: {account}", why(stopped)),
             None => account,
         },
         facts: vec![made_at()],
@@ -60,10 +69,10 @@ pub(in crate::cli) fn verify(verified: &Verified, exit: Exit, destination: &Dest
             card("Equal", grouped(equal), "as the source has them", Tone::Plain),
             card("Different", grouped(different), "in Stigg, with other content", tone_of(different)),
             card("Missing", grouped(missing), "not in Stigg", tone_of(missing)),
-            card("Not read", grouped(unread), "nothing is known of them", tone_of(unread)),
+            card("Not read", grouped(unread), "nothing is known of them", tone_of(unread - unreadable)),
         ],
         sections,
-        next: next(exit),
+        next: next(verified, exit),
         has_samples: with_samples && (shows_gone || shows_extra || shows_unequal),
     }
 }
@@ -213,17 +222,202 @@ fn extra(verified: &Verified, with_samples: bool) -> Option<Section> {
     })
 }
 
-fn next(exit: Exit) -> Vec<String> {
+fn next(verified: &Verified, exit: Exit) -> Vec<String> {
     let text = match exit {
         Exit::Settled => "Nothing has to be done.",
-        Exit::Rejects => {
-            "The same words with stigg-import run send what has changed in the source; with run --resend, all of it again, \
-             also over what was changed in Stigg itself."
-        }
+        Exit::Rejects => return remedies(verified),
         Exit::Credentials => "Check the key in STIGG_API_KEY, then run the same command again.",
         Exit::Source => "Mend the source and run the same command again.",
         Exit::Bug => "Please report this with the output of the same command and -vv.",
-        Exit::Open | Exit::Arguments | Exit::Config | Exit::Ledger | Exit::Held => "Run the same command again.",
+        Exit::Ledger => "Make room or mend the rights, then run the same command again.",
+        Exit::Open | Exit::Arguments | Exit::Config | Exit::Held => "Run the same command again.",
     };
     vec![text.to_owned()]
+}
+
+/// What brings records to what they should be: `run` takes no paid subscriptions.
+fn remedies(verified: &Verified) -> Vec<String> {
+    let is_paid = |step: &VerifiedStep| step.entity == Schema::PaidSubscription.name();
+    let unequal = || verified.steps.iter().filter(|step| !step.holds());
+    let imported = unequal().any(|step| !is_paid(step)).then_some(
+        "The same words with stigg-import run send what has changed in the source; with run --resend, all of it again, \
+         also over what was changed in Stigg itself.",
+    );
+    let paid = unequal().any(is_paid).then_some(
+        "stigg-import cutover with the same words provisions paid subscriptions that are missing; it changes none that are \
+         there.",
+    );
+    imported.into_iter().chain(paid).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::Entity;
+    use crate::pipeline::{Difference, Stopped, Unequal};
+
+    fn step(name: &str, entity: Schema, counts: [u64; 4]) -> VerifiedStep {
+        let [equal, different, missing, unread] = counts;
+        VerifiedStep {
+            name: name.to_owned(),
+            entity: entity.name(),
+            expected: equal + different + missing + unread,
+            sampled_from: None,
+            equal,
+            different,
+            missing,
+            unread,
+            unreadable: None,
+            rejected: 0,
+            gone: None,
+            gone_untold: None,
+            samples: Vec::new(),
+        }
+    }
+
+    fn page(steps: Vec<VerifiedStep>, extra: Vec<Extra>, stopped: Option<Stopped>, exit: Exit, values: bool) -> Page {
+        verify(&Verified { steps, extra, stopped }, exit, &Destination::unwritten(values))
+    }
+
+    const CUSTOMER: Schema = Schema::Import(Entity::Customer);
+
+    /// All that a verification may find out, with values.
+    #[test]
+    fn everything_that_can_be_found_out_is_told_whole() {
+        let differences = vec![Difference { field: "name".to_owned(), expected: "Bob".to_owned(), found: None }];
+        let unequal = |key: &str, differences| Unequal {
+            key: key.to_owned(),
+            place: "c.csv:2, record 1".to_owned(),
+            differences,
+        };
+        let customers = VerifiedStep {
+            sampled_from: Some(2000),
+            rejected: 1,
+            gone: Some(vec!["cus_7".to_owned()]),
+            samples: vec![unequal("cus_1", differences), unequal("cus_2", Vec::new())],
+            ..step("customers", CUSTOMER, [297, 1, 1, 1])
+        };
+        let subscriptions = VerifiedStep {
+            gone_untold: Some("a file may be a part of the data".to_owned()),
+            ..step("subscriptions", Schema::Import(Entity::Subscription), [1, 0, 0, 0])
+        };
+        let events = VerifiedStep {
+            unreadable: Some("the API does not list them"),
+            ..step("events", Schema::Import(Entity::Event), [0, 0, 0, 2])
+        };
+        let extra = |entity: Entity, records, ids: &[&str], note: Option<&str>| Extra {
+            entity: entity.name(),
+            records,
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            note: note.map(str::to_owned),
+        };
+        let extras = vec![
+            extra(Entity::Customer, Some(1), &["cus_9"], None),
+            extra(Entity::Subscription, Some(0), &[], Some("rows were rejected")),
+            extra(Entity::Usage, None, &[], Some("the API does not list it")),
+        ];
+        let page = page(vec![customers, subscriptions, events], extras, None, Exit::Open, true);
+        assert!(page.has_samples);
+        insta::assert_snapshot!(page.text(), @"
+        Not finished: stigg-import verify
+        Of a sample: 298 of 303 records are in Stigg as the source has them.
+        Expected 303 records of the source (Plain)
+        Equal 298 as the source has them (Plain)
+        Different 1 in Stigg, with other content (Attention)
+        Missing 1 not in Stigg (Attention)
+        Not read 3 nothing is known of them (Attention)
+        next: Run the same command again.
+        # What is there
+        Records of the source were read back from the API and compared, field by field. Rejected rows are not looked for.
+        Step | Expected | Equal | Different | Missing | Not read | Rejected
+        customers | 300 | 297 | 1 | 1 | 1 | 1
+        subscriptions | 1 | 1 | 0 | 0 | 0 | 0
+        events | 2 | 0 | 0 | 0 | 2 | 0
+        customers: a sample of 300 of 2,000 records was read back. events can't be read back: the API does not list them.
+        # What differs
+        Of the first 2 records that are not equal.
+        Records | Step | Field
+        1 | customers | name
+        1 | customers | the record is missing
+        # Records that are not equal
+        With their values, which are personal data.
+        Step | Record | In the source at | What differs
+        customers | cus_1 | c.csv:2, record 1 | name is missing, and should be Bob
+        customers | cus_2 | c.csv:2, record 1 | is not in Stigg
+        # In Stigg, and gone from the source
+        Step | Records | The first of them
+        customers | 1 | cus_7
+        subscriptions | can't be told: a file may be a part of the data |
+        # In Stigg, and in no step
+        What | Records | The first of them
+        customers | 1 | cus_9
+        subscriptions | 0 (rows were rejected) |
+        usage | can't be told: the API does not list it |
+        ");
+    }
+
+    #[test]
+    fn every_ending_of_a_verification_has_its_words() {
+        let paid = || step("paid-subscriptions", Schema::PaidSubscription, [3, 0, 2, 0]);
+        let (equal, missing) =
+            (|| step("customers", CUSTOMER, [1, 0, 0, 0]), || step("customers", CUSTOMER, [1, 0, 1, 0]));
+        let events = || VerifiedStep {
+            unreadable: Some("the API does not list them"),
+            ..step("events", Schema::Import(Entity::Event), [0, 0, 0, 2])
+        };
+        let why = || "why".to_owned();
+        let told = [
+            page(vec![equal()], vec![], None, Exit::Settled, false),
+            page(vec![step("customers", CUSTOMER, [0; 4])], vec![], None, Exit::Settled, false),
+            page(vec![missing()], vec![], None, Exit::Rejects, false),
+            page(vec![equal(), paid()], vec![], None, Exit::Rejects, false),
+            page(vec![missing(), paid()], vec![], None, Exit::Rejects, false),
+            page(vec![step("customers", CUSTOMER, [1, 0, 0, 1])], vec![], None, Exit::Open, false),
+            page(vec![equal(), events()], vec![], None, Exit::Settled, false),
+            page(vec![], vec![], Some(Stopped::Interrupted), Exit::Open, false),
+            page(vec![equal()], vec![], Some(Stopped::Interrupted), Exit::Open, false),
+            page(vec![equal()], vec![], Some(Stopped::CredentialsRefused(why())), Exit::Credentials, false),
+            page(vec![equal()], vec![], Some(Stopped::SourceBroke(why())), Exit::Source, false),
+            page(vec![equal()], vec![], Some(Stopped::SpillFailed(why())), Exit::Ledger, false),
+            page(
+                vec![equal()],
+                vec![],
+                Some(Stopped::RequestMalformed("ada@example.com".to_owned())),
+                Exit::Bug,
+                false,
+            ),
+        ]
+        .map(|Page { tone, state, verdict, next, .. }| {
+            format!("{state} ({tone:?}): {verdict}\n  {}", next.join("\n  "))
+        });
+        insta::assert_snapshot!(told.join("\n"), @"
+        As it should be (Good): 1 record: all of them are in Stigg as the source has them.
+          Nothing has to be done.
+        As it should be (Good): The source has no record to look for.
+          Nothing has to be done.
+        Something differs (Attention): 1 of 2 records are in Stigg as the source has them.
+          The same words with stigg-import run send what has changed in the source; with run --resend, all of it again, also over what was changed in Stigg itself.
+        Something differs (Attention): 4 of 6 records are in Stigg as the source has them.
+          stigg-import cutover with the same words provisions paid subscriptions that are missing; it changes none that are there.
+        Something differs (Attention): 4 of 7 records are in Stigg as the source has them.
+          The same words with stigg-import run send what has changed in the source; with run --resend, all of it again, also over what was changed in Stigg itself.
+          stigg-import cutover with the same words provisions paid subscriptions that are missing; it changes none that are there.
+        Not finished (Attention): 1 of 2 records are in Stigg as the source has them.
+          Run the same command again.
+        As it should be (Good): 1 of 3 records are in Stigg as the source has them; the others can't be read back.
+          Nothing has to be done.
+        Not finished (Attention): Verifying stopped early: interrupted. Until then: no record was looked for.
+          Run the same command again.
+        Not finished (Attention): Verifying stopped early: interrupted. Until then: 1 record: all of them are in Stigg as the source has them.
+          Run the same command again.
+        Stopped (Bad): Verifying stopped early: why. Until then: 1 record: all of them are in Stigg as the source has them.
+          Check the key in STIGG_API_KEY, then run the same command again.
+        Stopped (Bad): Verifying stopped early: the source broke part-way: why. Until then: 1 record: all of them are in Stigg as the source has them.
+          Mend the source and run the same command again.
+        Stopped (Bad): Verifying stopped early: temporary files can't be written: why. Until then: 1 record: all of them are in Stigg as the source has them.
+          Make room or mend the rights, then run the same command again.
+        Stopped (Bad): Verifying stopped early: the API could not make sense of a request. Until then: 1 record: all of them are in Stigg as the source has them.
+          Please report this with the output of the same command and -vv.
+        ");
+    }
 }

@@ -173,6 +173,8 @@ fn stopped_hint(exit: Exit) -> &'static str {
     match exit {
         Exit::Source => "hint: mend the source and run the same command again",
         Exit::Credentials => "hint: check the key in STIGG_API_KEY and its rights, and run the same command again",
+        Exit::Ledger => "hint: make room or mend the rights, and run the same command again; nothing was changed",
+        Exit::Bug => "hint: please report this with the output of the same command and -vv",
         _ => "hint: run the same command again; nothing was changed",
     }
 }
@@ -262,6 +264,14 @@ mod tests {
     fn whatever_stops_a_verification_there_is_a_next_command() {
         insta::assert_snapshot!(stopped_hint(Exit::Source), @"hint: mend the source and run the same command again");
         insta::assert_snapshot!(stopped_hint(Exit::Open), @"hint: run the same command again; nothing was changed");
+        insta::assert_snapshot!(
+            stopped_hint(Exit::Ledger),
+            @"hint: make room or mend the rights, and run the same command again; nothing was changed"
+        );
+        insta::assert_snapshot!(
+            stopped_hint(Exit::Bug),
+            @"hint: please report this with the output of the same command and -vv"
+        );
         insta::assert_snapshot!(
             stopped_hint(Exit::Credentials),
             @"hint: check the key in STIGG_API_KEY and its rights, and run the same command again"

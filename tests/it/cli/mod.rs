@@ -26,6 +26,7 @@ mod reader;
 mod readme;
 mod rejects;
 mod report;
+mod report_endings;
 mod run;
 mod sandbox;
 mod secrets;

@@ -83,8 +83,10 @@ macro_rules! assert_page {
         settings.bind(|| assert_ran!($text, @$expected));
     }};
 }
+pub(super) use assert_page;
 
-fn text(folder: &Folder, name: &str) -> String {
+/// What a person reads of the page of a name.
+pub(super) fn text(folder: &Folder, name: &str) -> String {
     text_of(&page(folder, name))
 }
 
