@@ -617,7 +617,9 @@ fn a_pipeline_that_no_longer_holds_can_not_say_whom_to_tell() {
         let words = "sync pipeline.toml --every 1s --failures-max 1 --rate-scale 100000";
         let syncing = Syncing::start(folder.command(words));
         syncing.until("a first run is done", |said| said.contains("run 1 is done"));
-        folder.write("pipeline.toml", "[notify\n");
+        // At once: a run may read it at any moment.
+        folder.write("broken.toml", "[notify\n");
+        std::fs::rename(folder.path("broken.toml"), folder.path("pipeline.toml")).unwrap();
         let (exit, _, said) = syncing.end();
         assert_eq!(exit, Some(5), "{said}");
         let lines: Vec<&str> = said.lines().filter(|line| !line.contains(" INFO ")).collect();
