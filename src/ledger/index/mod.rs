@@ -1,12 +1,17 @@
 //! What was delivered, by key, in memory: at most 32 bytes for each record, whatever their number.
 
+mod approach;
+mod block;
+mod pool;
 mod table;
 
 use crate::record::{Fingerprint, KeyHash};
-use table::{Entry, PLACE, Table};
+use block::{Block, Entry, table_of};
+use pool::Pool;
+use table::Table;
 
 /// The first byte of a key's hash chooses its table.
-const TABLES: usize = 256;
+const TABLES: usize = u8::MAX as usize + 1;
 
 /// Place of a record that was delivered and not seen in this run.
 const KNOWN: u32 = u32::MAX;
@@ -38,6 +43,7 @@ pub enum Seen {
 #[derive(Debug)]
 pub struct Index {
     tables: Vec<Table>,
+    pool: Pool,
     len: usize,
 }
 
@@ -51,22 +57,25 @@ impl Index {
     /// Largest ordinal that is told apart; later rows count as this one.
     pub const ORDINAL_MAX: u32 = DOUBTED - 1;
 
-    /// How many keys to [`Self::approach`] at once: their lines of 64 bytes are a part of the processor's first cache.
-    pub const APPROACHED: usize = 64;
-
     /// An index that knows nothing.
     pub fn new() -> Self {
-        Self { tables: (0..TABLES).map(|_| Table::default()).collect(), len: 0 }
+        Self { tables: (0..=u8::MAX).map(Table::new).collect(), pool: Pool::default(), len: 0 }
     }
 
-    /// An index that knows nothing, and takes so many records before it grows. Growing from nothing copies each record ten
+    /// An index that knows nothing, and takes so many records before it grows. Growing from nothing copies each record five
     /// times.
     pub(super) fn with_room(records: usize) -> Self {
-        Self { tables: (0..TABLES).map(|_| Table::with_room(records / TABLES)).collect(), len: 0 }
+        // Tables don't get equally many. Of a hundred, two get more than this, and grow.
+        let mean = records / TABLES;
+        let most = mean + 2 * mean.isqrt();
+        let mut pool = Pool::default();
+        let tables = (0..=u8::MAX).map(|number| Table::with_room(number, most, &mut pool)).collect();
+        Self { tables, pool, len: 0 }
     }
 
     /// Forgets everything, and keeps the memory for what comes next.
     pub(super) fn clear(&mut self) {
+        self.pool.blocks_mut().for_each(Block::clear);
         self.tables.iter_mut().for_each(Table::clear);
         self.len = 0;
     }
@@ -104,18 +113,9 @@ impl Index {
     /// Takes in that a later sending of a record has an unknown outcome: it is [`Seen::Changed`]
     /// whatever its content. A record that was never delivered stays [`Seen::New`].
     pub fn doubt(&mut self, key: KeyHash) {
-        if let Ok(entry) = self.table(key).locate_mut(key) {
-            entry[PLACE] = DOUBTED;
+        if let Ok(entry) = self.tables[table_of(key)].locate_mut(key, &mut self.pool) {
+            entry.place = DOUBTED;
         }
-    }
-
-    /// Has what is known of some keys brought near, [`Self::APPROACHED`] of them at a time: looking each up would wait for
-    /// memory each time, here the processor waits for many at once.
-    pub fn approach(&self, keys: impl Iterator<Item = KeyHash> + Clone) {
-        let homes = keys.clone().fold(0, |sum, key| sum ^ self.tables[table_of(key)].touch_home(key));
-        let entries = keys.fold(0, |sum, key| sum ^ self.tables[table_of(key)].touch_entry(key));
-        // Nothing depends on what was read: without this, reading would be left out.
-        std::hint::black_box((homes, entries));
     }
 
     /// Compares a record of this run with what was delivered, and remembers it.
@@ -124,22 +124,22 @@ impl Index {
     pub fn see(&mut self, key: KeyHash, fingerprint: Fingerprint, ordinal: u32) -> Seen {
         let ordinal = ordinal.clamp(1, Self::ORDINAL_MAX);
         let table = &mut self.tables[table_of(key)];
-        let entry = match table.locate_mut(key) {
+        let entry = match table.locate_mut(key, &mut self.pool) {
             Ok(entry) => entry,
             Err(gap) => {
-                table.insert(gap, entry_of(key, fingerprint, ordinal));
+                table.insert(gap, key, fingerprint, ordinal, &mut self.pool);
                 self.len += 1;
                 return Seen::New;
             }
         };
-        let same = fingerprint_of(entry) == fingerprint;
-        match entry[PLACE] {
+        let (same, place) = (entry.fingerprint() == fingerprint, entry.place);
+        match place {
             KNOWN if same => {
-                entry[PLACE] = ordinal;
+                entry.place = ordinal;
                 Seen::Unchanged
             }
             KNOWN | DOUBTED => {
-                *entry = entry_of(key, fingerprint, ordinal);
+                entry.set(fingerprint, ordinal);
                 Seen::Changed
             }
             first if same => Seen::SameAgain { first },
@@ -149,21 +149,21 @@ impl Index {
 
     /// [`Self::doubt`] for every record that was delivered.
     pub fn doubt_all(&mut self) {
-        let entries = self.tables.iter_mut().flat_map(Table::entries_mut);
-        for entry in entries.filter(|entry| entry[PLACE] == KNOWN) {
-            entry[PLACE] = DOUBTED;
+        let entries = self.pool.blocks_mut().flat_map(Block::entries_mut);
+        for entry in entries.filter(|entry| entry.place == KNOWN) {
+            entry.place = DOUBTED;
         }
     }
 
     /// The content with which a record was delivered for certain, if it was and this run has not seen it.
     pub fn delivered(&self, key: KeyHash) -> Option<Fingerprint> {
-        let entry = self.tables[table_of(key)].locate(key)?;
-        (entry[PLACE] == KNOWN).then(|| fingerprint_of(entry))
+        let entry = self.locate(key)?;
+        (entry.place == KNOWN).then(|| entry.fingerprint())
     }
 
     /// Whether a record was delivered, for certain or not, or seen by this run.
     pub fn holds(&self, key: KeyHash) -> bool {
-        self.tables[table_of(key)].locate(key).is_some()
+        self.locate(key).is_some()
     }
 
     /// Number of records, delivered or seen.
@@ -179,39 +179,39 @@ impl Index {
     /// Allocated size, in bytes.
     pub fn bytes(&self) -> usize {
         let tables: usize = self.tables.iter().map(Table::bytes).sum();
-        tables + self.tables.capacity() * size_of::<Table>() + size_of::<Self>()
+        self.pool.bytes() + tables + self.tables.capacity() * size_of::<Table>() + size_of::<Self>()
     }
 
     /// Keys of the records that were delivered and that this run has not seen, in no order.
     pub fn unseen(&self) -> impl Iterator<Item = KeyHash> + '_ {
-        self.entries().filter(|entry| matches!(entry[PLACE], KNOWN | DOUBTED)).map(table::key_of)
+        self.entries().filter(|(_, entry)| matches!(entry.place, KNOWN | DOUBTED)).map(|(key, _)| key)
     }
 
     /// Whether a record was delivered and this run has not seen it.
     pub fn is_unseen(&self, key: KeyHash) -> bool {
-        let entry = self.tables[table_of(key)].locate(key);
-        entry.is_some_and(|entry| matches!(entry[PLACE], KNOWN | DOUBTED))
+        let entry = self.locate(key);
+        entry.is_some_and(|entry| matches!(entry.place, KNOWN | DOUBTED))
     }
 
     /// Number of records that are delivered, not in doubt, and not seen.
     pub(super) fn known(&self) -> usize {
-        self.entries().filter(|entry| entry[PLACE] == KNOWN).count()
+        self.pool.blocks().flat_map(Block::entries).filter(|entry| entry.place == KNOWN).count()
     }
 
     /// What is delivered for certain.
     #[cfg(test)]
     pub(super) fn known_fingerprints(&self) -> std::collections::BTreeMap<KeyHash, Fingerprint> {
-        let known = self.entries().filter(|entry| entry[PLACE] == KNOWN);
-        known.map(|entry| (table::key_of(entry), fingerprint_of(entry))).collect()
+        let known = self.entries().filter(|(_, entry)| entry.place == KNOWN);
+        known.map(|(key, entry)| (key, entry.fingerprint())).collect()
     }
 
     /// Sets a record's content and place, whatever they were: a map for compaction.
     pub(super) fn put(&mut self, key: KeyHash, fingerprint: Fingerprint, place: u32) {
-        let (table, entry) = (self.table(key), entry_of(key, fingerprint, place));
-        match table.locate_mut(key) {
-            Ok(known) => *known = entry,
+        let table = &mut self.tables[table_of(key)];
+        match table.locate_mut(key, &mut self.pool) {
+            Ok(entry) => entry.set(fingerprint, place),
             Err(gap) => {
-                table.insert(gap, entry);
+                table.insert(gap, key, fingerprint, place, &mut self.pool);
                 self.len += 1;
             }
         }
@@ -219,29 +219,16 @@ impl Index {
 
     /// A record's place, as it was set by [`Self::put`].
     pub(super) fn place(&self, key: KeyHash) -> Option<u32> {
-        self.tables[table_of(key)].locate(key).map(|entry| entry[PLACE])
+        self.locate(key).map(|entry| entry.place)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.tables.iter().flat_map(Table::entries)
+    fn locate(&self, key: KeyHash) -> Option<&Entry> {
+        self.tables[table_of(key)].locate(key, &self.pool)
     }
 
-    fn table(&mut self, key: KeyHash) -> &mut Table {
-        &mut self.tables[table_of(key)]
+    fn entries(&self) -> impl Iterator<Item = (KeyHash, &Entry)> {
+        self.tables.iter().flat_map(|table| table.entries(&self.pool))
     }
-}
-
-fn table_of(key: KeyHash) -> usize {
-    (key.0[0] >> 24) as usize
-}
-
-fn entry_of(key: KeyHash, fingerprint: Fingerprint, place: u32) -> Entry {
-    let [a, b, c] = key.0;
-    [a, b, c, (fingerprint.0 >> 32) as u32, fingerprint.0 as u32, place]
-}
-
-fn fingerprint_of(entry: &Entry) -> Fingerprint {
-    Fingerprint((u64::from(entry[3]) << 32) | u64::from(entry[4]))
 }
 
 #[cfg(test)]
@@ -270,16 +257,44 @@ mod tests {
         assert_eq!(index.len(), 1_000_000);
     }
 
+    /// Did all tables grow at the same time, it were 29.6 just then.
+    #[test]
+    fn an_entry_takes_nearly_the_same_at_every_size() {
+        let (mut index, mut sizes) = (Index::new(), Vec::new());
+        let records: Vec<_> = (0..1_000_000).map(|number| (key(number), Fingerprint(number))).collect();
+        for records in records.chunks(10_000) {
+            index.learn_all(records);
+            sizes.push(index.bytes() as f64 / index.len() as f64);
+        }
+        let large = &sizes[9..];
+        let (mean, most) = (large.iter().sum::<f64>() / large.len() as f64, large.iter().copied().fold(0.0, f64::max));
+        assert_eq!((large.len(), index.len()), (91, 1_000_000));
+        assert!(mean <= 27.5, "{mean} bytes for a record on average");
+        assert!(most <= 28.5, "{most} bytes for a record");
+    }
+
+    #[test]
+    fn an_index_of_few_records_is_small() {
+        let mut index = Index::new();
+        assert!(index.bytes() < 16_000, "{} bytes without a record", index.bytes());
+        (0..10).for_each(|number| index.learn(key(number), Fingerprint(number)));
+        assert!(index.bytes() < 40_000, "{} bytes with ten", index.bytes());
+        (10..10_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
+        assert!(index.bytes() < 450_000, "{} bytes with ten thousand", index.bytes());
+    }
+
     #[test]
     fn an_index_with_room_takes_no_more_memory_than_one_that_grew() {
-        let records: Vec<_> = (0..200_000).map(|number| (key(number), Fingerprint(number))).collect();
+        // So many fill 13.97 blocks of each table, on average: room for the average would be too little for half of the tables.
+        let records: Vec<_> = (0..214_000).map(|number| (key(number), Fingerprint(number))).collect();
         let (mut grown, mut roomy) = (Index::new(), Index::with_room(records.len()));
         let before = roomy.bytes();
         grown.learn_all(&records);
         roomy.learn_all(&records);
         assert_eq!(roomy.known_fingerprints(), grown.known_fingerprints());
         assert!(before > grown.bytes() * 8 / 10, "{before} bytes were made ready");
-        assert!(roomy.bytes() <= 31 * records.len(), "{} bytes", roomy.bytes());
+        assert!(roomy.bytes() <= before * 102 / 100, "hardly a table had to grow: {before}, {} bytes", roomy.bytes());
+        assert!(roomy.bytes() <= 27 * records.len(), "{} bytes", roomy.bytes());
     }
 
     #[test]
@@ -288,7 +303,8 @@ mod tests {
         (0..50_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
         let bytes = index.bytes();
         index.clear();
-        assert_eq!((index.len(), index.unseen().count(), index.delivered(key(7))), (0, 0, None));
+        assert_eq!((index.len(), index.known(), index.unseen().count(), index.delivered(key(7))), (0, 0, 0, None));
+        assert!((0..50_000).all(|number| !index.holds(key(number))));
         (0..50_000).for_each(|number| index.learn(key(number), Fingerprint(number + 1)));
         assert_eq!((index.len(), index.delivered(key(7))), (50_000, Some(Fingerprint(8))));
         assert_eq!(index.bytes(), bytes);
@@ -312,6 +328,34 @@ mod tests {
         );
         assert_eq!(index.see(key(2), Fingerprint(21), 6), Seen::SameAgain { first: 2 });
         assert_eq!(index.see(key(3), Fingerprint(31), 7), Seen::ConflictsWith { first: 3 });
+    }
+
+    /// Given keys that differ from each other in one or two of their 96 bits, one of them all zero, then each is a record of its
+    /// own and comes back as it was.
+    #[test]
+    fn keys_are_compared_and_kept_whole() {
+        for base in [KeyHash([0; 3]), KeyHash([u32::MAX; 3]), KeyHash([0x1234_5678, 0x9abc_def0, 0x0fed_cba9])] {
+            let flipped = |bit: usize| {
+                let mut words = base.0;
+                words[bit / 32] ^= 1 << (bit % 32);
+                KeyHash(words)
+            };
+            let keys: Vec<_> = std::iter::once(base).chain((0..96).map(flipped)).collect();
+            let contents: BTreeMap<_, _> = keys.iter().copied().zip((0..).map(Fingerprint)).collect();
+            let (mut learned, mut seen) = (Index::new(), Index::new());
+            for (ordinal, key) in (1..).zip(&keys) {
+                assert!(!learned.holds(*key), "{key:?}");
+                learned.learn(*key, contents[key]);
+                assert_eq!(seen.see(*key, contents[key], ordinal), Seen::New, "{key:?}");
+            }
+            assert_eq!((learned.len(), learned.known()), (97, 97));
+            assert_eq!(learned.known_fingerprints(), contents);
+            assert_eq!(learned.unseen().collect::<BTreeSet<_>>(), keys.iter().copied().collect());
+            for (first, key) in (1..).zip(&keys) {
+                assert_eq!(seen.see(*key, contents[key], 98), Seen::SameAgain { first });
+                assert_eq!(learned.see(*key, contents[key], first), Seen::Unchanged);
+            }
+        }
     }
 
     #[test]
@@ -369,6 +413,7 @@ mod tests {
             let (mut index, mut model) = (Index::new(), BTreeMap::new());
             for (ordinal, (what, number, content)) in (1u32..).zip(steps) {
                 let (key, print) = (crowded(number), Fingerprint(content));
+                index.approach((number..number + 100).map(crowded));
                 match what {
                     0 => {
                         index.learn(key, print);

@@ -1,197 +1,173 @@
 //! One table of the index: entries by key, in little more memory than they take.
 //!
 //! A general hash map doubles when it is full: just before and just after, it holds two to three times what it needs.
-//! This one grows by a tenth, and is a list of blocks of one size which are given back one by one while it is copied: what
-//! growing gives back is what it takes next, so that no holes are left behind in the heap.
+//! This one grows by a fifth, and is a list of blocks of one size which are given back one by one while they are copied: what
+//! growing gives back is what it takes next.
 //!
-//! An entry is in the block that its hash says, its home, or in the next one that has a free slot. Slots fill from the
-//! first on and are never given back, so a block with a free slot ends a search. Each block has a byte of hash for each slot,
-//! side by side: a look-up compares those at once, and touches an entry only where the byte is right.
+//! All tables of an index fill up at the same pace. Did they grow at the same time, the index would take a fifth more just then;
+//! but each has sizes of its own, that lie by a part of a step above those of the table before. So at any time some of them have
+//! just grown and some are about to, and the index takes nearly the same for each record.
+//!
+//! An entry is in the block that its hash says, its home, or in the next one that has a free slot: a block with a free slot
+//! ends a search. Homes are in the order of the hash, so growing reads block after block and writes block after block.
 
-use crate::record::KeyHash;
+use super::block::{Block, Entry, KeyRest, SLOTS, home_of, tag_of};
+use super::pool::Pool;
+use crate::record::{Fingerprint, KeyHash};
 
-/// An entry: three words of key, two of fingerprint (high, low), one of place.
-pub(super) type Entry = [u32; 6];
-
-/// Where an entry keeps its place.
-pub(super) const PLACE: usize = 5;
-
-/// Slots of a block.
-const SLOTS: usize = 64;
-
-/// Share of the slots that is used when a table grows, in hundredths. With [`GROWTH`] it decides the memory: 25.4 bytes a slot
-/// × 11/10 / 0.95 are 29.4 just after growing, and 26.7 just before, so that what grows from one size to another stays under 32.
+/// Share of the slots that is used when a table grows, in hundredths. With [`GROWTH`] it decides the memory: a slot takes 23.4
+/// bytes, × 1.2 / 0.95 are 29.6 just after growing, and 24.7 just before.
 const LOAD_MAX_PERCENT: usize = 95;
 
-/// A table grows by one block in so many. With less each entry is copied more often, with more there is more air.
-const GROWTH: usize = 10;
+/// A table grows by one block in so many. So each entry is copied some five times; with one in four it were four times, and
+/// half a byte more for each record.
+const GROWTH: u64 = 5;
 
-/// Tag of a free slot.
-const FREE: u8 = 0;
-
-#[derive(Debug)]
-struct Block {
-    /// Slots that are used.
-    len: u32,
-    tags: [u8; SLOTS],
-    entries: [Entry; SLOTS],
-}
-
-/// A free slot: block and position.
+/// Position of a block with a free slot, or of one that is still to be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gap(usize, usize);
+pub(super) struct Gap(usize);
 
 /// Entries of keys that share the first byte of their hash.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
-    /// The homes, and what the last of them could not hold.
-    // In one piece they would be the allocation that this is to avoid.
-    #[expect(clippy::vec_box)]
-    blocks: Vec<Box<Block>>,
+    /// That byte.
+    number: u8,
+    /// Numbers of the homes, and of what the last of them could not hold.
+    blocks: Vec<u32>,
     homes: usize,
-    used: usize,
+    /// Entries that it takes before it grows.
+    room: usize,
 }
 
 impl Table {
+    pub(super) fn new(number: u8) -> Self {
+        Self { number, blocks: Vec::new(), homes: 0, room: 0 }
+    }
+
     /// A table that takes so many entries before it grows.
-    pub(super) fn with_room(entries: usize) -> Self {
-        let mut table = Self { homes: (entries * 100).div_ceil(SLOTS * LOAD_MAX_PERCENT), ..Self::default() };
+    pub(super) fn with_room(number: u8, entries: usize, pool: &mut Pool) -> Self {
+        let mut table = Self::new(number);
+        table.homes = (entries * 100).div_ceil(SLOTS * LOAD_MAX_PERCENT);
+        table.room = room_of(table.homes);
         table.blocks.reserve_exact(table.homes + 1);
-        table.add_blocks(table.homes);
+        table.add_blocks(table.homes, pool);
         table
     }
 
     /// The entry of a key.
-    pub(super) fn locate(&self, key: KeyHash) -> Option<&Entry> {
-        let (block, slot) = self.find(key).ok()?;
-        Some(&self.blocks[block].entries[slot])
+    pub(super) fn locate<'a>(&self, key: KeyHash, pool: &'a Pool) -> Option<&'a Entry> {
+        let (number, slot) = self.find(key, pool).ok()?;
+        Some(pool.block(number).entry(slot))
     }
 
     /// The entry of a key, or where it would be inserted.
-    pub(super) fn locate_mut(&mut self, key: KeyHash) -> Result<&mut Entry, Gap> {
-        let (block, slot) = self.find(key)?;
-        Ok(&mut self.blocks[block].entries[slot])
+    pub(super) fn locate_mut<'a>(&self, key: KeyHash, pool: &'a mut Pool) -> Result<&'a mut Entry, Gap> {
+        let (number, slot) = self.find(key, pool)?;
+        Ok(pool.block_mut(number).entry_mut(slot))
     }
 
-    fn find(&self, key: KeyHash) -> Result<(usize, usize), Gap> {
-        let (home, tag) = (self.home(key), tag_of(key));
-        for (at, block) in self.blocks.iter().enumerate().skip(home) {
-            for slot in memchr::memchr_iter(tag, &block.tags) {
-                if block.entries[slot][..3] == key.0 {
-                    return Ok((at, slot));
-                }
+    /// The number of the block, and the slot.
+    fn find(&self, key: KeyHash, pool: &Pool) -> Result<(u32, usize), Gap> {
+        let (tag, rest) = (tag_of(key), KeyRest::of(key));
+        for (at, number) in self.blocks.iter().enumerate().skip(self.home(home_of(key))) {
+            let block = pool.block(*number);
+            if let Some(slot) = block.find(tag, rest) {
+                return Ok((*number, slot));
             }
             if !block.is_full() {
-                return Err(Gap(at, block.len as usize));
+                return Err(Gap(at));
             }
         }
-        Err(Gap(self.blocks.len(), 0))
+        Err(Gap(self.blocks.len()))
     }
 
-    /// Inserts an entry whose key is not there; `gap` is where [`Self::locate_mut`] wants it.
-    pub(super) fn insert(&mut self, mut gap: Gap, entry: Entry) {
-        if (self.used + 1) * 100 > self.homes * SLOTS * LOAD_MAX_PERCENT {
-            self.grow();
-            gap = self.gap(key_of(&entry));
+    /// Inserts a key that is not there; `gap` is where [`Self::locate_mut`] wants it.
+    pub(super) fn insert(&mut self, mut gap: Gap, key: KeyHash, fingerprint: Fingerprint, place: u32, pool: &mut Pool) {
+        if self.room == 0 {
+            self.grow(pool);
+            gap = Gap(self.home(home_of(key)));
         }
-        self.put(gap, entry);
-        self.used += 1;
+        self.put(gap, tag_of(key), &Entry::new(key, fingerprint, place), pool);
+        self.room -= 1;
     }
 
-    /// Reads where the search for a key begins.
-    pub(super) fn touch_home(&self, key: KeyHash) -> u8 {
-        self.blocks.get(self.home(key)).map_or(0, |block| block.len as u8 ^ block.tags[SLOTS - 1])
-    }
-
-    /// Reads the entry at which the search for a key looks first, or else where it would be inserted.
-    pub(super) fn touch_entry(&self, key: KeyHash) -> u32 {
-        let Some(block) = self.blocks.get(self.home(key)) else { return 0 };
-        let slot = memchr::memchr(tag_of(key), &block.tags).unwrap_or(block.len as usize % SLOTS);
-        block.entries[slot][0] ^ block.entries[slot][PLACE]
-    }
-
-    /// Forgets everything, and keeps the memory for what comes next.
+    /// Forgets how many there are, where all blocks have been emptied.
     pub(super) fn clear(&mut self) {
-        self.blocks.iter_mut().for_each(|block| (block.len, block.tags) = (0, [FREE; SLOTS]));
-        self.used = 0;
+        self.room = room_of(self.homes);
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.blocks.iter().flat_map(|block| block.used())
+    pub(super) fn entries<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = (KeyHash, &'a Entry)> {
+        self.blocks.iter().flat_map(|number| pool.block(*number).keyed(self.number))
     }
 
-    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.blocks.iter_mut().flat_map(|block| &mut block.entries[..block.len as usize])
-    }
-
-    /// Allocated size without its own, in bytes.
+    /// Allocated size without its own and that of its blocks, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<Box<Block>>() + self.blocks.len() * size_of::<Block>()
+        self.blocks.capacity() * size_of::<u32>()
     }
 
-    /// The block where the search for a key begins: homes are in the order of the second word of the hash.
-    fn home(&self, key: KeyHash) -> usize {
-        ((u64::from(key.0[1]) * self.homes as u64) >> 32) as usize
+    /// Position of the block where the search for a key begins, by the part of the key that decides it.
+    pub(super) fn home(&self, part: u32) -> usize {
+        ((u64::from(part) * self.homes as u64) >> 32) as usize
     }
 
-    /// The first free slot for a key that is not there.
-    fn gap(&self, key: KeyHash) -> Gap {
-        let mut at = self.home(key);
-        while self.blocks.get(at).is_some_and(|block| block.is_full()) {
+    /// The block at a position.
+    pub(super) fn block<'a>(&self, at: usize, pool: &'a Pool) -> Option<&'a Block> {
+        self.blocks.get(at).map(|number| pool.block(*number))
+    }
+
+    /// Puts an entry into the first block with a free slot, from a position on.
+    fn put(&mut self, Gap(mut at): Gap, tag: u8, entry: &Entry, pool: &mut Pool) {
+        loop {
+            let number = match self.blocks.get(at) {
+                Some(number) => *number,
+                None => {
+                    self.add_blocks(at + 1, pool);
+                    self.blocks[at]
+                }
+            };
+            if pool.block_mut(number).push(tag, entry) {
+                return;
+            }
             at += 1;
         }
-        Gap(at, self.blocks.get(at).map_or(0, |block| block.len as usize))
     }
 
-    fn put(&mut self, Gap(at, slot): Gap, entry: Entry) {
-        self.add_blocks(at + 1);
-        let block = &mut self.blocks[at];
-        block.len += 1;
-        block.tags[slot] = tag_of(key_of(&entry));
-        block.entries[slot] = entry;
-    }
-
-    /// Spreads the entries over a tenth more homes, by one at least. An old block's entries go into few new ones, which follow
-    /// those of the block before; each old block is given back before the next is read.
-    fn grow(&mut self) {
-        let homes = self.homes + (self.homes / GROWTH).max(1);
-        let old = std::mem::take(&mut self.blocks);
+    /// Spreads the entries over more homes. An old block's entries go into few new ones, which follow those of the block before;
+    /// each old block is given back before the next is read.
+    fn grow(&mut self, pool: &mut Pool) {
+        let homes = larger(self.homes, self.number);
+        self.room += room_of(homes) - room_of(self.homes);
         self.homes = homes;
-        self.blocks.reserve_exact(homes + 1);
-        for block in old {
-            for entry in block.used() {
-                let gap = self.gap(key_of(entry));
-                self.put(gap, *entry);
+        for number in std::mem::replace(&mut self.blocks, Vec::with_capacity(homes + 1)) {
+            for (tag, entry) in pool.give_back(number).tagged() {
+                self.put(Gap(self.home(entry.home())), tag, entry, pool);
             }
         }
-        self.add_blocks(homes);
+        self.add_blocks(homes, pool);
     }
 
     /// Adds empty blocks until there are so many.
-    fn add_blocks(&mut self, blocks: usize) {
+    #[cold]
+    fn add_blocks(&mut self, blocks: usize, pool: &mut Pool) {
         while self.blocks.len() < blocks {
-            self.blocks.push(Box::new(Block { len: 0, tags: [FREE; SLOTS], entries: [[0; 6]; SLOTS] }));
+            self.blocks.push(pool.take());
         }
     }
 }
 
-impl Block {
-    fn is_full(&self) -> bool {
-        self.len as usize == SLOTS
-    }
-
-    fn used(&self) -> &[Entry] {
-        &self.entries[..self.len as usize]
-    }
+/// Entries that so many homes hold before a table grows.
+fn room_of(homes: usize) -> usize {
+    homes * SLOTS * LOAD_MAX_PERCENT / 100
 }
 
-/// A byte of a key's hash that chooses neither its table nor its home.
-fn tag_of(key: KeyHash) -> u8 {
-    ((key.0[2] >> 24) as u8).max(FREE + 1)
-}
-
-pub(super) fn key_of(entry: &Entry) -> KeyHash {
-    KeyHash([entry[0], entry[1], entry[2]])
+/// The least number of homes above this one that is a size of the table with this number.
+fn larger(homes: usize, number: u8) -> usize {
+    const ONE: u64 = 1 << 16;
+    let mut size = ONE + ONE / GROWTH * u64::from(number) / 256;
+    while size / ONE <= homes as u64 {
+        size += size / GROWTH;
+    }
+    (size / ONE) as usize
 }
 
 #[cfg(test)]
@@ -200,16 +176,17 @@ mod tests {
 
     #[test]
     fn a_look_up_ends_near_its_home() {
-        let (mut table, mut steps_max, mut fullest) = (Table::default(), 0.0_f64, 0);
+        let mut pool = Pool::default();
+        let (mut table, mut steps_max, mut fullest) = (Table::new(0), 0.0_f64, 0);
         for number in 0..40_000_u64 {
             let hash = KeyHash::of(&number.to_string()).0;
             let key = KeyHash([0, hash[1], hash[2]]);
-            let gap = table.locate_mut(key).expect_err("is new");
-            table.insert(gap, [key.0[0], key.0[1], key.0[2], 0, 0, 0]);
-            if number > 2_000 && (table.used + 1) * 100 > table.homes * SLOTS * LOAD_MAX_PERCENT {
+            let gap = table.locate_mut(key, &mut pool).expect_err("is new");
+            table.insert(gap, key, Fingerprint(0), 0, &mut pool);
+            if number > 2_000 && table.room == 0 {
                 fullest += 1;
-                let steps: usize = table.entries().map(|entry| steps_of(&table, key_of(entry))).sum();
-                steps_max = steps_max.max(steps as f64 / table.used as f64);
+                let steps: usize = table.entries(&pool).map(|(key, _)| steps_of(&table, key, &pool)).sum();
+                steps_max = steps_max.max(steps as f64 / (number + 1) as f64);
             }
         }
         assert!(fullest > 10, "was full {fullest} times");
@@ -217,8 +194,25 @@ mod tests {
     }
 
     /// Blocks that are looked at for a key that is there.
-    fn steps_of(table: &Table, key: KeyHash) -> usize {
-        let (block, _) = table.find(key).expect("is there");
-        block - table.home(key) + 1
+    fn steps_of(table: &Table, key: KeyHash, pool: &Pool) -> usize {
+        let (number, _) = table.find(key, pool).expect("is there");
+        let at = table.blocks.iter().position(|block| *block == number).expect("is one of the table's");
+        at - table.home(home_of(key)) + 1
+    }
+
+    #[test]
+    fn sizes_of_a_table_are_a_fifth_apart_and_between_those_of_the_others() {
+        let sizes = |number| std::iter::successors(Some(larger(0, number)), move |homes| Some(larger(*homes, number)));
+        let above_1000 = |number| sizes(number).filter(|size| *size > 1000).take(2).collect::<Vec<_>>();
+        assert_eq!(
+            sizes(0).take(12).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18],
+            "by one block at least"
+        );
+        assert_eq!(above_1000(0), [1020, 1224]);
+        assert_eq!(above_1000(64), [1071, 1285]);
+        assert_eq!(above_1000(128), [1122, 1347]);
+        assert_eq!(above_1000(192), [1173, 1408]);
+        assert_eq!(above_1000(255), [1019, 1223]);
     }
 }
