@@ -26,6 +26,8 @@ fn run_measured(folder: &Folder, words: &str) -> (Ran, u64) {
     // When it has ended its number may be another's at once: a thread's of this process, say.
     let is_it = format!("Tgid:\t{}\n", child.id());
     let is_ours = format!("PPid:\t{}\n", std::process::id());
+    // For a moment after it was made it still has this process's memory, under its name.
+    let has_begun = "Name:\tstigg-import\n";
     let largest = Arc::new(AtomicUsize::new(0));
     let seen = largest.clone();
     thread::spawn(move || {
@@ -33,7 +35,9 @@ fn run_measured(folder: &Folder, words: &str) -> (Ran, u64) {
             let line = text.lines().find(|line| line.starts_with("VmHWM:"));
             let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
             let Some(kib) = kib.filter(|_| text.contains(&is_it) && text.contains(&is_ours)) else { return };
-            seen.fetch_max(kib, Ordering::Relaxed);
+            if text.starts_with(has_begun) {
+                seen.fetch_max(kib, Ordering::Relaxed);
+            }
             thread::sleep(Duration::from_millis(2));
         }
     });

@@ -42,8 +42,9 @@ fn world(n: usize, limiter: LimiterKind, latency: Duration, scale: f64) -> World
     world
 }
 
-/// How early a permit may be given where the one before came late, in seconds.
-const LATENESS_S: f64 = 0.005;
+/// How early a permit may be given, in seconds: where the one before came late, and as far as what was asked before the first is
+/// made up for.
+const EARLY_S: f64 = 0.005 + 0.25;
 
 /// A run of `n` requests that all pass; and the seconds between the first and the last that left.
 async fn deliver(world: &World, n: usize) -> (StepSummary, f64) {
@@ -65,9 +66,9 @@ async fn whole_runs_use_the_budget_at_any_limiter_and_latency_and_are_never_refu
             let world = world(REQUESTS, limiter, Duration::from_millis(latency_ms), 1.0);
             // When: two and a half minutes' worth.
             let (step, seconds) = deliver(&world, REQUESTS).await;
-            // Then: every request left at the moment that its permit was due.
+            // Then: every request left at the moment that its permit was due, the first a little late at most.
             let due = (REQUESTS - 1) as f64 * 60.0 / (PER_MINUTE * 0.99);
-            let on_time = due - LATENESS_S..due + 0.001;
+            let on_time = due - EARLY_S..due + 0.001;
             assert!(on_time.contains(&seconds), "{limiter:?} at {latency_ms} ms: {seconds} s, due {due} s");
             let share = step.budget_share.expect("a rate");
             assert!(share >= 0.985, "{limiter:?} at {latency_ms} ms: {share} with the last answer");
@@ -87,7 +88,7 @@ async fn half_a_second_of_latency_costs_a_short_fast_job_nothing() {
     // Then: it starts with more slots than it needs at any of them.
     let due = (REQUESTS - 1) as f64 / 99.0;
     for seconds in &took {
-        assert!((due - LATENESS_S..due + 0.001).contains(seconds), "{took:?}, due {due} s");
+        assert!((due - EARLY_S..due + 0.001).contains(seconds), "{took:?}, due {due} s");
     }
 }
 
@@ -120,6 +121,6 @@ async fn customers_and_subscriptions_have_budgets_of_their_own() {
     let due = 19.0 * 60.0 / (250.0 * 0.99);
     for sent in [customers, subscriptions] {
         let took = (sent[19] - sent[0]).as_secs_f64();
-        assert!((due - LATENESS_S..due + 0.001).contains(&took), "{took} s, due {due} s");
+        assert!((due - EARLY_S..due + 0.001).contains(&took), "{took} s, due {due} s");
     }
 }
