@@ -93,6 +93,22 @@ fn load_index(bencher: divan::Bencher<'_, '_>, compacted: bool) {
         .bench_local(|| runtime.block_on(ledger.load_index(&scope())).expect("loaded").len());
 }
 
+/// What a run that was killed leaves, read by the next one: no more than a few batches, and here all.
+#[divan::bench(sample_count = 3, sample_size = 1)]
+fn read_open_batches(bencher: divan::Bencher<'_, '_>) {
+    let (folder, runtime) = (tempfile::tempdir().expect("a folder"), runtime());
+    let (scope, batches) = (scope(), batches(100));
+    let ledger = runtime.block_on(async {
+        let ledger = open(folder.path(), Durability::ProcessEnd).await;
+        let open = async |batch: &Batch| drop(ledger.open(RunId(1), "usage", &scope, &[batch]).await.expect("opened"));
+        futures::stream::iter(&batches).map(open).buffer_unordered(IN_FLIGHT).collect::<()>().await;
+        ledger
+    });
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .bench_local(|| runtime.block_on(ledger.open_batches(&scope)).expect("read").len());
+}
+
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn compact(bencher: divan::Bencher<'_, '_>) {
     let (batches, runtime) = (batches(100), runtime());

@@ -18,6 +18,7 @@ mod conformance;
 mod error;
 mod file_lock;
 mod index;
+mod keys;
 mod latest;
 mod memory;
 mod merge;

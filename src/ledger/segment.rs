@@ -1,6 +1,7 @@
 //! The packed form of a batch's records, and what became of each.
 
 use super::OpenItem;
+use super::keys::{Keys, pack_keys, packed_bytes_max};
 use crate::batch::{Batch, Outcome};
 use crate::record::{Fingerprint, KeyHash};
 
@@ -78,34 +79,11 @@ pub(super) fn unpack(packed: &[u8]) -> impl ExactSizeIterator<Item = (KeyHash, F
     })
 }
 
-/// Packs the key texts of the records that are open: position, length, text.
-pub(super) fn pack_keys<'a>(keys: impl Iterator<Item = (u32, &'a str)>, bytes_hint: usize) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(bytes_hint);
-    for (position, key) in keys {
-        packed.extend_from_slice(&position.to_le_bytes());
-        packed.extend_from_slice(&u32::try_from(key.len()).expect("a key fits its batch").to_le_bytes());
-        packed.extend_from_slice(key.as_bytes());
-    }
-    packed
-}
-
-/// The inverse of [`pack_keys`]; none where the bytes are damaged.
-pub(super) fn unpack_keys(mut packed: &[u8]) -> Option<Vec<(u32, &str)>> {
-    let mut keys = Vec::new();
-    while !packed.is_empty() {
-        let (position, rest) = packed.split_first_chunk::<4>()?;
-        let (len, rest) = rest.split_first_chunk::<4>()?;
-        let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        keys.push((u32::from_le_bytes(*position), std::str::from_utf8(key).ok()?));
-        packed = rest;
-    }
-    Some(keys)
-}
-
 /// Packs the key texts of a batch that is opened.
 pub(super) fn pack_batch_keys(batch: &Batch) -> Vec<u8> {
-    let keys = (0u32..).zip(&batch.items).map(|(position, item)| (position, batch.key_of(item)));
-    pack_keys(keys, batch.keys.len() + 8 * batch.items.len())
+    let mut packed = Vec::with_capacity(packed_bytes_max(batch.items.len(), batch.keys.len()));
+    pack_keys(&mut packed, (0u32..).zip(&batch.items).map(|(position, item)| (position, batch.key_of(item))));
+    packed
 }
 
 /// The open records of a batch, from their keys and all of its records; none where the bytes are damaged.
@@ -118,7 +96,7 @@ pub(super) fn open_items(keys: &[u8], items: &[u8], len: u32) -> Option<Vec<Open
         let (hash, fingerprint) = *records.get(position as usize)?;
         Some(OpenItem { position, key: key.to_owned(), hash, fingerprint })
     };
-    unpack_keys(keys)?.into_iter().map(item).collect()
+    Keys::unpack(keys, len)?.iter().map(item).collect()
 }
 
 /// A batch's packed records and what became of them; none means that all were accepted.

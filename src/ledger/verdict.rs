@@ -1,6 +1,7 @@
 //! What a settlement says of a batch's records.
 
-use super::segment::{State, pack_keys, take_outcomes, unpack_keys};
+use super::keys::{Keys, pack_keys};
+use super::segment::{State, take_outcomes};
 use crate::batch::Outcome;
 
 /// Most characters of a refusal's code that are kept.
@@ -62,7 +63,8 @@ impl Verdict {
 
 /// The packed keys without those of settled records; none where the bytes are damaged.
 pub(super) fn keys_left(keys: &[u8], states: &[State]) -> Option<Vec<u8>> {
-    let still_open = |position: &u32| states.get(*position as usize) == Some(&State::Open);
-    let texts = unpack_keys(keys)?;
-    Some(pack_keys(texts.into_iter().filter(|(position, _)| still_open(position)), keys.len()))
+    let texts = Keys::unpack(keys, u32::try_from(states.len()).ok()?)?;
+    let mut left = Vec::new();
+    pack_keys(&mut left, texts.iter().filter(|(position, _)| states[*position as usize] == State::Open));
+    Some(left)
 }

@@ -7,7 +7,8 @@ use super::server::{Server, once_more};
 use crate::ledger::{Access, LedgerError};
 
 /// What brings the tables from each format version to the next. The newest version is their number.
-const MIGRATIONS: [&str; 2] = [include_str!("format_1.sql"), include_str!("format_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("format_1.sql"), include_str!("format_2.sql"), include_str!("format_3.sql")];
 
 /// Two runs that find no tables don't both make them: the lock is this number's.
 const MAKING: &str = "SELECT pg_advisory_xact_lock(6001229364101943879)";

@@ -11,10 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::sum::{SUMMED, Summed};
+use super::sum::{OPEN_BATCH, SUMMED, Summed};
 use super::*;
 use crate::clock::FixedClock;
 use crate::ledger::conformance::{self, batch, batch_with_fields, scope, sketches, start};
+use crate::ledger::keys::{Keys, pack_keys_older};
 use crate::ledger::{CutoverLedger, MemoryLedger, Replacements as _, StepMark};
 
 fn clock() -> Arc<FixedClock> {
@@ -342,7 +343,7 @@ async fn a_file_that_is_not_ours_is_refused_and_not_changed() {
     sqlx::query("PRAGMA user_version = 7").execute(&mut newer).await.unwrap();
     sqlx::Connection::close(newer).await.unwrap();
     for access in [Access::Write, Access::Read] {
-        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 5, .. }));
+        assert!(matches!(refused(access).await, LedgerError::Newer { found: 7, known: 6, .. }));
     }
 }
 
@@ -451,6 +452,94 @@ async fn a_file_of_format_4_goes_on_and_gets_sums_with_what_is_written() {
     writer.close().await.unwrap();
     let reader = try_open(&path, Access::Read).await.unwrap();
     assert_eq!(reader.load_index(&scope()).await.unwrap().known(), 4);
+}
+
+/// Makes a file what the version before format 6 would have written, its open batches with it.
+pub(super) async fn as_format_5(path: &Path) {
+    let mut connection = plain(path).await;
+    let rows: Vec<(i64, Vec<u8>, Option<String>, u32)> =
+        sqlx::query_as("SELECT batch, keys, task, len FROM open_batch JOIN batch ON batch.id = batch")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    for (batch, keys, task, len) in rows {
+        let keys = pack_keys_older(Keys::unpack(&keys, len).unwrap().iter());
+        let sum = OPEN_BATCH.begin().number(batch).bytes(&keys).maybe_text(task.as_deref());
+        sqlx::query("UPDATE open_batch SET keys = ?2, sum = ?3 WHERE batch = ?1")
+            .bind(batch)
+            .bind(keys)
+            .bind(sum.stored())
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    sqlx::raw_sql("PRAGMA user_version = 5").execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+}
+
+/// Given a file of format 5 with open batches, when it is read, then it says what it said; and when a writer brings it up,
+/// then they can be settled in part and as a whole.
+#[tokio::test]
+async fn open_batches_of_a_file_of_format_5_are_read_and_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = try_open(&path, Access::Write).await.unwrap();
+    let records: Vec<String> = (0..300).map(|number| format!("cus_{number:04}\u{1f}seats")).collect();
+    let records: Vec<_> = records.iter().map(|key| (key.as_str(), 1)).collect();
+    let batches = [batch(&records), batch(&[("ada", 1), ("bob", 1), ("eve", 1)])];
+    let ids = ledger.open(RunId(1), "s", &scope(), &[&batches[0], &batches[1]]).await.unwrap();
+    ledger.note_task(ids[1], "task-1").await.unwrap();
+    let open = || Outcome::Open { reason: String::new() };
+    ledger.settle(ids[1], &[open(), Outcome::Accepted, open()]).await.unwrap();
+    let before = ledger.open_batches(&scope()).await.unwrap();
+    ledger.close().await.unwrap();
+    as_format_5(&path).await;
+    let keys_bytes = async || -> Vec<i64> {
+        let lengths = sqlx::query_scalar("SELECT length(keys) FROM open_batch ORDER BY batch");
+        lengths.fetch_all(&mut plain(&path).await).await.unwrap()
+    };
+    assert_eq!(keys_bytes().await, [300 * (8 + 14), 2 * (8 + 3)]);
+
+    let reader = try_open(&path, Access::Read).await.unwrap();
+    assert_eq!(reader.open_batches(&scope()).await.unwrap(), before);
+    reader.close().await.unwrap();
+    let writer = try_open(&path, Access::Write).await.unwrap();
+    assert_eq!(writer.open_batches(&scope()).await.unwrap(), before);
+    assert_eq!(keys_bytes().await, [300 * (8 + 14), 2 * (8 + 3)], "what is not written again stays as it is");
+
+    let mut some = vec![open(); 300];
+    some[..299].fill(Outcome::Accepted);
+    writer.settle(ids[0], &some).await.unwrap();
+    let left = writer.open_batches(&scope()).await.unwrap();
+    assert_eq!(left[0].items, before[0].items[299..]);
+    // The mark, one record that skips 299, and the other batch as it was.
+    assert_eq!(keys_bytes().await, [4 + 5 + 14, 2 * (8 + 3)]);
+    writer.settle(ids[0], &vec![Outcome::Accepted; 300]).await.unwrap();
+    writer.settle(ids[1], &vec![Outcome::Accepted; 3]).await.unwrap();
+    assert_eq!(writer.open_batches(&scope()).await.unwrap(), []);
+    assert_eq!(writer.load_index(&scope()).await.unwrap().known(), 303);
+    writer.close().await.unwrap();
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut plain(&path).await).await.unwrap();
+    assert_eq!(version, 6);
+}
+
+/// Sums are looked at in a file of the format before this one, too.
+#[tokio::test]
+async fn a_row_of_a_file_of_format_5_that_has_changed_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = try_open(&path, Access::Write).await.unwrap();
+    ledger.open(RunId(1), "s", &scope(), &[&batch(&[("ada", 1)])]).await.unwrap();
+    ledger.close().await.unwrap();
+    as_format_5(&path).await;
+    drop(try_open(&path, Access::Read).await.unwrap());
+    let mut connection = plain(&path).await;
+    sqlx::raw_sql("UPDATE open_batch SET keys = x'00000000030000006f6461'").execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    for access in [Access::Read, Access::Write] {
+        let error = try_open(&path, access).await.unwrap_err();
+        assert!(matches!(error, LedgerError::Corrupt { .. }), "{error}");
+    }
 }
 
 /// Given a file of format 3 that knows records, when a writer brings it up, then nothing is known of their fields, and what

@@ -17,13 +17,17 @@ use crate::ledger::{LedgerError, LedgerPlace, WriteFailure};
 const APPLICATION_ID: i32 = 0x5354_4947;
 
 /// What brings a file from each format version to the next. The newest version is their number.
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     include_str!("format_1.sql"),
     include_str!("format_2.sql"),
     include_str!("format_3.sql"),
     include_str!("format_4.sql"),
     include_str!("format_5.sql"),
+    include_str!("format_6.sql"),
 ];
+
+/// The format from which on each row has a sum.
+pub(super) const SUMS_SINCE: i64 = 5;
 
 /// Pages of the log (of 4 KB) from which it is taken into the file, four times the usual number: a page that was written several
 /// times since is copied once, and the disk is waited for less often.
@@ -109,7 +113,7 @@ impl Database {
 
     /// Has tables that were written without sums, in a file that is only read, look as if theirs were not known.
     async fn read_as_newest(&self, connection: &mut SqliteConnection, version: i64) -> Result<(), LedgerError> {
-        if version as usize >= MIGRATIONS.len() {
+        if version >= SUMS_SINCE {
             return Ok(());
         }
         self.run(connection, "PRAGMA temp_store = MEMORY").await?;

@@ -8,7 +8,7 @@ use futures::TryStreamExt as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::database::{Database, MIGRATIONS};
+use super::database::{Database, MIGRATIONS, SUMS_SINCE};
 use super::sum::{SEGMENT, SUMMED, Summed};
 use crate::ledger::LedgerError;
 
@@ -57,7 +57,7 @@ impl Database {
         if given_again > 0 {
             return Err(self.corrupt("numbers of its rows would be given again"));
         }
-        if version == MIGRATIONS.len() as i64 {
+        if version >= SUMS_SINCE {
             for summed in &SUMMED {
                 self.check_sums(connection, summed).await?;
             }

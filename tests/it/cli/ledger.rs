@@ -251,7 +251,7 @@ fn a_ledger_of_a_newer_version_is_left_alone() {
     --- stdout
 
     --- stderr
-    error: the ledger .stigg-import/ledger.db has format 99, this program knows formats up to 5
+    error: the ledger .stigg-import/ledger.db has format 99, this program knows formats up to 6
     hint: use the newer version of stigg-import, or another ledger with `--ledger PATH`
     "#);
     assert!(folder.run("status").exits(8).stderr.contains("has format 99"));

@@ -247,13 +247,13 @@ fn what_is_wrong_with_a_shared_ledger_is_one_clear_error() {
     error: another run holds the ledger postgres://stigg@127.0.0.1:[PORT]/shared_trouble: process [PID] on worker-7, since [TIME], until [TIME] unless it is renewed
     hint: wait until it is done; one that was killed holds it until then. Two runs over one ledger would count things twice
     "#);
-    ledger.sql("DELETE FROM stigg_import.lease; UPDATE stigg_import.format SET version = 3");
+    ledger.sql("DELETE FROM stigg_import.lease; UPDATE stigg_import.format SET version = 4");
     assert_ran!(again("").exits(8), @r#"
     exit 8
     --- stdout
 
     --- stderr
-    error: the ledger postgres://stigg@127.0.0.1:[PORT]/shared_trouble has format 3, this program knows formats up to 2
+    error: the ledger postgres://stigg@127.0.0.1:[PORT]/shared_trouble has format 4, this program knows formats up to 3
     hint: use the newer version of stigg-import, or another ledger with `--ledger PATH`
     "#);
     assert_ran!(ledger.run(&folder, "status").exits(8), @r#"
@@ -261,7 +261,7 @@ fn what_is_wrong_with_a_shared_ledger_is_one_clear_error() {
     --- stdout
 
     --- stderr
-    error: the ledger postgres://stigg@127.0.0.1:[PORT]/shared_trouble has format 3, this program knows formats up to 2
+    error: the ledger postgres://stigg@127.0.0.1:[PORT]/shared_trouble has format 4, this program knows formats up to 3
     hint: use the newer version of stigg-import, or another ledger with `--ledger PATH`
     "#);
 }

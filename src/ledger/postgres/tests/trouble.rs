@@ -223,10 +223,38 @@ async fn a_ledger_of_a_newer_program_is_refused_and_not_changed() {
     database.client("UPDATE stigg_import.format SET version = 7");
     for access in [Access::Write, Access::Read] {
         let error = database.try_open(access).await.unwrap_err();
-        assert!(matches!(error, LedgerError::Newer { found: 7, known: 2, .. }), "{error}");
+        assert!(matches!(error, LedgerError::Newer { found: 7, known: 3, .. }), "{error}");
         assert!(error.hint().is_some());
     }
     assert_eq!(database.client("SELECT version FROM stigg_import.format"), "7");
+}
+
+/// Given tables of format 2 with an open batch, when a writer brings them up, then it can be settled in part and as a whole.
+#[tokio::test]
+async fn an_open_batch_of_format_2_is_read_and_settled() {
+    if left_out() {
+        return;
+    }
+    let database = Database::new();
+    let ledger = database.open().await;
+    let id = ledger.open(RunId(1), "s", &scope(), &[&batch(&[("ada", 1), ("bob", 1)])]).await.unwrap()[0];
+    let before = ledger.open_batches(&scope()).await.unwrap();
+    ledger.close().await.unwrap();
+    database.client(
+        "UPDATE stigg_import.open_batch SET keys = '\\x0000000003000000616461 0100000003000000626f62';
+         UPDATE stigg_import.format SET version = 2",
+    );
+
+    let reader = database.try_open(Access::Read).await.unwrap();
+    assert_eq!(reader.open_batches(&scope()).await.unwrap(), before);
+    let writer = database.open().await;
+    assert_eq!(database.client("SELECT version FROM stigg_import.format"), "3");
+    assert_eq!(writer.open_batches(&scope()).await.unwrap(), before);
+    writer.settle(id, &[Outcome::Accepted, Outcome::Open { reason: String::new() }]).await.unwrap();
+    assert_eq!(writer.open_batches(&scope()).await.unwrap()[0].items, before[0].items[1..]);
+    assert_eq!(database.client("SELECT encode(keys, 'hex') FROM stigg_import.open_batch"), "ffffffff80010003626f62");
+    writer.settle(id, &[Outcome::Accepted, Outcome::Accepted]).await.unwrap();
+    assert_eq!(known(&writer).await.len(), 2);
 }
 
 /// Given tables of format 1, when they are only read, then nothing is known of fields; and a writer brings them up.
@@ -250,7 +278,7 @@ async fn tables_of_format_1_are_read_as_they_are_and_brought_up_by_a_writer() {
     assert_eq!(known(&reader).await.len(), 1);
     assert_eq!(sketches(&reader, &["ada"]).await.len(), 0);
     let writer = database.open().await;
-    assert_eq!(database.client("SELECT version FROM stigg_import.format"), "2");
+    assert_eq!(database.client("SELECT version FROM stigg_import.format"), "3");
     assert_eq!(sketches(&writer, &["ada"]).await.len(), 0);
     deliver(&writer, 2).await;
     deliver(&writer, 3).await;

@@ -6,7 +6,8 @@ use sqlx::Row as _;
 use super::Rebuilding;
 use crate::entity::Entity;
 use crate::ledger::LedgerError;
-use crate::ledger::segment::{ITEM_BYTES, State, pack_keys, unpack_keys, unpack_segment};
+use crate::ledger::keys::{Keys, pack_keys};
+use crate::ledger::segment::{ITEM_BYTES, State, unpack_segment};
 
 /// A batch that was copied, as far as it means something.
 struct Found {
@@ -129,7 +130,7 @@ impl Rebuilding<'_> {
             let refusals = row.try_get::<Option<&str>, _>(7);
             let states = row.try_get::<Option<&[u8]>, _>(8);
             let open = match keys {
-                Some(keys) => Some(unpack_keys(keys)?.into_iter().map(|(position, _)| position).collect()),
+                Some(keys) => Some(Keys::unpack(keys, len)?.iter().map(|(position, _)| position).collect()),
                 None => None,
             };
             let codes = refusals.as_ref().ok().and_then(|text| self.new.refusals(text.as_ref()?).ok());
@@ -138,7 +139,7 @@ impl Rebuilding<'_> {
             };
             let known = states.as_ref().ok().and_then(|bytes| State::of_bytes(bytes.as_ref()?, len));
             let known = known.unwrap_or_else(|| vec![State::Open; len as usize]);
-            let found = Found {
+            Some(Found {
                 id,
                 is_event: entity == Entity::Event.name(),
                 len,
@@ -148,9 +149,7 @@ impl Rebuilding<'_> {
                 open,
                 refused: (0..).zip(known).map(is_refused).collect(),
                 refusals: codes.map(|codes| serde_json::to_string(&codes).expect("numbers and texts are JSON")),
-            };
-            let holds = found.open.iter().flatten().all(|position| *position < len);
-            holds.then_some(found)
+            })
         }))
     }
 
@@ -164,8 +163,9 @@ impl Rebuilding<'_> {
             let states = refused.iter().map(|refused| if *refused { State::Failed } else { State::Open });
             let states: Vec<State> = states.collect();
             // No event is read back by its key.
-            let keys = (0..len).filter(|position| !refused[*position as usize]).map(|position| (position, ""));
-            let keys = pack_keys(keys, 8 * len as usize);
+            let open = (0..len).filter(|position| !refused[*position as usize]);
+            let mut keys = Vec::new();
+            pack_keys(&mut keys, open.map(|position| (position, "")));
             if keys.is_empty() {
                 self.repaired.batches_proved += 1;
                 self.change("DELETE FROM main.open_batch WHERE batch = ?", id).await?;

@@ -433,6 +433,30 @@ async fn a_damaged_file_of_format_4_is_repaired() {
     assert_eq!(known, [true, false, true]);
 }
 
+/// A ledger of format 5: the keys of an open batch are copied as they are, and still read.
+#[tokio::test]
+async fn open_batches_of_a_damaged_file_of_format_5_stay_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = open(&path).await.unwrap();
+    let scope = Scope { target: "a".to_owned(), entity: Entity::Customer };
+    let batches = [conformance::batch(&[("ada", 1), ("bob", 1)]), conformance::batch(&[("eve", 1)])];
+    for batch in &batches {
+        ledger.open(RunId(1), "s", &scope, &[batch]).await.unwrap();
+    }
+    let before = ledger.open_batches(&scope).await.unwrap();
+    ledger.close().await.unwrap();
+    crash::as_format_5(&path).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("UPDATE batch SET items = x'00' WHERE id = 2").execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let repaired = repair(&path, now(), &lock(&path)).await.unwrap().unwrap();
+    assert_eq!(repaired.lost, 1);
+    let left = open(&path).await.unwrap().open_batches(&scope).await.unwrap();
+    assert_eq!(left.iter().map(|batch| &batch.items).collect::<Vec<_>>(), [&before[0].items]);
+}
+
 #[tokio::test]
 async fn events_that_may_stand_under_another_environment_are_open() {
     // Given: two environments with the same events, of which one has a batch of the other's, and another that can't be read.
