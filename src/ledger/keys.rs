@@ -49,11 +49,6 @@ pub(super) fn pack_keys<'a>(packed: &mut Vec<u8>, keys: impl Iterator<Item = (u3
     }
 }
 
-/// Most bytes that the keys of so many records take, none of them skipped and the keys of a usual length.
-pub(super) fn packed_bytes_max(records: usize, keys_bytes: usize) -> usize {
-    MARK.len() + 3 * records + keys_bytes
-}
-
 /// How many bytes two texts share at their beginnings.
 fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
     let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);

@@ -1,7 +1,7 @@
 //! The packed form of a batch's records, and what became of each.
 
 use super::OpenItem;
-use super::keys::{Keys, pack_keys, packed_bytes_max};
+use super::keys::{Keys, pack_keys};
 use crate::batch::{Batch, Outcome};
 use crate::record::{Fingerprint, KeyHash};
 
@@ -56,13 +56,12 @@ pub(super) fn take_outcomes<'a>(states: &mut [State], outcomes: &'a [Outcome]) -
     refusals
 }
 
-/// Packs a batch's records.
-pub(super) fn pack(batch: &Batch) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(batch.items.len() * ITEM_BYTES);
+/// Appends a batch's records.
+pub(super) fn pack(packed: &mut Vec<u8>, batch: &Batch) {
+    packed.reserve(batch.items.len() * ITEM_BYTES);
     for item in &batch.items {
-        push_item(&mut packed, item.hash, item.fingerprint);
+        push_item(packed, item.hash, item.fingerprint);
     }
-    packed
 }
 
 fn push_item(packed: &mut Vec<u8>, hash: KeyHash, fingerprint: Fingerprint) {
@@ -79,11 +78,9 @@ pub(super) fn unpack(packed: &[u8]) -> impl ExactSizeIterator<Item = (KeyHash, F
     })
 }
 
-/// Packs the key texts of a batch that is opened.
-pub(super) fn pack_batch_keys(batch: &Batch) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(packed_bytes_max(batch.items.len(), batch.keys.len()));
-    pack_keys(&mut packed, (0u32..).zip(&batch.items).map(|(position, item)| (position, batch.key_of(item))));
-    packed
+/// Appends the key texts of a batch that is opened.
+pub(super) fn pack_batch_keys(packed: &mut Vec<u8>, batch: &Batch) {
+    pack_keys(packed, (0u32..).zip(&batch.items).map(|(position, item)| (position, batch.key_of(item))));
 }
 
 /// The open records of a batch, from their keys and all of its records; none where the bytes are damaged.

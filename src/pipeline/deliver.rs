@@ -1,7 +1,7 @@
 //! Delivers the batches of one step: the heart of the program.
 //!
-//! For each batch, in this order: the ledger writes it as open; a permit of the operation's budget
-//! is taken; it is sent; what became of each record is found out (by the answer, by sending parts
+//! For each batch, in this order: the ledger writes it as open, in one go with those that have come with it; a permit of
+//! the operation's budget is taken; it is sent; what became of each record is found out (by the answer, by sending parts
 //! of it again, or by reading back); refused records go to the rejects file; the ledger settles it.
 //! A kill between any two of these leaves an open batch, which the next run sends again. That is
 //! harmless, because every import here replaces: customers and subscriptions are upserts by id, and
@@ -17,12 +17,13 @@ use super::handover::Incoming;
 use super::outage::Outage;
 use super::reading::Reading;
 use super::refused::{self, Part, Refusal};
+use super::room::Unsettled;
 use super::stop::Stopped;
 use crate::batch::{Batch, BatchId, Outcome, Spares};
 use crate::ledger::rejects::Writer as RejectsWriter;
 use crate::ledger::{Ledger, LedgerError, RunId, Scope};
 use crate::sink::{self, Concurrency, Disposition, Health, Operation, SinkError, Submission, UnknownCause};
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use tracing::Instrument as _;
 
 /// Tries after which a batch that the API itself reports as failed, again and again, is sent in parts.
@@ -30,21 +31,6 @@ const POISON_TRIES: u32 = 3;
 
 /// Longest wait for another import to end, where the API does not say how long: the next one shall not start late.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(10);
-
-/// Batches that may be written and not yet settled, whatever is in flight: asynchronous imports are followed while others
-/// are sent, and each batch waits for two of the ledger's commits, which at 64 were what a fast target waited for.
-const UNSETTLED_BATCHES: usize = 160;
-
-/// Where more than that may be in flight, batches that are written while they wait for their slot.
-const WAITING_FOR_SLOT: usize = 16;
-
-/// Most bytes of batches that are written and not yet settled. This bounds memory, whatever the concurrency and however
-/// small the records: a batch also holds the rows it came from, which are about twice its JSON, and while it is sent its body.
-/// It is this small so that a short run reaches it, too, and memory then grows only with what is known.
-const UNSETTLED_BYTES_MAX: usize = 3 << 20;
-
-/// Batches that may be unsettled however large they are (1 MB each at most): as many as a slow API takes at the published rates.
-const UNSETTLED_LARGE_BATCHES: usize = 6;
 
 /// What delivery needs; shared by all batches of a step.
 pub(super) struct Delivery {
@@ -65,26 +51,29 @@ pub(super) struct Delivery {
 impl Delivery {
     /// Takes batches until there are no more or the run stops, and settles all that it took.
     pub(super) async fn deliver(&self, mut batches: Incoming) {
-        let mut unsettled = FuturesUnordered::new();
-        let (mut unsettled_bytes, mut more) = (0, true);
+        let (mut opening, mut sending) = (FuturesOrdered::new(), FuturesUnordered::new());
+        let (mut unsettled, mut more) = (Unsettled::default(), true);
         while more || !unsettled.is_empty() {
-            let batches_max = UNSETTLED_BATCHES.max(self.concurrency.limit() + WAITING_FOR_SLOT);
-            let room = unsettled.len() < batches_max
-                && (unsettled_bytes < UNSETTLED_BYTES_MAX || unsettled.len() < UNSETTLED_LARGE_BATCHES);
+            let in_flight_max = self.concurrency.limit();
             tokio::select! {
                 biased;
-                Some(bytes) = unsettled.next(), if !unsettled.is_empty() => unsettled_bytes -= bytes,
-                next = batches.next(), if more && room => match next {
+                Some(bytes) = sending.next(), if !sending.is_empty() => unsettled.done(bytes),
+                Some(opened) = opening.next(), if !opening.is_empty() => match opened {
+                    Opened::All(batches) => sending.extend(batches.into_iter().map(|(batch, id)| async move {
+                        let bytes = batch.bytes();
+                        self.deliver_one(batch, id).await;
+                        bytes
+                    })),
+                    Opened::None(batches) => batches.iter().for_each(|batch| unsettled.done(batch.bytes())),
+                },
+                next = batches.next(), if more && unsettled.has_room(in_flight_max) => match next {
                     Some(batch) if self.reading.stop.ends_sending() => {
                         self.reading.progress.open.add(batch.items.len() as u64);
                     }
-                    Some(batch) => {
-                        let bytes = batch.bytes();
-                        unsettled_bytes += bytes;
-                        unsettled.push(async move {
-                            self.deliver_one(batch).await;
-                            bytes
-                        });
+                    // Those behind it share what opening one costs.
+                    Some(first) => {
+                        let group = unsettled.take(first, || batches.next_at_hand(), in_flight_max);
+                        opening.push_back(self.open(group));
                     }
                     None => more = false,
                 },
@@ -92,14 +81,22 @@ impl Delivery {
         }
     }
 
-    async fn deliver_one(&self, batch: Batch) {
-        let id = match self.ledger.open(self.run, &self.step, &self.scope, &[&batch]).await {
-            Ok(ids) => ids[0],
-            Err(error) => {
-                self.reading.progress.open.add(batch.items.len() as u64);
-                return self.ledger_failed(&error);
+    async fn open(&self, batches: Vec<Batch>) -> Opened {
+        let opened: Vec<&Batch> = batches.iter().collect();
+        match self.ledger.open(self.run, &self.step, &self.scope, &opened).await {
+            Ok(ids) => {
+                assert_eq!(ids.len(), batches.len(), "each has a name");
+                Opened::All(batches.into_iter().zip(ids).collect())
             }
-        };
+            Err(error) => {
+                self.reading.progress.open.add(batches.iter().map(|batch| batch.items.len() as u64).sum());
+                self.ledger_failed(&error);
+                Opened::None(batches)
+            }
+        }
+    }
+
+    async fn deliver_one(&self, batch: Batch, id: BatchId) {
         self.reading.progress.batches.add(1);
         let span = tracing::debug_span!("batch", id = id.0);
         let mut outcomes = self.find_outcomes(&batch, id).instrument(span).await;
@@ -335,6 +332,12 @@ fn answered(batch: &Batch, unanswered: &[usize]) -> Vec<Outcome> {
         outcomes[*index] = Outcome::Open { reason: "the API's answer leaves it out".to_owned() };
     }
     outcomes
+}
+
+/// What came of opening batches together: the ledger writes all of them or none.
+enum Opened {
+    All(Vec<(Batch, BatchId)>),
+    None(Vec<Batch>),
 }
 
 /// How often one request was tried.

@@ -1,4 +1,5 @@
-//! Batches from preparing to sending, which are on different threads: they cross in groups and come out one by one.
+//! Batches from preparing to sending, which are on different threads: they cross in groups and come out one by one, or as
+//! many as are there.
 
 use tokio::sync::mpsc;
 
@@ -31,5 +32,47 @@ impl Incoming {
                 None => self.group = self.groups.recv().await?.into_iter(),
             }
         }
+    }
+
+    /// The next batch, where it is there already.
+    pub(super) fn next_at_hand(&mut self) -> Option<Batch> {
+        loop {
+            match self.group.next() {
+                Some(batch) => return Some(batch),
+                None => self.group = self.groups.try_recv().ok()?.into_iter(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::Entity;
+
+    fn group(keys: &[&str]) -> Vec<Batch> {
+        let batch = |key: &&str| Batch {
+            entity: Entity::Usage,
+            json: Default::default(),
+            keys: (*key).to_owned(),
+            items: Vec::new(),
+        };
+        keys.iter().map(batch).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_at_hand_comes_in_order_and_without_waiting() {
+        let (outgoing, mut incoming) = handover();
+        assert!(incoming.next_at_hand().is_none());
+        outgoing.send(group(&["a", "b", "c"])).await.unwrap();
+        assert_eq!(incoming.next().await.unwrap().keys, "a");
+        outgoing.send(group(&["d"])).await.unwrap();
+        let at_hand: Vec<String> = std::iter::from_fn(|| incoming.next_at_hand()).map(|batch| batch.keys).collect();
+        assert_eq!(at_hand, ["b", "c", "d"], "of the next group, too");
+        outgoing.send(group(&["e"])).await.unwrap();
+        drop(outgoing);
+        assert_eq!(incoming.next().await.unwrap().keys, "e");
+        assert!(incoming.next_at_hand().is_none());
+        assert!(incoming.next().await.is_none());
     }
 }

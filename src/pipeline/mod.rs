@@ -26,6 +26,7 @@ mod reading;
 mod refused;
 mod resume;
 mod retry;
+mod room;
 mod run;
 mod selection;
 mod step;

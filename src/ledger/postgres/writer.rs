@@ -71,8 +71,11 @@ impl PostgresLedger {
                 packed.sketches.push(sketches);
             }
             packed.lens.push(i32::try_from(batch.items.len()).expect("a batch stays under 4 GiB"));
-            packed.items.push(pack(batch));
-            packed.keys.push(pack_batch_keys(batch));
+            let (mut items, mut keys) = (Vec::new(), Vec::new());
+            pack(&mut items, batch);
+            pack_batch_keys(&mut keys, batch);
+            packed.items.push(items);
+            packed.keys.push(keys);
         }
         self.server.written(|| self.try_open(run, step, scope, opened_ms, &packed)).await?;
         Ok(packed.ids.iter().map(|id| BatchId(id.cast_unsigned())).collect())

@@ -12,6 +12,7 @@ mod database;
 mod estimate;
 mod examine;
 mod log;
+mod opening;
 mod prune;
 mod reader;
 mod repair;
@@ -35,11 +36,10 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use database::Access;
 use database::Database;
+use opening::{Opening, Packed};
 pub use repair::{Repaired, repair};
-use writer::{Op, Packed, Reply, Traces, Writer};
+use writer::{Op, Reply, Traces, Writer};
 
-use super::segment::{pack, pack_batch_keys};
-use super::sketch::pack_sketches;
 use super::superseded::Superseded;
 use super::verdict::Verdict;
 use super::{
@@ -248,18 +248,9 @@ impl Ledger for SqliteLedger {
         scope: &'a Scope,
         batches: &'a [&'a Batch],
     ) -> BoxFuture<'a, Result<Vec<BatchId>, LedgerError>> {
-        let packed = batches.iter().map(|batch| {
-            assert_eq!(batch.entity, scope.entity, "a batch belongs to its scope");
-            Packed {
-                len: u32::try_from(batch.items.len()).expect("a batch stays under 4 GiB"),
-                items: pack(batch),
-                keys: pack_batch_keys(batch),
-                sketches: pack_sketches(batch),
-            }
-        });
-        let batches = packed.collect();
-        let (step, scope, opened_ms) = (step.to_owned(), scope.clone(), self.now_ms());
-        Box::pin(self.write(move |reply| Op::Open { run, step, scope, opened_ms, batches, reply }))
+        let batches = Packed::of(batches, scope.entity);
+        let opening = Opening { run, step: step.to_owned(), scope: scope.clone(), opened_ms: self.now_ms(), batches };
+        Box::pin(self.write(move |reply| Op::Open { opening, reply }))
     }
 
     fn note_task<'a>(&'a self, batch: BatchId, task: &'a str) -> BoxFuture<'a, Result<(), LedgerError>> {

@@ -1,7 +1,6 @@
 //! The one connection that writes. Writes that arrive while it is busy share the next commit.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Durability;
 use super::database::Database;
+use super::opening::Opening;
 use super::settle::Open;
-use super::sum::{BATCH, OPEN_BATCH, SKETCH};
 use crate::batch::BatchId;
 use crate::ledger::verdict::Verdict;
 use crate::ledger::{
@@ -27,22 +26,6 @@ const GROUP_MAX: usize = 256;
 /// about ten pages, whatever is in it; back to back, a fast target would get many commits of a few writes each.
 const GAP: Duration = Duration::from_millis(3);
 
-/// Opens batches: `$1` lists them, `$2` and `$3` hold their items and keys one after the other. Any number of them in one
-/// text that is prepared once. `jsonb_each` gives each list as it was parsed; `json_each` would write it as text, to be parsed
-/// again.
-const OPEN: &str = "
-    INSERT INTO batch
-      SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-             substr($2, value ->> 6, value ->> 7), value ->> 8
-      FROM jsonb_each($1);
-    INSERT INTO open_batch
-      SELECT value ->> 0, NULL, substr($3, value ->> 9, value ->> 10), value ->> 11 FROM jsonb_each($1);";
-
-/// Opens what goes with those that have sketches, for which [`OPEN`] has no room: usage has none, and this costs it nothing.
-/// `$6` lists them, `$7` holds them one after the other.
-const OPEN_SKETCHES: &str = "
-    INSERT INTO sketch SELECT value ->> 0, substr($7, value ->> 1, value ->> 2), value ->> 3 FROM jsonb_each($6);";
-
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 /// How often a batch was sent, and the last request's id.
@@ -54,16 +37,8 @@ pub(super) struct Trace {
 
 pub(super) type Traces = Arc<Mutex<HashMap<u64, Trace>>>;
 
-/// A batch, packed by its caller so that the writer only writes.
-pub(super) struct Packed {
-    pub(super) len: u32,
-    pub(super) items: Vec<u8>,
-    pub(super) keys: Vec<u8>,
-    pub(super) sketches: Option<Vec<u8>>,
-}
-
 pub(super) enum Op {
-    Open { run: RunId, step: String, scope: Scope, opened_ms: i64, batches: Vec<Packed>, reply: Reply<Vec<BatchId>> },
+    Open { opening: Opening, reply: Reply<Vec<BatchId>> },
     Task { batch: BatchId, task: String, reply: Reply<()> },
     Settle { batch: BatchId, verdict: Verdict, settled_ms: i64, reply: Reply<()> },
     BeginRun { start: RunStart, reply: Reply<RunId> },
@@ -87,7 +62,7 @@ pub(super) struct Writer {
     durability: Durability,
     /// Whether commits wait for the disk at the moment.
     waits: bool,
-    next_batch: u64,
+    pub(super) next_batch: u64,
     pub(super) scopes: HashMap<Scope, i64>,
     pub(super) open: HashMap<u64, Open>,
     pub(super) traces: Traces,
@@ -228,10 +203,10 @@ impl Writer {
         let (mut opens, mut tasks, mut settles, mut opens_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for op in group {
             match op {
-                Op::Open { run, step, scope, opened_ms, batches, reply } => {
+                Op::Open { opening, reply } => {
                     opens_at.push(due.len());
                     due.push(Due::Opened(reply, Vec::new()));
-                    opens.push((run, step, scope, opened_ms, batches));
+                    opens.push(opening);
                 }
                 Op::Task { batch, task, reply } => {
                     due.push(Due::Done(reply, Ok(())));
@@ -256,7 +231,7 @@ impl Writer {
         // Each call of the connection is a way to its thread and back, so a usual group is one call.
         let mut script = Script::default();
         if tasks.is_empty()
-            && opens.iter().all(|(_, _, scope, _, _)| self.scopes.contains_key(scope))
+            && opens.iter().all(|opening| self.scopes.contains_key(&opening.scope))
             && settles.iter().all(|(_, batch, verdict, _)| self.closes_at_once(*batch, verdict))
         {
             script.sql.push_str("BEGIN IMMEDIATE;");
@@ -314,61 +289,6 @@ impl Writer {
         Ok(())
     }
 
-    async fn open_batches(
-        &mut self,
-        opens: Vec<(RunId, String, Scope, i64, Vec<Packed>)>,
-        script: &mut Script,
-    ) -> Result<Vec<Vec<BatchId>>, LedgerError> {
-        let mut opened = Vec::with_capacity(opens.len());
-        let packed = || opens.iter().flat_map(|(_, _, _, _, batches)| batches);
-        script.items.reserve(packed().map(|packed| packed.items.len()).sum());
-        script.keys.reserve(packed().map(|packed| packed.keys.len()).sum());
-        for (run, step, scope, opened_ms, batches) in opens {
-            let scope = self.scope_id(&scope).await?;
-            let step_json = serde_json::to_string(&step).expect("a text is JSON");
-            let mut ids = Vec::with_capacity(batches.len());
-            for Packed { len, items, keys, sketches } in batches {
-                let id = self.next_batch;
-                self.next_batch += 1;
-                let head = BATCH.begin().number(id.cast_signed()).number(scope).number(run.0.cast_signed()).text(&step);
-                let sum = head.number(opened_ms).number(len.into()).bytes(&items).stored();
-                let with_keys = OPEN_BATCH.begin().number(id.cast_signed()).bytes(&keys);
-                let open_sum = with_keys.nothing().stored();
-                self.open.insert(id, Open { len, with_keys, states: None, refusals: Vec::new(), closed: false });
-                ids.push(BatchId(id));
-                // SQLite counts bytes from one.
-                let (items_at, keys_at) = (script.items.len() + 1, script.keys.len() + 1);
-                let (items_len, keys_len) = (items.len(), keys.len());
-                let run = run.0;
-                write!(
-                    script.opened,
-                    "{}[{id},{scope},{run},{step_json},{opened_ms},{len},{items_at},{items_len},{sum},{keys_at},{keys_len},\
-                     {open_sum}]",
-                    if script.opened.is_empty() { '[' } else { ',' }
-                )
-                .expect("a String takes it");
-                script.items.extend_from_slice(&items);
-                script.keys.extend_from_slice(&keys);
-                if let Some(sketches) = sketches {
-                    let (before, at) = (if script.sketched.is_empty() { '[' } else { ',' }, script.sketches.len() + 1);
-                    let sum = SKETCH.begin().number(id.cast_signed()).bytes(&sketches).stored();
-                    write!(script.sketched, "{before}[{id},{at},{},{sum}]", sketches.len()).expect("a String takes it");
-                    script.sketches.extend_from_slice(&sketches);
-                }
-            }
-            opened.push(ids);
-        }
-        if !script.opened.is_empty() {
-            script.opened.push(']');
-            script.sql.push_str(OPEN);
-        }
-        if !script.sketched.is_empty() {
-            script.sketched.push(']');
-            script.sql.push_str(OPEN_SKETCHES);
-        }
-        Ok(opened)
-    }
-
     pub(super) async fn number(&mut self, sql: &'static str) -> Result<i64, LedgerError> {
         sqlx::query_scalar(sql).fetch_one(&mut self.connection).await.map_err(|error| self.database.error(error))
     }
@@ -388,18 +308,18 @@ impl Due {
 #[derive(Default)]
 pub(super) struct Script {
     pub(super) sql: String,
-    /// `$1`: a JSON list of what [`OPEN`] inserts.
-    opened: String,
-    /// `$2`
-    items: Vec<u8>,
-    /// `$3`
-    keys: Vec<u8>,
+    /// `$1`: a JSON list of the batches that are opened.
+    pub(super) opened: String,
+    /// `$2`: their items.
+    pub(super) items: Vec<u8>,
+    /// `$3`: their keys.
+    pub(super) keys: Vec<u8>,
     /// `$4`: a JSON list of the batches that were accepted as a whole.
     pub(super) accepted: String,
     /// `$5`: a JSON list of their ids.
     pub(super) closed: String,
-    /// `$6`: a JSON list of what [`OPEN_SKETCHES`] inserts.
-    sketched: String,
-    /// `$7`
-    sketches: Vec<u8>,
+    /// `$6`: a JSON list of those that have sketches.
+    pub(super) sketched: String,
+    /// `$7`: their sketches.
+    pub(super) sketches: Vec<u8>,
 }

@@ -21,7 +21,7 @@ pub(super) struct Watched {
     fuse: Arc<Fuse>,
     open: Mutex<HashMap<BatchId, Vec<Option<Fingerprint>>>>,
     opened: Mutex<Vec<BatchId>>,
-    /// Calls of `open` and of `settle` that succeed before all of them fail.
+    /// Batches that can be opened, and calls of `settle` that succeed, before all fail.
     opens_left: AtomicU32,
     settles_left: AtomicU32,
     /// Whether the ledger works on threads of its own, which tokio's paused clock does not wait for.
@@ -68,7 +68,7 @@ impl Watched {
         self.opened.lock().unwrap().len()
     }
 
-    /// Every `open` after the next `n` fails.
+    /// Opening fails once there would be more than `n` further batches; a call opens all of its batches or none.
     pub(super) fn fail_open_after(&self, n: u32) {
         self.opens_left.store(n, Ordering::Relaxed);
     }
@@ -92,12 +92,16 @@ impl Watched {
         self.threaded.then(hold_time)
     }
 
-    fn spend(left: &AtomicU32) -> Result<(), LedgerError> {
-        let spent = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| match left {
-            u32::MAX => Some(u32::MAX),
-            left => left.checked_sub(1),
+    fn spend(left: &AtomicU32, n: usize) -> Result<(), LedgerError> {
+        let n = u32::try_from(n).unwrap();
+        let before = left.update(Ordering::Relaxed, Ordering::Relaxed, |left| match left {
+            u32::MAX => u32::MAX,
+            left => left.saturating_sub(n),
         });
-        spent.map(drop).map_err(|_| LedgerError::CannotWrite {
+        if before >= n {
+            return Ok(());
+        }
+        Err(LedgerError::CannotWrite {
             ledger: LedgerPlace::of("ledger.db"),
             failure: WriteFailure::Full,
             detail: "disk full".to_owned(),
@@ -176,7 +180,7 @@ impl Ledger for Watched {
     ) -> BoxFuture<'a, Result<Vec<BatchId>, LedgerError>> {
         Box::pin(async move {
             self.fuse.burn().await;
-            Self::spend(&self.opens_left)?;
+            Self::spend(&self.opens_left, batches.len())?;
             let ids = {
                 let _held = self.hold();
                 self.inner().open(run, step, scope, batches).await?
@@ -209,7 +213,7 @@ impl Ledger for Watched {
     fn settle<'a>(&'a self, batch: BatchId, outcomes: &'a [Outcome]) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(async move {
             self.fuse.burn().await;
-            Self::spend(&self.settles_left)?;
+            Self::spend(&self.settles_left, 1)?;
             // Before the write: whoever sends a record while it is being settled is wrong already.
             if let Some(contents) = self.open.lock().unwrap().get_mut(&batch) {
                 for (content, outcome) in contents.iter_mut().zip(outcomes) {

@@ -201,6 +201,25 @@ async fn ledger_that_cannot_open_a_batch_sends_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_batches_that_cannot_be_opened_together_none_is_sent() {
+    // Given: three batches that come together, on a disk that has room for two, and others behind them.
+    let world = World::new(settings()).batches_of(5);
+    world.ledger.fail_open_after(2);
+    let steps = [data::customers(22, &[])];
+    // When
+    let finished = world.run(&steps).await;
+    // Then: nothing has left, and every record is accounted for.
+    assert!(matches!(finished.stopped, Some(Stopped::LedgerCannotWrite(_))));
+    assert_eq!((world.ledger.opened(), world.snapshot().customers.len()), (0, 0));
+    let step = &finished.summary.steps[0];
+    assert_eq!((step.records, step.accepted, step.open, step.batches), (22, 0, 22, 0));
+    // And with room again the next run sends all of them.
+    world.ledger.fail_open_after(u32::MAX);
+    assert_eq!(world.run(&steps).await.summary.total(|step| step.accepted), 22);
+    assert_eq!(world.snapshot().customers.len(), 22);
+}
+
+#[tokio::test(start_paused = true)]
 async fn outcome_that_cannot_be_settled_stays_open() {
     // Given: a disk that is full when the second batch is to be settled.
     let world = World::new(settings()).batches_of(5);

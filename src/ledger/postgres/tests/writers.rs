@@ -100,13 +100,16 @@ async fn a_batch_that_is_just_being_opened_is_not_merged_away() {
     settle("ada").await;
     let mut opening = ledger.begin().await.unwrap();
     let written = batch(&[("bob", 1)]);
+    let (mut items, mut keys) = (Vec::new(), Vec::new());
+    crate::ledger::segment::pack(&mut items, &written);
+    crate::ledger::segment::pack_batch_keys(&mut keys, &written);
     sqlx::query(
         "WITH new AS (INSERT INTO stigg_import.batch SELECT nextval('stigg_import.batch_id'), scope, run, step, opened_ms, 1, $1
                       FROM stigg_import.batch RETURNING id)
          INSERT INTO stigg_import.open_batch (batch, keys) SELECT id, $2 FROM new",
     )
-    .bind(crate::ledger::segment::pack(&written))
-    .bind(crate::ledger::segment::pack_batch_keys(&written))
+    .bind(items)
+    .bind(keys)
     .execute(&mut *opening)
     .await
     .unwrap();
