@@ -1,6 +1,6 @@
 //! When a batch closes: at a number of records, or before it would pass a number of bytes.
 
-use super::{Batch, Item, Spares};
+use super::{Batch, Buffers, Item, Spares};
 use crate::entity::Entity;
 use crate::record::{Fingerprint, KeyHash, Origin};
 
@@ -48,7 +48,7 @@ pub struct Oversize {
 pub struct Builder {
     entity: Entity,
     limits: BatchLimits,
-    open: Option<Batch>,
+    open: Option<Buffers>,
     spares: Spares,
 }
 
@@ -89,34 +89,32 @@ impl Builder {
         if let Some(open) = &self.open
             && open.json.len() + 1 + json.len() > self.limits.body_bytes_max
         {
-            closed = self.open.take();
+            closed = self.finish();
         }
-        let (entity, records_max) = (self.entity, self.limits.records_max);
+        let records_max = self.limits.records_max;
         // Records are about as long as their first, and an eighth more: a buffer that is a little too small is copied into one
         // of twice its size.
         let room = |bytes: usize| bytes * records_max.min(128) / 8 * 9;
-        let open = self.open.get_or_insert_with(|| match self.spares.take() {
-            Some(spare) => Batch { entity, ..spare },
-            None => Batch {
-                entity,
+        let open = self.open.get_or_insert_with(|| {
+            self.spares.take().unwrap_or_else(|| Buffers {
                 json: Vec::with_capacity(room(json.len() + 1).min(BatchLimits::BODY_BYTES_MAX)),
                 keys: String::with_capacity(room(key.len())),
                 items: Vec::with_capacity(records_max),
-            },
+            })
         });
         open.push(json, key, hash, fingerprint, origin);
         if open.items.len() >= records_max {
             // Both can't close at once: after the byte rule the open batch holds one record, and with
             // a limit of one record no batch stays open for the byte rule to close.
             debug_assert!(closed.is_none());
-            closed = self.open.take();
+            closed = self.finish();
         }
         Ok(closed)
     }
 
     /// Hands out the last, partial batch.
     pub fn finish(&mut self) -> Option<Batch> {
-        self.open.take()
+        Some(self.open.take()?.close(self.entity))
     }
 
     /// Records waiting in the open batch.
@@ -146,7 +144,7 @@ mod tests {
         assert!(push(&mut builder, "a", "{}").unwrap().is_none());
         let batch = push(&mut builder, "b", "{\"x\":1}").unwrap().expect("full");
         assert_eq!(keys(&batch), ["a", "b"]);
-        assert_eq!(batch.json, b"{},{\"x\":1}");
+        assert_eq!(batch.json, &b"{},{\"x\":1}"[..]);
         assert!(builder.finish().is_none());
     }
 
@@ -181,8 +179,30 @@ mod tests {
         push(&mut builder, "c", "333").unwrap();
         let second = builder.finish().expect("c waits");
 
-        assert_eq!((second.entity, second.json.as_slice(), keys(&second)), (Entity::Usage, &b"333"[..], vec!["c"]));
+        assert_eq!((second.entity, &second.json[..], keys(&second)), (Entity::Usage, &b"333"[..], vec!["c"]));
         assert_eq!(second.json.as_ptr(), buffer);
+    }
+
+    #[test]
+    fn a_buffer_that_was_shared_comes_back_when_the_others_are_gone() {
+        let spares = Spares::default();
+        let limits = BatchLimits { records_max: 1, body_bytes_max: 100 };
+        let mut builder = Builder::new(Entity::Usage, limits).reusing(spares.clone());
+        for is_still_sent in [false, true] {
+            // Given a batch whose JSON was given to a request as well.
+            let batch = push(&mut builder, "a", "1").unwrap().expect("full");
+            let (buffer, request) = (batch.json.as_ptr(), batch.json.clone());
+            let held = is_still_sent.then(|| request.clone());
+            drop(request);
+
+            // When the batch is done with.
+            spares.give(batch);
+
+            // Then its buffer is used again, and never one that a request still reads.
+            let next = push(&mut builder, "b", "2").unwrap().expect("full");
+            assert_eq!(next.json.as_ptr() == buffer, !is_still_sent);
+            assert!(held.is_none_or(|held| held == b"1"[..]));
+        }
     }
 
     #[test]
@@ -193,6 +213,6 @@ mod tests {
         let batch = push(&mut builder, "c", "333").unwrap().expect("full");
         let part = batch.subset(&[2, 0]);
         assert_eq!(keys(&part), ["c", "a"]);
-        assert_eq!(part.json, b"333,1");
+        assert_eq!(part.json, &b"333,1"[..]);
     }
 }

@@ -1,9 +1,13 @@
 //! What goes out in one request, and what became of each record in it.
 
+mod buffers;
 mod builder;
 mod spares;
 
 use std::ops::Range;
+
+use buffers::Buffers;
+use bytes::Bytes;
 
 pub use builder::{BatchLimits, Builder, Oversize};
 pub use spares::Spares;
@@ -41,8 +45,9 @@ pub struct Item {
 pub struct Batch {
     /// What they are.
     pub entity: Entity,
-    /// The records' JSON objects, joined by commas: the content of the request's list.
-    pub json: Vec<u8>,
+    /// The records' JSON objects, joined by commas: the content of the request's list. A clone of it shares the bytes, so that
+    /// they go out as they are.
+    pub json: Bytes,
     /// Their key texts, back to back.
     pub keys: String,
     /// The records. Never empty, and never two of one key.
@@ -53,11 +58,6 @@ impl Batch {
     /// Bytes that it holds, the rows of its origins not counted.
     pub fn bytes(&self) -> usize {
         self.json.len() + self.keys.len() + self.items.len() * size_of::<Item>()
-    }
-
-    /// Bytes that its buffers take.
-    fn capacity_bytes(&self) -> usize {
-        self.json.capacity() + self.keys.capacity() + self.items.capacity() * size_of::<Item>()
     }
 
     /// An item's JSON.
@@ -73,35 +73,12 @@ impl Batch {
     /// A batch of the items at `indices`, in that order.
     #[must_use]
     pub fn subset(&self, indices: &[usize]) -> Self {
-        let mut part = Self {
-            entity: self.entity,
-            json: Vec::new(),
-            keys: String::new(),
-            items: Vec::with_capacity(indices.len()),
-        };
+        let mut part = Buffers { items: Vec::with_capacity(indices.len()), ..Buffers::default() };
         for &index in indices {
             let item = &self.items[index];
             part.push(self.json_of(item), self.key_of(item), item.hash, item.fingerprint, item.origin.clone());
         }
-        part
-    }
-
-    fn push(&mut self, json: &[u8], key: &str, hash: KeyHash, fingerprint: Fingerprint, origin: Origin) {
-        let end = |len: usize| u32::try_from(len).expect("a batch stays under 4 GiB");
-        if !self.json.is_empty() {
-            self.json.push(b',');
-        }
-        let json_start = end(self.json.len());
-        self.json.extend_from_slice(json);
-        let key_start = end(self.keys.len());
-        self.keys.push_str(key);
-        self.items.push(Item {
-            json: json_start..end(self.json.len()),
-            key: key_start..end(self.keys.len()),
-            hash,
-            fingerprint,
-            origin,
-        });
+        part.close(self.entity)
     }
 }
 

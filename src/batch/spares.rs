@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Batch;
+use super::{Batch, Buffers};
 
 /// Most bytes that are kept. As many batches as are on their way at once would be 3 MB; those that come soon are enough.
 const BYTES_MAX: usize = 512 << 10;
@@ -14,30 +14,29 @@ pub struct Spares(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    batches: Vec<Batch>,
+    buffers: Vec<Buffers>,
     bytes: usize,
 }
 
 impl Spares {
-    /// Keeps the buffers of a batch, and nothing of what it held.
-    pub fn give(&self, mut batch: Batch) {
-        batch.json.clear();
-        batch.keys.clear();
-        batch.items.clear();
-        let bytes = batch.capacity_bytes();
+    /// Keeps the buffers of a batch, and nothing of what it held. They are let go where there are enough, and where a request
+    /// still reads the JSON.
+    pub fn give(&self, batch: Batch) {
+        let Some(buffers) = Buffers::of(batch) else { return };
+        let bytes = buffers.capacity_bytes();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.bytes + bytes <= BYTES_MAX {
             kept.bytes += bytes;
-            kept.batches.push(batch);
+            kept.buffers.push(buffers);
         }
     }
 
     /// The buffers that were given last.
-    pub(super) fn take(&self) -> Option<Batch> {
+    pub(super) fn take(&self) -> Option<Buffers> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let batch = kept.batches.pop()?;
-        kept.bytes -= batch.capacity_bytes();
-        Some(batch)
+        let buffers = kept.buffers.pop()?;
+        kept.bytes -= buffers.capacity_bytes();
+        Some(buffers)
     }
 }
 
@@ -47,7 +46,7 @@ mod tests {
     use crate::entity::Entity;
 
     fn batch(json_bytes: usize) -> Batch {
-        let json = vec![b' '; json_bytes];
+        let json = vec![b' '; json_bytes].into();
         Batch { entity: Entity::Usage, json, keys: "a".to_owned(), items: Vec::new() }
     }
 
