@@ -18,7 +18,7 @@ use stigg_import::mapping::{self, MappingFile};
 use stigg_import::record::RecordBatch;
 use stigg_import::schedule::When;
 use stigg_import::sink::stigg::{Client, ImportCustomer, StiggSink};
-use stigg_import::sink::transport::{HttpAnswer, Transport, TransportError};
+use stigg_import::sink::transport::{HttpAnswer, RequestBody, Transport, TransportError};
 use stigg_import::sink::{BudgetSettings, Budgets, Operation, Sink};
 use stigg_import::source::{CsvOptions, JsonOptions, Rows, open_csv_reader, open_json_reader};
 use tokio::runtime::Runtime;
@@ -182,7 +182,7 @@ fn apply(file: &MappingFile, csv: &str) {
 struct Says(HttpAnswer);
 
 impl Transport for Says {
-    fn post(&self, _: &'static str, _: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+    fn post(&self, _: &'static str, _: RequestBody) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
         Box::pin(std::future::ready(Ok(self.0.clone())))
     }
 }
@@ -195,7 +195,7 @@ pub fn answer(data: &[u8]) {
         status if status % 4 != 0 => 200,
         status => status % 1000,
     };
-    let says = HttpAnswer { status, retry_after: None, date: None, body: body.to_vec() };
+    let says = HttpAnswer { status, retry_after: None, date: None, body: body.to_vec().into() };
     let transport: Arc<dyn Transport> = Arc::new(Says(says));
     wait(async {
         let sink = StiggSink::new(transport.clone());

@@ -5,11 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Endpoint;
+use super::answer_body::{AnswerBody, AnswerTooLarge};
 
 /// How a server is reached.
 #[derive(Debug, Clone)]
@@ -34,7 +36,7 @@ pub struct Answer {
     /// Its headers.
     pub headers: HeaderMap,
     /// The whole body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl fmt::Debug for Answer {
@@ -149,19 +151,18 @@ impl Client {
     /// [`TransportError`], where there is no whole answer.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, TransportError> {
         let mut response = request.send().await.map_err(of_reqwest)?;
-        let limit = self.answer_bytes_max;
-        let too_large = || TransportError { sent: Sent::Maybe, source: Box::new(AnswerTooLarge { bytes_max: limit }) };
-        if response.content_length().is_some_and(|bytes| bytes > limit as u64) {
-            return Err(too_large());
+        let bytes_max = self.answer_bytes_max;
+        let too_large = |error: AnswerTooLarge| TransportError { sent: Sent::Maybe, source: Box::new(error) };
+        let bytes_said = response.content_length().unwrap_or(0);
+        if bytes_said > bytes_max as u64 {
+            return Err(too_large(AnswerTooLarge { bytes_max }));
         }
-        let mut body = Vec::with_capacity(response.content_length().unwrap_or(0) as usize);
+        let mut body = AnswerBody::default();
+        // To the end, also when all that was said is there: a connection whose answer was not read to its end is not used again.
         while let Some(chunk) = response.chunk().await.map_err(of_reqwest)? {
-            if body.len() + chunk.len() > limit {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
+            body.add(chunk, bytes_said as usize, bytes_max).map_err(too_large)?;
         }
-        let body = self.keys.iter().fold(body, |body, key| without(body, key));
+        let body = self.keys.iter().fold(body.finish(), |body, key| without(body, key));
         Ok(Answer { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body })
     }
 }
@@ -170,12 +171,6 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({})", self.endpoint)
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the answer is larger than {bytes_max} bytes")]
-struct AnswerTooLarge {
-    bytes_max: usize,
 }
 
 fn of_reqwest(error: reqwest::Error) -> TransportError {
@@ -193,7 +188,7 @@ fn keys(headers: &HeaderMap) -> Vec<Vec<u8>> {
 }
 
 /// `body` with `***` for each `key` in it.
-fn without(body: Vec<u8>, key: &[u8]) -> Vec<u8> {
+fn without(body: Bytes, key: &[u8]) -> Bytes {
     let mut found = memchr::memmem::find_iter(&body, key).peekable();
     if found.peek().is_none() {
         drop(found);
@@ -206,7 +201,7 @@ fn without(body: Vec<u8>, key: &[u8]) -> Vec<u8> {
         copied = at + key.len();
     }
     kept.extend_from_slice(&body[copied..]);
-    kept
+    kept.into()
 }
 
 /// A header that holds a key, after `prefix`; it prints nowhere.

@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> HttpAnswer {
-        HttpAnswer { status, retry_after: None, date: None, body: body.as_bytes().to_vec() }
+        HttpAnswer { status, retry_after: None, date: None, body: body.to_owned().into() }
     }
 
     fn error(status: u16, body: &str) -> SinkError {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -12,7 +13,7 @@ use secrecy::SecretString;
 
 use crate::clock::{Clock, SystemClock};
 use crate::http::{Client, ClientSettings, Endpoint, date, key_header, retry_after};
-pub use crate::http::{HttpSetupError, Sent, TransportError};
+pub use crate::http::{HttpSetupError, RequestBody, Sent, TransportError};
 
 /// An answer, whatever its status.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct HttpAnswer {
     /// When it was made, by the server's clock, in whole seconds; where it says so.
     pub date: Option<Timestamp>,
     /// The whole body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl fmt::Debug for HttpAnswer {
@@ -38,7 +39,7 @@ impl fmt::Debug for HttpAnswer {
 pub trait Transport: Send + Sync {
     /// Posts a GraphQL request body. `operation` is the operation's name, for the header. Dropping the future leaves
     /// it open whether the request was received.
-    fn post(&self, operation: &'static str, body: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>>;
+    fn post(&self, operation: &'static str, body: RequestBody) -> BoxFuture<'_, Result<HttpAnswer, TransportError>>;
 }
 
 /// How the API is reached.
@@ -115,12 +116,12 @@ impl HttpTransport {
         self.client.endpoint()
     }
 
-    async fn send(&self, operation: &'static str, body: Vec<u8>) -> Result<HttpAnswer, TransportError> {
+    async fn send(&self, operation: &'static str, body: RequestBody) -> Result<HttpAnswer, TransportError> {
         let request = self
             .client
             .request(Method::POST, self.endpoint().url().clone())
             .header(OPERATION_NAME, HeaderValue::from_static(operation))
-            .body(body);
+            .body(reqwest::Body::wrap(body));
         let answer = self.client.send(request).await?;
         let retry_after = retry_after(&answer.headers, &*self.clock);
         Ok(HttpAnswer { status: answer.status, retry_after, date: date(&answer.headers), body: answer.body })
@@ -128,7 +129,7 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn post(&self, operation: &'static str, body: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+    fn post(&self, operation: &'static str, body: RequestBody) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
         Box::pin(self.send(operation, body))
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::transport::{HttpAnswer, Transport, TransportError};
+use super::transport::{HttpAnswer, RequestBody, Transport, TransportError};
 use crate::clock::Clock;
 
 /// Most exchanges that are kept; later ones are carried and not kept.
@@ -51,7 +51,7 @@ impl Watched {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn watch(&self, operation: &'static str, body: Vec<u8>) -> Result<HttpAnswer, TransportError> {
+    async fn watch(&self, operation: &'static str, body: RequestBody) -> Result<HttpAnswer, TransportError> {
         let (began, sent_at) = (Instant::now(), self.clock.now());
         let answer = self.inner.post(operation, body).await?;
         let exchange = Exchange {
@@ -73,7 +73,7 @@ impl Watched {
 }
 
 impl Transport for Watched {
-    fn post(&self, operation: &'static str, body: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+    fn post(&self, operation: &'static str, body: RequestBody) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
         Box::pin(self.watch(operation, body))
     }
 }
@@ -96,10 +96,11 @@ mod tests {
     struct Slow;
 
     impl Transport for Slow {
-        fn post(&self, _: &'static str, body: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+        fn post(&self, _: &'static str, body: RequestBody) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
             Box::pin(async move {
                 tokio::time::sleep(Duration::from_millis(30)).await;
-                Ok(HttpAnswer { status: 400, retry_after: None, date: "2026-01-01T00:00:05Z".parse().ok(), body })
+                let date = "2026-01-01T00:00:05Z".parse().ok();
+                Ok(HttpAnswer { status: 400, retry_after: None, date, body: body.into_bytes() })
             })
         }
     }
@@ -110,7 +111,7 @@ mod tests {
         let watched = Watched::new(Arc::new(Slow), Arc::new(FixedClock::at(now)));
         let body = br#"{"data":null,"errors":[{"message":"m","extensions":{"code":"BAD_USER_INPUT"}}]}"#;
 
-        watched.post("Customers", body.to_vec()).await.unwrap();
+        watched.post("Customers", body.to_vec().into()).await.unwrap();
 
         let expected = Exchange {
             operation: "Customers",

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -120,7 +121,7 @@ impl StripeClient {
     /// # Errors
     ///
     /// [`StripeError`].
-    pub async fn get_bytes(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<u8>, StripeError> {
+    pub async fn get_bytes(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Bytes, StripeError> {
         Ok(self.send(Method::GET, path, query).await?.body)
     }
 

@@ -12,7 +12,7 @@ use stigg_import::entity::Entity;
 use stigg_import::sandbox::{Catalog, Fault, FaultKind, LimiterKind, Reply, Request, Sandbox, Settings};
 use stigg_import::sink::conformance::{ProvisionFixture, batch, check_provisioning, customer, provision_request};
 use stigg_import::sink::stigg::StiggSink;
-use stigg_import::sink::transport::{HttpAnswer, Sent, Transport, TransportError};
+use stigg_import::sink::transport::{HttpAnswer, RequestBody, Sent, Transport, TransportError};
 use stigg_import::sink::{
     Budgets, Disposition, ErrorCode, Operation, ProvisionRequest, Provisioner as _, Provisioning, Sink as _, SinkError,
 };
@@ -25,16 +25,18 @@ struct Straight {
 }
 
 impl Transport for Straight {
-    fn post(&self, operation: &'static str, body: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+    fn post(&self, operation: &'static str, body: RequestBody) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
         Box::pin(async move {
             tokio::time::sleep(self.way_max.mul_f64(fastrand::f64())).await;
             let request = Request {
                 api_key: Some("server-key".to_owned()),
                 operation: Some(operation.to_owned()),
-                body: body.into(),
+                body: body.into_bytes(),
             };
             match self.sandbox.handle(request).await {
-                Reply::Answer { status, body, .. } => Ok(HttpAnswer { status, retry_after: None, date: None, body }),
+                Reply::Answer { status, body, .. } => {
+                    Ok(HttpAnswer { status, retry_after: None, date: None, body: body.into() })
+                }
                 Reply::Silent => pending().await,
                 Reply::Reset | Reply::Truncated { .. } => {
                     Err(TransportError { sent: Sent::Maybe, source: "cut".into() })

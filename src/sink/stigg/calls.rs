@@ -4,17 +4,19 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::body::Imports;
 use super::input::Measurement;
-use super::{echo, plain, wire, wire_catalog, wire_provision, wire_usage};
+use super::{body, echo, plain, wire, wire_catalog, wire_provision, wire_usage};
 use crate::batch::Batch;
 use crate::entity::Entity;
 use crate::sink::answer;
 use crate::sink::budget::Permit;
-use crate::sink::transport::{HttpAnswer, Transport};
+use crate::sink::transport::{HttpAnswer, RequestBody, Transport};
 use crate::sink::{
     CatalogAddon, CatalogCurrency, CatalogFeature, CatalogPlan, EnvironmentEntry, Operation, Page, ProvisionPermit,
     ProvisionRequest, Provisioning, READ_IDS_MAX, ReadCustomer, ReadSubscription, ReadUsage, SinkError, Submission,
@@ -35,17 +37,23 @@ pub enum SubscriptionSelect<'a> {
 #[derive(Clone)]
 pub(super) struct Calls {
     transport: Arc<dyn Transport>,
-    pub(super) integration_id: Option<String>,
+    integration_id: Option<String>,
+    imports: Imports,
 }
 
 impl Calls {
     pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, integration_id: None }
+        Self { transport, integration_id: None, imports: Imports::new(None) }
+    }
+
+    /// The same, whose imports name a billing integration.
+    pub(super) fn integration(self, id: String) -> Self {
+        Self { imports: Imports::new(Some(&id)), integration_id: Some(id), ..self }
     }
 
     pub(super) async fn submit(&self, batch: &Batch, permit: Permit) -> Result<Submission, SinkError> {
         let operation = Operation::of(batch.entity);
-        let body = self.import_body(batch.entity, operation.document(), &batch.json)?;
+        let body = self.imports.body(batch.entity, batch.json.clone());
         let answer = self.post(operation, body, permit).await?;
         match batch.entity {
             Entity::Customer => {
@@ -82,8 +90,10 @@ impl Calls {
         permit: Permit,
     ) -> Result<HttpAnswer, SinkError> {
         let json = serde_json::to_vec(records).map_err(|error| SinkError::malformed(error.to_string()))?;
-        let body = self.import_body(entity, document, &json[1..json.len() - 1])?;
-        self.post(Operation::of(entity), body, permit).await
+        let json_bytes = json.len();
+        let records = Bytes::from(json).slice(1..json_bytes - 1);
+        let head = body::import_head(entity, document, self.integration_id.as_deref());
+        self.post(Operation::of(entity), body::import(head, records), permit).await
     }
 
     pub(super) async fn provision(
@@ -92,11 +102,11 @@ impl Calls {
         permit: ProvisionPermit,
     ) -> Result<Provisioning, SinkError> {
         let operation = Operation::ProvisionSubscription;
-        let mut body = head(operation, operation.document(), request.input_json.len() + 16);
+        let mut body = body::head(operation, operation.document(), request.input_json.len() + 16);
         body.extend_from_slice(b"{\"input\":");
         body.extend_from_slice(request.input_json.as_bytes());
         body.extend_from_slice(b"}}");
-        let answer = self.post(operation, body, permit.operation).await?;
+        let answer = self.post(operation, body.into(), permit.operation).await?;
         decode::<wire_provision::ProvisionResult>(&answer, operation)?.into()
     }
 
@@ -220,14 +230,14 @@ impl Calls {
         variables: &serde_json::Value,
         permit: Permit,
     ) -> Result<T, SinkError> {
-        let mut body = head(operation, operation.document(), 256);
+        let mut body = body::head(operation, operation.document(), 256);
         serde_json::to_writer(&mut body, variables).map_err(|error| SinkError::malformed(error.to_string()))?;
         body.push(b'}');
-        let answer = self.post(operation, body, permit).await?;
+        let answer = self.post(operation, body.into(), permit).await?;
         decode(&answer, operation)
     }
 
-    async fn post(&self, operation: Operation, body: Vec<u8>, permit: Permit) -> Result<HttpAnswer, SinkError> {
+    async fn post(&self, operation: Operation, body: RequestBody, permit: Permit) -> Result<HttpAnswer, SinkError> {
         check_permit(&permit, operation)?;
         tracing::trace!(operation = operation.name(), body_bytes = body.len(), "request");
         let answer = self.transport.post(operation.name(), body).await.map_err(answer::of_transport);
@@ -237,41 +247,6 @@ impl Calls {
         }
         answer
     }
-
-    /// The body of an import, written directly: the records are JSON already.
-    fn import_body(&self, entity: Entity, document: &str, records: &[u8]) -> Result<Vec<u8>, SinkError> {
-        let (argument, list, has_integration) = match entity {
-            Entity::Customer => ("input", "customers", true),
-            Entity::Subscription => ("input", "subscriptions", true),
-            Entity::Usage => ("input", "usages", false),
-            Entity::Event => ("events", "usageEvents", false),
-        };
-        let mut body = head(Operation::of(entity), document, records.len() + 128);
-        body.extend_from_slice(b"{\"");
-        body.extend_from_slice(argument.as_bytes());
-        body.extend_from_slice(b"\":{");
-        if let Some(id) = self.integration_id.as_ref().filter(|_| has_integration) {
-            body.extend_from_slice(b"\"integrationId\":");
-            serde_json::to_writer(&mut body, id).map_err(|error| SinkError::malformed(error.to_string()))?;
-            body.push(b',');
-        }
-        body.push(b'"');
-        body.extend_from_slice(list.as_bytes());
-        body.extend_from_slice(b"\":[");
-        body.extend_from_slice(records);
-        body.extend_from_slice(b"]}}}");
-        Ok(body)
-    }
-}
-
-/// Operation name and document, up to the variables' value. Documents need no escaping (a test holds them to it).
-fn head(operation: Operation, document: &str, more_bytes: usize) -> Vec<u8> {
-    let name = operation.name();
-    let mut body = Vec::with_capacity(name.len() + document.len() + 64 + more_bytes);
-    for part in ["{\"operationName\":\"", name, "\",\"query\":\"", document, "\",\"variables\":"] {
-        body.extend_from_slice(part.as_bytes());
-    }
-    body
 }
 
 /// The filter of customers with these ids; of all without.
@@ -356,7 +331,7 @@ mod tests {
         /// The quick reading may leave an answer to the careful one, but never says anything else.
         #[test]
         fn a_plain_answer_is_read_as_the_careful_reading_reads_it(body in body(), status in prop_oneof![4 => Just(200), 1 => Just(500)]) {
-            let answer = HttpAnswer { status, retry_after: None, date: None, body: body.clone().into_bytes() };
+            let answer = HttpAnswer { status, retry_after: None, date: None, body: body.clone().into() };
             let operation = Operation::ReportUsage;
             let names = |keys: Vec<wire_usage::UsageKey<'_>>| -> Vec<String> {
                 keys.iter().map(|key| format!("{:?}", key.parts())).collect()
@@ -375,7 +350,7 @@ mod tests {
     fn an_answer_that_says_something_twice_is_not_plain() {
         let data = r#""data":{"reportUsageBulk":[]}"#;
         for body in [format!("{{{data},{data}}}"), format!(r#"{{{data},"errors":[],"errors":[]}}"#)] {
-            let answer = HttpAnswer { status: 200, retry_after: None, date: None, body: body.into_bytes() };
+            let answer = HttpAnswer { status: 200, retry_after: None, date: None, body: body.into() };
             assert!(plain::read::<Vec<wire_usage::UsageKey<'_>>>(&answer, "reportUsageBulk").is_none());
         }
     }
@@ -390,7 +365,7 @@ mod tests {
             status: 200,
             retry_after: None,
             date: None,
-            body: br#"{"data":{"importCustomersBulk":null}}"#.to_vec(),
+            body: r#"{"data":{"importCustomersBulk":null}}"#.into(),
         };
         assert!(plain::read::<Option<wire::Ignored>>(&nothing, "importCustomersBulk").is_some());
     }

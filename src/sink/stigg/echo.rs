@@ -15,7 +15,7 @@ pub(super) fn names_all(answer: &HttpAnswer, batch: &Batch) -> bool {
     if !(200..300).contains(&answer.status) || has_escapes(&batch.keys) {
         return false;
     }
-    let mut rest = answer.body.as_slice();
+    let mut rest = &answer.body[..];
     let mut skip = |bytes: &[u8]| match rest.strip_prefix(bytes) {
         Some(after) => {
             rest = after;
@@ -53,6 +53,7 @@ fn has_escapes(keys: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -76,7 +77,7 @@ mod tests {
         batch(Entity::Usage, &ids.iter().map(record).collect::<Vec<_>>())
     }
 
-    fn answer(status: u16, body: impl Into<Vec<u8>>) -> HttpAnswer {
+    fn answer(status: u16, body: impl Into<Bytes>) -> HttpAnswer {
         HttpAnswer { status, retry_after: None, date: None, body: body.into() }
     }
 

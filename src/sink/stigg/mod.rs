@@ -1,5 +1,6 @@
 //! The API itself, over GraphQL.
 
+mod body;
 mod calls;
 mod client;
 mod documents;
@@ -57,7 +58,7 @@ impl StiggSink {
     /// environment has several.
     #[must_use]
     pub fn integration(mut self, id: impl Into<String>) -> Self {
-        self.calls.integration_id = Some(id.into());
+        self.calls = self.calls.integration(id.into());
         self
     }
 }

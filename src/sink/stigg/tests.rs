@@ -3,13 +3,14 @@ mod provisioning;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::entity::{Constant, Entity, Field, Kind, ORIGINAL, Schema};
 use crate::sink::conformance::{batch, customer, subscription, usage};
 use crate::sink::graphql_check::{check_input, check_request};
-use crate::sink::transport::{HttpAnswer, Sent, TransportError};
+use crate::sink::transport::{HttpAnswer, RequestBody, Sent, TransportError};
 use crate::sink::{Budgets, ErrorCode, Operation, TaskStatus};
 use crate::sink::{ReadAddon, ReadEntitlement};
 
@@ -17,7 +18,7 @@ use crate::sink::{ReadAddon, ReadEntitlement};
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<Result<HttpAnswer, TransportError>>>,
-    requests: Mutex<Vec<(String, Vec<u8>)>>,
+    requests: Mutex<Vec<(String, Bytes)>>,
 }
 
 impl Script {
@@ -26,7 +27,7 @@ impl Script {
     }
 
     fn of(status: u16, body: Value) -> Arc<Self> {
-        let answer = HttpAnswer { status, retry_after: None, date: None, body: body.to_string().into_bytes() };
+        let answer = HttpAnswer { status, retry_after: None, date: None, body: body.to_string().into() };
         Arc::new(Self { answers: Mutex::new([Ok(answer)].into()), ..Self::default() })
     }
 
@@ -47,8 +48,8 @@ impl Script {
 }
 
 impl Transport for Script {
-    fn post(&self, operation: &'static str, body: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
-        self.requests.lock().unwrap().push((operation.to_owned(), body));
+    fn post(&self, operation: &'static str, body: RequestBody) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+        self.requests.lock().unwrap().push((operation.to_owned(), body.into_bytes()));
         Box::pin(async { self.answers.lock().unwrap().pop_front().expect("one request for each answer") })
     }
 }

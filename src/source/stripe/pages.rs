@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -111,7 +112,7 @@ impl Pages {
         Ok(lines)
     }
 
-    async fn fetch(&self, unsent_tries_max: u32) -> Result<Vec<u8>, Failure> {
+    async fn fetch(&self, unsent_tries_max: u32) -> Result<Bytes, Failure> {
         let mut query = vec![("limit", PAGE_OBJECTS)];
         query.extend(self.list.query());
         query.extend(self.after.as_deref().map(|after| ("starting_after", after)));

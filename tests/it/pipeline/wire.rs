@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use stigg_import::record::Fingerprint;
 use stigg_import::sandbox::{Reply, Request, Sandbox};
-use stigg_import::sink::transport::{HttpAnswer, HttpSettings, Sent, Transport, TransportError};
+use stigg_import::sink::transport::{HttpAnswer, HttpSettings, RequestBody, Sent, Transport, TransportError};
 use tokio::time::Instant;
 
 use super::ledger::Watched;
@@ -120,19 +120,17 @@ impl Wire {
 }
 
 impl Transport for Wire {
-    fn post(&self, operation: &'static str, body: Vec<u8>) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+    fn post(&self, operation: &'static str, body: RequestBody) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
         Box::pin(async move {
             self.fuse.burn().await;
+            let body = body.into_bytes();
             self.look(operation, &body);
             let way = self.way();
             if !way.is_zero() {
                 tokio::time::sleep(way).await;
             }
-            let request = Request {
-                api_key: Some("server-key".to_owned()),
-                operation: Some(operation.to_owned()),
-                body: body.into(),
-            };
+            let request =
+                Request { api_key: Some("server-key".to_owned()), operation: Some(operation.to_owned()), body };
             // A request that has arrived is worked off, also when its sender is gone.
             let sandbox = self.sandbox.clone();
             let work = tokio::spawn(async move { sandbox.handle(request).await });
@@ -145,14 +143,11 @@ impl Transport for Wire {
             let reply = answered.await;
             self.fuse.burn().await;
             match reply {
-                Ok(_) if self.is_replaced(operation) => Ok(HttpAnswer {
-                    status: 200,
-                    retry_after: None,
-                    date: None,
-                    body: b"<html>Sign in</html>".to_vec(),
-                }),
+                Ok(_) if self.is_replaced(operation) => {
+                    Ok(HttpAnswer { status: 200, retry_after: None, date: None, body: "<html>Sign in</html>".into() })
+                }
                 Ok(Reply::Answer { status, headers, body }) => {
-                    Ok(HttpAnswer { status, retry_after: pause_of(&headers), date: None, body })
+                    Ok(HttpAnswer { status, retry_after: pause_of(&headers), date: None, body: body.into() })
                 }
                 Ok(Reply::Reset) => Err(lost("connection reset")),
                 Ok(Reply::Truncated { .. }) => Err(lost("the body ended too early")),
