@@ -3,7 +3,7 @@
 //! What that answer is, is known before it comes, so that it is compared byte by byte, in a fraction of the time that reading
 //! it as JSON takes. Of an answer that differs in any byte (another order, a blank, an escape) this says nothing: it is read.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Item};
 use crate::entity::KEY_SEPARATOR;
 use crate::sink::transport::HttpAnswer;
 
@@ -12,37 +12,71 @@ const SEPARATOR: u8 = KEY_SEPARATOR as u8;
 
 /// Whether the answer to a batch of usage says of each of its records that it was taken.
 pub(super) fn names_all(answer: &HttpAnswer, batch: &Batch) -> bool {
-    if !(200..300).contains(&answer.status) || has_escapes(&batch.keys) {
-        return false;
+    (200..300).contains(&answer.status)
+        && !has_escapes(&batch.keys)
+        && after_records(&answer.body, batch).is_some_and(|rest| rest == b"}]}}")
+}
+
+/// What stands after the last record's ids, where all before is as it has to be.
+fn after_records<'t>(text: &'t [u8], batch: &Batch) -> Option<&'t [u8]> {
+    let mut keys = batch.keys.as_bytes();
+    let keys_after = |item: &Item| batch.keys.len().checked_sub(item.key.end as usize);
+    let (last, items) = batch.items.split_last()?;
+    let mut text = after(text, br#"{"data":{"reportUsageBulk":[{"customerId":""#)?;
+    for item in items {
+        (keys, text) = after_record(keys, keys_after(item)?, text)?;
+        text = after(text, br#"},{"customerId":""#)?;
     }
-    let mut rest = &answer.body[..];
-    let mut skip = |bytes: &[u8]| match rest.strip_prefix(bytes) {
-        Some(after) => {
-            rest = after;
-            true
-        }
-        None => false,
-    };
-    let mut before: &[u8] = br#"{"data":{"reportUsageBulk":[{"customerId":""#;
-    for item in &batch.items {
-        let mut ids = batch.key_of(item).as_bytes().split(|byte| *byte == SEPARATOR);
-        let mut next = || ids.next().unwrap_or_default();
-        let (customer, feature, resource) = (next(), next(), next());
-        let is_named = skip(before)
-            && skip(customer)
-            && skip(br#"","featureId":""#)
-            && skip(feature)
-            && if resource.is_empty() {
-                skip(br#"","resourceId":null"#)
-            } else {
-                skip(br#"","resourceId":""#) && skip(resource) && skip(b"\"")
-            };
-        if !is_named {
-            return false;
-        }
-        before = br#"},{"customerId":""#;
+    after_record(keys, keys_after(last)?, text).map(|(_, text)| text)
+}
+
+/// What stands after the ids of the record whose key is next in `keys`, in both. `keys_after` is how many bytes of keys there
+/// are after this one: the keys stand back to back.
+fn after_record<'k, 't>(keys: &'k [u8], keys_after: usize, text: &'t [u8]) -> Option<(&'k [u8], &'t [u8])> {
+    let (keys, text) = after_id(keys, text)?;
+    let text = after(text, br#"","featureId":""#)?;
+    let (keys, text) = after_id(keys, text)?;
+    let text = after(text, br#"","resourceId":"#)?;
+    let resource_bytes = keys.len().checked_sub(keys_after)?;
+    if resource_bytes == 0 {
+        return Some((keys, after(text, b"null")?));
     }
-    rest == b"}]}}"
+    let (resource, keys) = keys.split_at_checked(resource_bytes)?;
+    let text = after(text, b"\"")?.strip_prefix(resource)?;
+    Some((keys, after(text, b"\"")?))
+}
+
+/// What stands after an id and its separator in `keys`, and after the id in `text`. The id is not looked for: it ends where the
+/// two differ, since no text has the separator there.
+#[inline]
+fn after_id<'k, 't>(keys: &'k [u8], text: &'t [u8]) -> Option<(&'k [u8], &'t [u8])> {
+    let id_bytes = common_bytes(keys, text);
+    let keys = after(keys.get(id_bytes..)?, &[SEPARATOR])?;
+    Some((keys, text.get(id_bytes..)?))
+}
+
+/// How many bytes both begin with.
+#[inline]
+fn common_bytes(left: &[u8], right: &[u8]) -> usize {
+    const STEP: usize = size_of::<u64>();
+    let (mut lefts, mut rights, mut same) = (left, right, 0);
+    while let (Some((left, left_rest)), Some((right, right_rest))) =
+        (lefts.split_first_chunk::<STEP>(), rights.split_first_chunk::<STEP>())
+    {
+        let differing = u64::from_le_bytes(*left) ^ u64::from_le_bytes(*right);
+        if differing != 0 {
+            return same + differing.trailing_zeros() as usize / 8;
+        }
+        (lefts, rights, same) = (left_rest, right_rest, same + STEP);
+    }
+    same + lefts.iter().zip(rights).take_while(|(left, right)| left == right).count()
+}
+
+/// What stands after `literal`, whose length is known when this is compiled: a few loads, and no call.
+#[inline]
+fn after<'t, const N: usize>(text: &'t [u8], literal: &[u8; N]) -> Option<&'t [u8]> {
+    let (start, rest) = text.split_first_chunk::<N>()?;
+    (start == literal).then_some(rest)
 }
 
 /// Whether JSON writes any character of the keys otherwise than as it is.
@@ -66,7 +100,7 @@ mod tests {
 
     /// Ids as the API takes them, and ids that JSON can't write as they are.
     fn id() -> impl Strategy<Value = String> {
-        prop_oneof![6 => "[a-c]{1,3}", 1 => "[a\"\\\\\u{7}é{}:,]{1,4}"]
+        prop_oneof![4 => "[a-c]{1,3}", 2 => "[ab]{6,18}", 1 => "[a\"\\\\\u{7}é{}:,]{1,4}"]
     }
 
     fn sent(ids: &[(String, String, Option<String>)]) -> Batch {
@@ -120,6 +154,39 @@ mod tests {
         let forged = [(own("a\",\"featureId\":\"f\",\"resourceId\":null},{\"customerId\":\"b"), own("f"), None)];
         let two = answered(&[(own("a"), own("f"), None), (own("b"), own("f"), None)]);
         assert!(!names_all(&answer(200, two), &sent(&forged)));
+    }
+
+    #[test]
+    fn every_byte_of_an_answer_counts() {
+        // Ids of all lengths up to two steps of the comparison and more.
+        let id = |bytes: usize| "abcdefghijklmnopqrst"[..bytes].to_owned();
+        let ids: Vec<_> =
+            (1..20).map(|bytes| (id(bytes), id(20 - bytes), (bytes % 3 > 0).then(|| id(bytes)))).collect();
+        let (batch, body) = (sent(&ids), answered(&ids).into_bytes());
+        assert!(names_all(&answer(200, body.clone()), &batch));
+        for at in 0..body.len() {
+            for byte in [body[at] ^ 1, body[at] ^ 0x80, SEPARATOR] {
+                let mut other = body.clone();
+                other[at] = byte;
+                assert!(!names_all(&answer(200, other), &batch), "byte {at} is {byte}");
+            }
+            assert!(!names_all(&answer(200, body[..at].to_vec()), &batch), "{at} bytes");
+        }
+    }
+
+    #[test]
+    fn an_answer_with_a_key_as_it_is_kept_names_nobody() {
+        let ids = [(own("a"), own("f"), None), (own("b"), own("g"), Some(own("r")))];
+        let body = answered(&ids);
+        for (from, to) in [
+            ("a\",\"featureId\":\"f", "a\u{1f}f\",\"featureId\":\"b"),
+            ("a\"", "a\u{1f}f\u{1f}b\""),
+            ("\"f\",\"resourceId\":null", "\"f\u{1f}b\",\"resourceId\":\"g\u{1f}r\""),
+        ] {
+            let other = body.replace(from, to);
+            assert_ne!(other, body);
+            assert!(!names_all(&answer(200, other.clone()), &sent(&ids)), "{other}");
+        }
     }
 
     proptest! {
