@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -88,8 +89,8 @@ pub struct Client {
     client: reqwest::Client,
     endpoint: Endpoint,
     answer_bytes_max: usize,
-    /// What the sensitive headers hold.
-    keys: Vec<Vec<u8>>,
+    /// What the sensitive headers hold, prepared to be looked for in every answer.
+    keys: Vec<Finder<'static>>,
 }
 
 /// Bytes below which a key is no key, but a word that an answer may well have.
@@ -181,15 +182,15 @@ fn of_reqwest(error: reqwest::Error) -> TransportError {
 }
 
 /// The keys in headers that are sensitive, without what stands before them.
-fn keys(headers: &HeaderMap) -> Vec<Vec<u8>> {
+fn keys(headers: &HeaderMap) -> Vec<Finder<'static>> {
     let sensitive = headers.values().filter(|value| value.is_sensitive()).map(HeaderValue::as_bytes);
     let keys = sensitive.filter_map(|value| value.rsplit(|byte| *byte == b' ').next());
-    keys.filter(|key| key.len() >= KEY_BYTES_MIN).map(<[u8]>::to_vec).collect()
+    keys.filter(|key| key.len() >= KEY_BYTES_MIN).map(|key| Finder::new(key).into_owned()).collect()
 }
 
 /// `body` with `***` for each `key` in it.
-fn without(body: Bytes, key: &[u8]) -> Bytes {
-    let mut found = memchr::memmem::find_iter(&body, key).peekable();
+fn without(body: Bytes, key: &Finder<'_>) -> Bytes {
+    let mut found = key.find_iter(&body).peekable();
     if found.peek().is_none() {
         drop(found);
         return body;
@@ -198,7 +199,7 @@ fn without(body: Bytes, key: &[u8]) -> Bytes {
     for at in found {
         kept.extend_from_slice(&body[copied..at]);
         kept.extend_from_slice(b"***");
-        copied = at + key.len();
+        copied = at + key.needle().len();
     }
     kept.extend_from_slice(&body[copied..]);
     kept.into()

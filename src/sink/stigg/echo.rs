@@ -176,9 +176,10 @@ mod tests {
 
     #[test]
     fn an_answer_with_a_key_as_it_is_kept_names_nobody() {
-        let ids = [(own("a"), own("f"), None), (own("b"), own("g"), Some(own("r")))];
+        let ids = [(own("ca"), own("f"), None), (own("b"), own("g"), Some(own("r")))];
         let body = answered(&ids);
         for (from, to) in [
+            ("ca\",\"featureId\":\"f\",\"resourceId\":null", "c\",\"featureId\":\"\",\"resourceId\":\"f\u{1f}\""),
             ("a\",\"featureId\":\"f", "a\u{1f}f\",\"featureId\":\"b"),
             ("a\"", "a\u{1f}f\u{1f}b\""),
             ("\"f\",\"resourceId\":null", "\"f\u{1f}b\",\"resourceId\":\"g\u{1f}r\""),
