@@ -101,8 +101,8 @@ pub fn error(code: &str, message: &str) -> Vec<u8> {
 
 /// One measurement for each record with the fields that were asked for, values as they came.
 fn usage_answer(body: &[u8], after_root: &[u8], records: usize) -> Vec<u8> {
-    let fields = selection(after_root);
-    let echoes = fields.iter().any(|field| is_echoed(field));
+    let fields: Vec<Field<'_>> = selection(after_root).into_iter().map(Field::of).collect();
+    let echoes = fields.iter().any(|field| matches!(field.value, FieldValue::Echoed(_)));
     let mut out = Vec::with_capacity(64 + records * fields.len() * 32);
     out.extend_from_slice(br#"{"data":{"reportUsageBulk":["#);
     let starts: Vec<usize> =
@@ -115,19 +115,16 @@ fn usage_answer(body: &[u8], after_root: &[u8], records: usize) -> Vec<u8> {
                 out.push(b',');
             }
             out.push(b'"');
-            out.extend_from_slice(field);
+            out.extend_from_slice(field.name);
             out.extend_from_slice(b"\":");
-            match *field {
-                b"id" => {
+            match &field.value {
+                FieldValue::Id => {
                     let digit = |power: usize| b'0' + (index / power % 10) as u8;
                     out.extend_from_slice(br#""01890000-0000-7000-8000-000000000"#);
                     out.extend_from_slice(&[digit(100), digit(10), digit(1), b'"']);
                 }
-                b"currentUsage" => out.extend_from_slice(value_of(record, b"value")),
-                b"timestamp" | b"createdAt" => out.extend_from_slice(br#""2026-07-01T00:00:00.000Z""#),
-                b"__typename" => out.extend_from_slice(br#""UsageMeasurementWithCurrentUsage""#),
-                echoed if is_echoed(echoed) => out.extend_from_slice(value_of(record, echoed)),
-                _ => out.extend_from_slice(b"null"),
+                FieldValue::Fixed(json) => out.extend_from_slice(json),
+                FieldValue::Echoed(name) => out.extend_from_slice(value_of(record, name)),
             }
         }
         out.push(b'}');
@@ -136,9 +133,36 @@ fn usage_answer(body: &[u8], after_root: &[u8], records: usize) -> Vec<u8> {
     out
 }
 
-/// The fields whose values come from the request.
-fn is_echoed(field: &[u8]) -> bool {
-    matches!(field, b"customerId" | b"featureId" | b"resourceId" | b"value" | b"currentUsage")
+/// A field that was asked for.
+struct Field<'a> {
+    name: &'a [u8],
+    value: FieldValue,
+}
+
+/// Where its value comes from.
+enum FieldValue {
+    /// A number of the record's, as a UUID.
+    Id,
+    Fixed(&'static [u8]),
+    /// From the request, behind this name. Searching for it is prepared once for a request: it takes longer than finding it.
+    Echoed(memmem::Finder<'static>),
+}
+
+impl<'a> Field<'a> {
+    fn of(name: &'a [u8]) -> Self {
+        let echoed = |name: &'static [u8]| FieldValue::Echoed(memmem::Finder::new(name));
+        let value = match name {
+            b"id" => FieldValue::Id,
+            b"customerId" => echoed(br#""customerId":"#),
+            b"featureId" => echoed(br#""featureId":"#),
+            b"resourceId" => echoed(br#""resourceId":"#),
+            b"value" | b"currentUsage" => echoed(br#""value":"#),
+            b"timestamp" | b"createdAt" => FieldValue::Fixed(br#""2026-07-01T00:00:00.000Z""#),
+            b"__typename" => FieldValue::Fixed(br#""UsageMeasurementWithCurrentUsage""#),
+            _ => FieldValue::Fixed(b"null"),
+        };
+        Self { name, value }
+    }
 }
 
 /// The names between the braces that follow a root field; a blank may be an escaped line break.
@@ -155,13 +179,12 @@ fn selection(after_root: &[u8]) -> Vec<&[u8]> {
 }
 
 /// The JSON of a record's field, `null` where it has none. Ids hold neither quotes nor commas here.
-fn value_of<'a>(record: &'a [u8], name: &[u8]) -> &'a [u8] {
-    let found = memmem::find_iter(record, name).find_map(|at| {
-        let quoted = at > 0 && record[at - 1] == b'"';
-        record[at + name.len()..].strip_prefix(b"\":").filter(|_| quoted)
-    });
-    match found {
-        Some(rest) => &rest[..memchr::memchr2(b',', b'}', rest).unwrap_or(rest.len())],
+fn value_of<'a>(record: &'a [u8], name: &memmem::Finder<'_>) -> &'a [u8] {
+    match name.find(record) {
+        Some(at) => {
+            let rest = &record[at + name.needle().len()..];
+            &rest[..memchr::memchr2(b',', b'}', rest).unwrap_or(rest.len())]
+        }
         None => b"null",
     }
 }
