@@ -56,7 +56,7 @@ impl Text<'_> {
         match self {
             Self::Borrowed(text) => text,
             Self::Owned(text) => text,
-            Self::Time(text) => std::str::from_utf8(text).expect("an ISO time is ASCII"),
+            Self::Time(text) => std::str::from_utf8(text.as_bytes()).expect("an ISO time is ASCII"),
         }
     }
 
@@ -64,7 +64,7 @@ impl Text<'_> {
         match self {
             Self::Borrowed(text) => text.as_bytes(),
             Self::Owned(text) => text.as_bytes(),
-            Self::Time(text) => text,
+            Self::Time(text) => text.as_bytes(),
         }
     }
 
@@ -196,10 +196,13 @@ impl Rule {
     /// The check and the form of the kind; `given` is what a fault shows.
     pub fn finish<'a>(&'a self, text: &'a str, given: &str) -> Result<Option<Text<'a>>, Box<Fault>> {
         if matches!(self.kind, Kind::Time) {
+            let rule = self.time.as_ref().unwrap_or_else(|| TimeRule::iso());
+            if let Some(iso) = rule.as_sent(text) {
+                return Ok(Some(Text::Time(iso)));
+            }
             if text.trim().is_empty() {
                 return Ok(None);
             }
-            let rule = self.time.as_ref().unwrap_or_else(|| TimeRule::iso());
             let civil = rule.convert(text).map_err(|fault| Fault::of_value(given, fault.reason))?;
             let iso = civil.iso().ok_or_else(|| Fault::of_value(given, "is outside the years 0 to 9999"))?;
             return Ok(Some(Text::Time(iso)));

@@ -361,7 +361,7 @@ impl Totals {
                 && let Some(iso) = total.created_ms.and_then(Civil::of_unix_ms).and_then(|civil| civil.iso())
             {
                 lead(&mut out.json);
-                json::string(&mut out.json, std::str::from_utf8(&iso).unwrap_or(""));
+                json::string(&mut out.json, std::str::from_utf8(iso.as_bytes()).unwrap_or(""));
             }
         }
         out.json.push(b'}');
