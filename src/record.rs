@@ -463,7 +463,7 @@ impl Reject {
 /// still held by the mapper (an open group, a total) and comes out later.
 #[derive(Debug, Default)]
 pub struct RecordBatch {
-    /// JSON objects, back to back, no separators.
+    /// JSON objects, each followed by a comma.
     pub json: Vec<u8>,
     /// Key texts, back to back.
     pub keys: String,

@@ -1,8 +1,10 @@
 //! When a batch closes: at a number of records, or before it would pass a number of bytes.
 
+use std::vec::Drain;
+
 use super::{Batch, Buffers, Item, Spares};
 use crate::entity::Entity;
-use crate::record::{Fingerprint, KeyHash, Origin};
+use crate::record::{Fingerprint, KeyHash, Origin, Record, RecordBatch};
 
 /// How large a batch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,16 @@ impl Builder {
         self.entity
     }
 
+    /// Whether a record of so many bytes of JSON can go out at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Oversize`]: it alone passes the byte limit.
+    pub fn fits(&self, bytes: usize) -> Result<(), Oversize> {
+        let bytes_max = self.limits.body_bytes_max;
+        if bytes <= bytes_max { Ok(()) } else { Err(Oversize { bytes, bytes_max }) }
+    }
+
     /// Adds a record; returns a batch when this one closed it.
     ///
     /// # Errors
@@ -82,8 +94,8 @@ impl Builder {
         fingerprint: Fingerprint,
         origin: Origin,
     ) -> Result<Option<Batch>, (Oversize, Origin)> {
-        if json.len() > self.limits.body_bytes_max {
-            return Err((Oversize { bytes: json.len(), bytes_max: self.limits.body_bytes_max }, origin));
+        if let Err(oversize) = self.fits(json.len()) {
+            return Err((oversize, origin));
         }
         let mut closed = None;
         if let Some(open) = &self.open
@@ -91,25 +103,63 @@ impl Builder {
         {
             closed = self.finish();
         }
+        self.open(json.len(), key.len()).push(json, key, hash, fingerprint, origin);
+        if let Some(full) = self.take_full() {
+            // Both can't close at once: after the byte rule the open batch holds one record, and with
+            // a limit of one record no batch stays open for the byte rule to close.
+            debug_assert!(closed.is_none());
+            closed = Some(full);
+        }
+        Ok(closed)
+    }
+
+    /// Takes over the first `count` of some records of `made`, each of which [`Self::fits`], and puts the batches that they
+    /// close into `closed`. The same as pushing one after the other, but records that lie side by side are copied together.
+    ///
+    /// # Panics
+    ///
+    /// Where there are fewer records.
+    pub fn take(
+        &mut self,
+        made: &RecordBatch,
+        records: &mut Drain<'_, Record>,
+        mut count: usize,
+        closed: &mut Vec<Batch>,
+    ) {
+        while count > 0 {
+            let first = &records.as_slice()[0];
+            let limits = self.limits;
+            let open = self.open(first.json.len(), first.key.len());
+            let together = together(open, &records.as_slice()[..count], limits);
+            open.extend(made, records, together);
+            count -= together;
+            if together == 0 {
+                closed.extend(self.finish());
+            } else {
+                closed.extend(self.take_full());
+            }
+        }
+    }
+
+    /// The open batch; where there is none, one for records like this.
+    fn open(&mut self, json_bytes: usize, key_bytes: usize) -> &mut Buffers {
         let records_max = self.limits.records_max;
         // Records are about as long as their first, and an eighth more: a buffer that is a little too small is copied into one
         // of twice its size.
         let room = |bytes: usize| bytes * records_max.min(128) / 8 * 9;
-        let open = self.open.get_or_insert_with(|| {
+        self.open.get_or_insert_with(|| {
             self.spares.take().unwrap_or_else(|| Buffers {
-                json: Vec::with_capacity(room(json.len() + 1).min(BatchLimits::BODY_BYTES_MAX)),
-                keys: String::with_capacity(room(key.len())),
+                json: Vec::with_capacity(room(json_bytes + 1).min(BatchLimits::BODY_BYTES_MAX)),
+                keys: String::with_capacity(room(key_bytes)),
                 items: Vec::with_capacity(records_max),
             })
-        });
-        open.push(json, key, hash, fingerprint, origin);
-        if open.items.len() >= records_max {
-            // Both can't close at once: after the byte rule the open batch holds one record, and with
-            // a limit of one record no batch stays open for the byte rule to close.
-            debug_assert!(closed.is_none());
-            closed = self.finish();
-        }
-        Ok(closed)
+        })
+    }
+
+    /// The open batch, if it takes no more records.
+    fn take_full(&mut self) -> Option<Batch> {
+        let full = self.open.as_ref().is_some_and(|open| open.items.len() >= self.limits.records_max);
+        if full { self.finish() } else { None }
     }
 
     /// Hands out the last, partial batch.
@@ -123,8 +173,24 @@ impl Builder {
     }
 }
 
+/// How many of the first of these records lie side by side and fit into a batch. None: the batch is full, and is not empty.
+fn together(open: &Buffers, records: &[Record], limits: BatchLimits) -> usize {
+    let before = if open.json.is_empty() { 0 } else { open.json.len() + 1 };
+    let begin = records[0].json.start;
+    let (mut json_end, mut key_end) = (begin, records[0].key.start);
+    let fits = |record: &&Record| {
+        // A comma is between them, and nothing else.
+        let beside = record.json.start == json_end + u32::from(json_end != begin) && record.key.start == key_end;
+        (json_end, key_end) = (record.json.end, record.key.end);
+        beside && before + (json_end - begin) as usize <= limits.body_bytes_max
+    };
+    records.iter().take(limits.records_max - open.items.len()).take_while(fits).count()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::record::Place;
 
@@ -164,6 +230,58 @@ mod tests {
         let mut builder = Builder::new(Entity::Usage, BatchLimits { records_max: 10, body_bytes_max: 4 });
         assert_eq!(push(&mut builder, "a", "[1,2]").unwrap_err(), Oversize { bytes: 5, bytes_max: 4 });
         assert!(builder.finish().is_none());
+    }
+
+    proptest! {
+        /// Given records of all sizes, some of which were taken out in between, when they are taken over at once, in two goes,
+        /// then the batches are those that pushing one by one makes.
+        #[test]
+        fn records_that_are_taken_over_make_the_batches_that_pushing_makes(
+            records in prop::collection::vec((0usize..12, 0usize..4, prop::bool::weighted(0.8)), 1..60),
+            records_max in 1usize..8,
+            body_bytes_max in 12usize..40,
+            at_once in any::<prop::sample::Index>(),
+        ) {
+            let mut made = RecordBatch::default();
+            for (number, (json_bytes, key_bytes, stays)) in records.iter().enumerate() {
+                let (json, key) = ((made.json.len(), *json_bytes), (made.keys.len(), *key_bytes));
+                made.json.extend((0..json.1).map(|at| b'a' + ((number + at) % 26) as u8));
+                made.json.push(b',');
+                made.keys.extend((0..key.1).map(|at| char::from(b'A' + ((number + at) % 26) as u8)));
+                let range = |(start, len): (usize, usize)| start as u32..(start + len) as u32;
+                if *stays {
+                    let origin = Origin::total(Place { source: "a".into(), record: 1, line: 0 }, number as u64, vec![1]);
+                    let (hash, fingerprint) = (KeyHash([number as u32; 3]), Fingerprint(number as u64));
+                    made.records.push(Record { json: range(json), key: range(key), hash, fingerprint, origin });
+                }
+            }
+            let limits = BatchLimits { records_max, body_bytes_max };
+            let mut pushing = Builder::new(Entity::Usage, limits);
+            let mut pushed = Vec::new();
+            for record in made.records.clone() {
+                let (json, key) = (made.json_of(&record), made.key_of(&record));
+                let closed = pushing.push(json, key, record.hash, record.fingerprint, record.origin);
+                pushed.extend(closed.expect("each fits"));
+            }
+            pushed.extend(pushing.finish());
+
+            let mut taking = Builder::new(Entity::Usage, limits);
+            let (mut taken, mut coming) = (Vec::new(), std::mem::take(&mut made.records));
+            let (first, mut coming) = (at_once.index(coming.len() + 1), coming.drain(..));
+            let rest = coming.as_slice().len() - first;
+            taking.take(&made, &mut coming, first, &mut taken);
+            taking.take(&made, &mut coming, rest, &mut taken);
+            taken.extend(taking.finish());
+
+            let told = |batches: &[Batch]| -> Vec<_> {
+                let items = |batch: &Batch| batch.items.iter().map(|item| {
+                    let (json, key) = (batch.json_of(item).to_vec(), batch.key_of(item).to_owned());
+                    (json, key, item.hash, item.fingerprint, item.origin.row_count())
+                }).collect::<Vec<_>>();
+                batches.iter().map(|batch| (batch.json.to_vec(), batch.keys.clone(), items(batch))).collect()
+            };
+            prop_assert_eq!(told(&taken), told(&pushed));
+        }
     }
 
     #[test]

@@ -45,6 +45,30 @@ pub(super) struct Sorted {
     pub moved: Option<Place>,
 }
 
+/// What some records came to. Added to the run's progress together: that is written by other threads, too, and each addition
+/// of one would wait for the last of theirs.
+#[derive(Default)]
+struct Counts {
+    created: u64,
+    changed: u64,
+    unchanged: u64,
+    filtered: u64,
+    open: u64,
+    rejected: u64,
+}
+
+impl Counts {
+    fn add_to(self, progress: &Progress) {
+        let Self { created, changed, unchanged, filtered, open, rejected } = self;
+        progress.created.add(created);
+        progress.changed.add(changed);
+        progress.unchanged.add(unchanged);
+        progress.filtered.add(filtered);
+        progress.open.add(open);
+        progress.rejected.add(rejected);
+    }
+}
+
 impl Diff {
     pub(super) fn new(index: Index, builder: Builder) -> Self {
         Self {
@@ -90,51 +114,68 @@ impl Diff {
 
     /// Sorts the records of `mapped`, and takes them out of it; counts what goes no further.
     pub(super) fn sort(&mut self, mapped: &mut RecordBatch, progress: &Progress, sorted: &mut Sorted) {
+        let mut counts = Counts::default();
         let mut records = std::mem::take(&mut mapped.records);
         let mut coming = records.drain(..);
-        while !coming.as_slice().is_empty() {
-            let next = coming.as_slice().len().min(Index::APPROACHED);
-            self.index.approach(coming.as_slice()[..next].iter().map(|record| record.hash));
-            for record in coming.by_ref().take(next) {
-                self.sort_one(mapped, record, progress, sorted);
+        // So many of the first that are still here go out: a batch takes over all at once that are side by side.
+        let mut going = 0;
+        while going < coming.as_slice().len() {
+            let near = &coming.as_slice()[going..];
+            let near = near.len().min(Index::APPROACHED);
+            self.index.approach(coming.as_slice()[going..][..near].iter().map(|record| record.hash));
+            for _ in 0..near {
+                if self.goes_out(mapped, &coming.as_slice()[going], &mut counts, sorted) {
+                    going += 1;
+                } else {
+                    self.builder.take(mapped, &mut coming, going, &mut sorted.batches);
+                    coming.next();
+                    going = 0;
+                }
             }
         }
+        self.builder.take(mapped, &mut coming, going, &mut sorted.batches);
         drop(coming);
         // For its memory.
         mapped.records = records;
+        counts.add_to(progress);
     }
 
-    fn sort_one(&mut self, mapped: &RecordBatch, record: Record, progress: &Progress, sorted: &mut Sorted) {
+    /// Whether a record has to be sent; counts it.
+    fn goes_out(&mut self, mapped: &RecordBatch, record: &Record, counts: &mut Counts, sorted: &mut Sorted) -> bool {
         if self.selection.leaves_out(record.hash) {
-            return progress.filtered.add(1);
+            counts.filtered += 1;
+            return false;
         }
         let ordinal = self.ordinals.of(&record.origin);
         if self.held.holds(record.hash) {
-            return progress.open.add(1);
+            counts.open += 1;
+            return false;
         }
-        match self.index.see(record.hash, record.fingerprint, ordinal) {
-            Seen::Unchanged | Seen::SameAgain { .. } => progress.unchanged.add(1),
-            Seen::ConflictsWith { first } => {
-                let reason = format!(
-                    "another record of this key with other content was read before, at {}; only one can be true",
-                    self.ordinals.describe(first)
-                );
-                reject(mapped, &record, reason, progress, sorted);
+        let reason = match self.index.see(record.hash, record.fingerprint, ordinal) {
+            Seen::Unchanged | Seen::SameAgain { .. } => {
+                counts.unchanged += 1;
+                return false;
             }
+            Seen::ConflictsWith { first } => format!(
+                "another record of this key with other content was read before, at {}; only one can be true",
+                self.ordinals.describe(first)
+            ),
             Seen::Changed if is_final(self.builder.entity()) => {
-                let reason = "was sent before with other content; the API keeps an event as it came first".to_owned();
-                reject(mapped, &record, reason, progress, sorted);
+                "was sent before with other content; the API keeps an event as it came first".to_owned()
             }
-            Seen::New | Seen::Changed if self.would_replace(&record) => {
-                let reason =
-                    "a record of this key with other content was delivered already, and only one can be true; \
-                              correct the key, or say --replace if this one is right"
-                        .to_owned();
-                reject(mapped, &record, reason, progress, sorted);
+            Seen::New | Seen::Changed if self.would_replace(record) => {
+                "a record of this key with other content was delivered already, and only one can be true; \
+                 correct the key, or say --replace if this one is right"
+                    .to_owned()
             }
-            Seen::New if self.held.holds_unknown() => progress.open.add(1),
-            seen @ (Seen::New | Seen::Changed) => self.send(mapped, record, seen, progress, sorted),
-        }
+            Seen::New if self.held.holds_unknown() => {
+                counts.open += 1;
+                return false;
+            }
+            seen @ (Seen::New | Seen::Changed) => return self.is_sent(mapped, record, seen, counts, sorted),
+        };
+        reject(mapped, record, reason, counts, sorted);
+        false
     }
 
     fn would_replace(&self, record: &Record) -> bool {
@@ -142,27 +183,32 @@ impl Diff {
         stays.is_some_and(|content| content != record.fingerprint)
     }
 
-    fn send(&mut self, mapped: &RecordBatch, record: Record, seen: Seen, progress: &Progress, sorted: &mut Sorted) {
+    fn is_sent(
+        &mut self,
+        mapped: &RecordBatch,
+        record: &Record,
+        seen: Seen,
+        counts: &mut Counts,
+        sorted: &mut Sorted,
+    ) -> bool {
         if self.selection.forbids(record.hash, record.fingerprint) {
-            progress.open.add(1);
+            counts.open += 1;
             sorted.moved.get_or_insert_with(|| record.origin.place());
-            return;
+            return false;
         }
-        let (json, key) = (mapped.json_of(&record), mapped.key_of(&record));
-        let told = self.on_changed.as_mut().filter(|_| seen == Seen::Changed).map(|tell| (tell, record.origin.place()));
-        match self.builder.push(json, key, record.hash, record.fingerprint, record.origin) {
-            Ok(closed) => {
-                if let Some((tell, place)) = told {
-                    tell(ChangedRecord { json, key, hash: record.hash, place });
-                }
-                if seen == Seen::New { &progress.created } else { &progress.changed }.add(1);
-                sorted.batches.extend(closed);
-            }
-            Err((oversize, origin)) => {
-                progress.rejected.add(1);
-                sorted.rejects.push(Reject::of_origin(&origin, None, None, oversize.to_string()));
-            }
+        if let Err(oversize) = self.builder.fits(record.json.len()) {
+            counts.rejected += 1;
+            sorted.rejects.push(Reject::of_origin(&record.origin, None, None, oversize.to_string()));
+            return false;
         }
+        if seen == Seen::Changed
+            && let Some(tell) = &mut self.on_changed
+        {
+            let (json, key) = (mapped.json_of(record), mapped.key_of(record));
+            tell(ChangedRecord { json, key, hash: record.hash, place: record.origin.place() });
+        }
+        *if seen == Seen::New { &mut counts.created } else { &mut counts.changed } += 1;
+        true
     }
 
     /// How many records the ledger knows that did not come.
@@ -181,8 +227,8 @@ impl Diff {
     }
 }
 
-fn reject(records: &RecordBatch, record: &Record, reason: String, progress: &Progress, sorted: &mut Sorted) {
-    progress.rejected.add(1);
+fn reject(records: &RecordBatch, record: &Record, reason: String, counts: &mut Counts, sorted: &mut Sorted) {
+    counts.rejected += 1;
     let key = records.key_of(record).replace(crate::entity::KEY_SEPARATOR, " ");
     sorted.rejects.push(Reject::of_origin(&record.origin, Some("key"), Some(key.trim_end()), reason));
 }

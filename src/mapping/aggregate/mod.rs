@@ -386,4 +386,6 @@ pub(super) fn push(out: &mut RecordBatch, json_start: usize, key_start: usize, o
         key: end(key.start)..end(key.end),
         origin,
     });
+    // As a request's list has it, so that many records are copied into one together.
+    out.json.push(b',');
 }

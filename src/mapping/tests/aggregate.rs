@@ -57,8 +57,8 @@ fn events_add_up_exactly() {
     assert_eq!(
         String::from_utf8(out.json).unwrap(),
         concat!(
-            r#"{"customerId":"b","featureId":"f","value":9007199254740991,"updateBehavior":"SET","createdAt":"1970-01-01T00:00:01.000Z"}"#,
-            r#"{"customerId":"c","featureId":"f","value":0.25,"updateBehavior":"SET","createdAt":"1970-01-01T00:00:03.000Z"}"#,
+            r#"{"customerId":"b","featureId":"f","value":9007199254740991,"updateBehavior":"SET","createdAt":"1970-01-01T00:00:01.000Z"},"#,
+            r#"{"customerId":"c","featureId":"f","value":0.25,"updateBehavior":"SET","createdAt":"1970-01-01T00:00:03.000Z"},"#,
         )
     );
 }
