@@ -273,8 +273,7 @@ pub enum Origin {
     },
     /// Several consecutive rows (`group`).
     Group(Vec<(Arc<RowBatch>, u32)>),
-    /// A total over rows that are no longer held (`aggregate`). Boxed: there is an origin in every record, and nearly all
-    /// are rows.
+    /// A total over rows that are no longer held (`aggregate`).
     Total(Box<TotalOrigin>),
 }
 
@@ -326,6 +325,94 @@ impl Origin {
             Self::Group(members) => members.iter().map(|(rows, index)| rows.row(*index as usize)).collect(),
             Self::Total(_) => Vec::new(),
         }
+    }
+}
+
+/// Names an [`Origin`] among [`Origins`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OriginId {
+    of: u32,
+    index: u32,
+}
+
+/// The origins of some records. Each of many rows is named by its position in their batch, which is kept once for all of them:
+/// a count of the batch's users for each record would be written by the thread that maps rows and by the one that sends them.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(Vec<KnownOrigin>);
+
+#[derive(Debug, Clone)]
+enum KnownOrigin {
+    Rows(Arc<RowBatch>),
+    Other(Arc<Origin>),
+}
+
+impl Origins {
+    /// Takes in one.
+    pub fn add(&mut self, origin: Origin) -> OriginId {
+        match origin {
+            Origin::Row { rows, index } => self.add_row(&rows, index),
+            origin @ (Origin::Group(_) | Origin::Total(_)) => self.push(KnownOrigin::Other(Arc::new(origin)), 0),
+        }
+    }
+
+    /// Takes in a row.
+    #[inline]
+    pub fn add_row(&mut self, rows: &Arc<RowBatch>, index: u32) -> OriginId {
+        match self.0.last() {
+            Some(KnownOrigin::Rows(last)) if Arc::ptr_eq(last, rows) => OriginId { of: self.last(), index },
+            _ => self.push(KnownOrigin::Rows(rows.clone()), index),
+        }
+    }
+
+    /// Takes in one of `others`.
+    pub fn add_of(&mut self, others: &Self, id: OriginId) -> OriginId {
+        match &others.0[id.of as usize] {
+            KnownOrigin::Rows(rows) => self.add_row(rows, id.index),
+            other @ KnownOrigin::Other(_) => self.push(other.clone(), id.index),
+        }
+    }
+
+    fn push(&mut self, known: KnownOrigin, index: u32) -> OriginId {
+        self.0.push(known);
+        OriginId { of: self.last(), index }
+    }
+
+    fn last(&self) -> u32 {
+        u32::try_from(self.0.len() - 1).expect("fewer than 2^32 records")
+    }
+
+    /// The origin of a name that these gave.
+    ///
+    /// # Panics
+    ///
+    /// May, where others gave it.
+    pub fn get(&self, id: OriginId) -> Origin {
+        match &self.0[id.of as usize] {
+            KnownOrigin::Rows(rows) => Origin::Row { rows: rows.clone(), index: id.index },
+            KnownOrigin::Other(origin) => (**origin).clone(),
+        }
+    }
+
+    /// Source and number of the (first) row's record.
+    #[inline]
+    pub fn first_record(&self, id: OriginId) -> (&Arc<str>, u64) {
+        let of_row = |rows: &'_ Arc<RowBatch>, index: u32| rows.row(index as usize).record();
+        match &self.0[id.of as usize] {
+            KnownOrigin::Rows(rows) => (rows.source(), of_row(rows, id.index)),
+            KnownOrigin::Other(origin) => match &**origin {
+                Origin::Row { rows, index } => (rows.source(), of_row(rows, *index)),
+                Origin::Group(members) => {
+                    let (rows, index) = members.first().expect("a group has a row");
+                    (rows.source(), of_row(rows, *index))
+                }
+                Origin::Total(total) => (&total.first.source, total.first.record),
+            },
+        }
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -393,8 +480,8 @@ pub struct Record {
     pub hash: KeyHash,
     /// Fingerprint of the JSON.
     pub fingerprint: Fingerprint,
-    /// The rows it came from.
-    pub origin: Origin,
+    /// The rows it came from, in [`RecordBatch::origins`].
+    pub origin: OriginId,
 }
 
 /// Why a row or a record goes no further. Ours: nothing was sent.
@@ -469,6 +556,8 @@ pub struct RecordBatch {
     pub keys: String,
     /// The records.
     pub records: Vec<Record>,
+    /// Where they came from.
+    pub origins: Origins,
     /// Rows and records that do not fit.
     pub rejects: Vec<Reject>,
     /// Rows read (good and bad).
@@ -485,6 +574,7 @@ impl RecordBatch {
         self.json.clear();
         self.keys.clear();
         self.records.clear();
+        self.origins.clear();
         self.rejects.clear();
         (self.rows, self.filtered, self.unchanged) = (0, 0, 0);
     }
@@ -492,6 +582,11 @@ impl RecordBatch {
     /// A record's JSON.
     pub fn json_of(&self, record: &Record) -> &[u8] {
         &self.json[record.json.start as usize..record.json.end as usize]
+    }
+
+    /// Where a record came from.
+    pub fn origin_of(&self, record: &Record) -> Origin {
+        self.origins.get(record.origin)
     }
 
     /// A record's key.

@@ -5,7 +5,7 @@ use std::vec::Drain;
 
 use super::{Batch, Item};
 use crate::entity::Entity;
-use crate::record::{Fingerprint, KeyHash, Origin, Record, RecordBatch};
+use crate::record::{Fingerprint, KeyHash, OriginId, Origins, Record, RecordBatch};
 
 /// The buffers of a batch that is still open.
 #[derive(Debug, Default)]
@@ -13,18 +13,20 @@ pub(super) struct Buffers {
     pub(super) json: Vec<u8>,
     pub(super) keys: String,
     pub(super) items: Vec<Item>,
+    pub(super) origins: Origins,
 }
 
 impl Buffers {
     /// The buffers of a batch, emptied; none where somebody else still has its JSON. Nothing is copied.
     pub(super) fn of(batch: Batch) -> Option<Self> {
-        let Batch { entity: _, json, mut keys, mut items } = batch;
+        let Batch { entity: _, json, mut keys, mut items, mut origins } = batch;
         let mut json = json.try_into_mut().ok()?;
         // Before it becomes a `Vec`, which would move the content to the start of its memory.
         json.clear();
         keys.clear();
         items.clear();
-        Some(Self { json: json.into(), keys, items })
+        origins.clear();
+        Some(Self { json: json.into(), keys, items, origins })
     }
 
     /// Bytes that they take.
@@ -32,7 +34,7 @@ impl Buffers {
         self.json.capacity() + self.keys.capacity() + self.items.capacity() * size_of::<Item>()
     }
 
-    pub(super) fn push(&mut self, json: &[u8], key: &str, hash: KeyHash, fingerprint: Fingerprint, origin: Origin) {
+    pub(super) fn push(&mut self, json: &[u8], key: &str, hash: KeyHash, fingerprint: Fingerprint, origin: OriginId) {
         if !self.json.is_empty() {
             self.json.push(b',');
         }
@@ -64,18 +66,19 @@ impl Buffers {
         self.keys.push_str(&made.keys[key.start as usize..key.end as usize]);
         assert!(self.json.len().max(self.keys.len()) <= u32::MAX as usize, "a batch stays under 4 GiB");
         let moved = |range: Range<u32>, by: u32| range.start.wrapping_add(by)..range.end.wrapping_add(by);
+        let origins = &mut self.origins;
         self.items.extend(records.take(count).map(|record| Item {
             json: moved(record.json, json_by),
             key: moved(record.key, key_by),
             hash: record.hash,
             fingerprint: record.fingerprint,
-            origin: record.origin,
+            origin: origins.add_of(&made.origins, record.origin),
         }));
     }
 
     /// The batch. The buffers become its own: nothing is copied.
     pub(super) fn close(self, entity: Entity) -> Batch {
-        Batch { entity, json: self.json.into(), keys: self.keys, items: self.items }
+        Batch { entity, json: self.json.into(), keys: self.keys, items: self.items, origins: self.origins }
     }
 }
 

@@ -4,7 +4,7 @@ use std::vec::Drain;
 
 use super::{Batch, Buffers, Item, Spares};
 use crate::entity::Entity;
-use crate::record::{Fingerprint, KeyHash, Origin, Record, RecordBatch};
+use crate::record::{Fingerprint, KeyHash, Origin, Origins, Record, RecordBatch};
 
 /// How large a batch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,9 @@ impl Builder {
         {
             closed = self.finish();
         }
-        self.open(json.len(), key.len()).push(json, key, hash, fingerprint, origin);
+        let open = self.open(json.len(), key.len());
+        let origin = open.origins.add(origin);
+        open.push(json, key, hash, fingerprint, origin);
         if let Some(full) = self.take_full() {
             // Both can't close at once: after the byte rule the open batch holds one record, and with
             // a limit of one record no batch stays open for the byte rule to close.
@@ -152,6 +154,7 @@ impl Builder {
                 json: Vec::with_capacity(room(json_bytes + 1).min(BatchLimits::BODY_BYTES_MAX)),
                 keys: String::with_capacity(room(key_bytes)),
                 items: Vec::with_capacity(records_max),
+                origins: Origins::default(),
             })
         })
     }
@@ -251,6 +254,7 @@ mod tests {
                 let range = |(start, len): (usize, usize)| start as u32..(start + len) as u32;
                 if *stays {
                     let origin = Origin::total(Place { source: "a".into(), record: 1, line: 0 }, number as u64, vec![1]);
+                    let origin = made.origins.add(origin);
                     let (hash, fingerprint) = (KeyHash([number as u32; 3]), Fingerprint(number as u64));
                     made.records.push(Record { json: range(json), key: range(key), hash, fingerprint, origin });
                 }
@@ -260,7 +264,7 @@ mod tests {
             let mut pushed = Vec::new();
             for record in made.records.clone() {
                 let (json, key) = (made.json_of(&record), made.key_of(&record));
-                let closed = pushing.push(json, key, record.hash, record.fingerprint, record.origin);
+                let closed = pushing.push(json, key, record.hash, record.fingerprint, made.origin_of(&record));
                 pushed.extend(closed.expect("each fits"));
             }
             pushed.extend(pushing.finish());
@@ -276,7 +280,7 @@ mod tests {
             let told = |batches: &[Batch]| -> Vec<_> {
                 let items = |batch: &Batch| batch.items.iter().map(|item| {
                     let (json, key) = (batch.json_of(item).to_vec(), batch.key_of(item).to_owned());
-                    (json, key, item.hash, item.fingerprint, item.origin.row_count())
+                    (json, key, item.hash, item.fingerprint, batch.origin_of(item).row_count())
                 }).collect::<Vec<_>>();
                 batches.iter().map(|batch| (batch.json.to_vec(), batch.keys.clone(), items(batch))).collect()
             };

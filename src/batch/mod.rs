@@ -13,7 +13,7 @@ pub use builder::{BatchLimits, Builder, Oversize};
 pub use spares::Spares;
 
 use crate::entity::Entity;
-use crate::record::{Fingerprint, KeyHash, Origin};
+use crate::record::{Fingerprint, KeyHash, Origin, OriginId, Origins};
 
 /// Names a batch in its ledger. Unique there, rising.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +36,8 @@ pub struct Item {
     pub hash: KeyHash,
     /// Fingerprint of the JSON.
     pub fingerprint: Fingerprint,
-    /// The rows it came from.
-    pub origin: Origin,
+    /// The rows it came from, in [`Batch::origins`].
+    pub origin: OriginId,
 }
 
 /// Records of one entity that go out together.
@@ -52,6 +52,8 @@ pub struct Batch {
     pub keys: String,
     /// The records. Never empty, and never two of one key.
     pub items: Vec<Item>,
+    /// Where they came from.
+    pub origins: Origins,
 }
 
 impl Batch {
@@ -65,6 +67,11 @@ impl Batch {
         &self.json[item.json.start as usize..item.json.end as usize]
     }
 
+    /// Where an item came from.
+    pub fn origin_of(&self, item: &Item) -> Origin {
+        self.origins.get(item.origin)
+    }
+
     /// An item's key.
     pub fn key_of(&self, item: &Item) -> &str {
         &self.keys[item.key.start as usize..item.key.end as usize]
@@ -76,7 +83,8 @@ impl Batch {
         let mut part = Buffers { items: Vec::with_capacity(indices.len()), ..Buffers::default() };
         for &index in indices {
             let item = &self.items[index];
-            part.push(self.json_of(item), self.key_of(item), item.hash, item.fingerprint, item.origin.clone());
+            let origin = part.origins.add_of(&self.origins, item.origin);
+            part.push(self.json_of(item), self.key_of(item), item.hash, item.fingerprint, origin);
         }
         part.close(self.entity)
     }

@@ -44,10 +44,11 @@ impl Spares {
 mod tests {
     use super::*;
     use crate::entity::Entity;
+    use crate::record::Origins;
 
     fn batch(json_bytes: usize) -> Batch {
         let json = vec![b' '; json_bytes].into();
-        Batch { entity: Entity::Usage, json, keys: "a".to_owned(), items: Vec::new() }
+        Batch { entity: Entity::Usage, json, keys: "a".to_owned(), items: Vec::new(), origins: Origins::default() }
     }
 
     #[test]

@@ -238,7 +238,8 @@ fn shapes(plan: &Plan, rows: &Arc<RowBatch>, at: At<'_>, out: &mut RecordBatch) 
         let (json, keys) = (out.json.len(), out.keys.len());
         write::record(shape, &[at], &mut out.json, &mut out.keys)?;
         let index = u32::try_from(at.row.index()).expect("a batch has fewer than 2^32 rows");
-        push(out, json, keys, Origin::Row { rows: rows.clone(), index });
+        let origin = out.origins.add_row(rows, index);
+        push(out, json, keys, origin);
     }
     Ok(any)
 }
@@ -262,7 +263,10 @@ pub(super) fn grouped(plan: &Plan, members: &[Member], out: &mut RecordBatch) {
         .collect();
     let (json, keys) = (out.json.len(), out.keys.len());
     match write::record(&plan.shapes[0], &rows, &mut out.json, &mut out.keys) {
-        Ok(()) => push(out, json, keys, origin()),
+        Ok(()) => {
+            let origin = out.origins.add(origin());
+            push(out, json, keys, origin);
+        }
         Err(fault) => {
             out.json.truncate(json);
             out.keys.truncate(keys);

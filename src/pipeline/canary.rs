@@ -273,15 +273,15 @@ impl Choosing {
 /// The record at a position of a batch.
 fn chosen(batch: &Batch, at: usize, request: &Value, chosen_as: ChosenAs) -> Chosen {
     let item = &batch.items[at];
-    let row = item.origin.rows().first().map_or_else(Vec::new, |row| {
+    let row = batch.origin_of(item).rows().first().map_or_else(Vec::new, |row| {
         row.columns().iter().map(ToString::to_string).zip(row.cells().map(|cell| cell.map(str::to_owned))).collect()
     });
     Chosen {
         key: batch.key_of(item).replace(KEY_SEPARATOR, " ").trim_end().to_owned(),
-        place: item.origin.place().to_string(),
+        place: batch.origin_of(item).place().to_string(),
         chosen_as,
         row,
-        rows: item.origin.row_count(),
+        rows: batch.origin_of(item).row_count(),
         request: request.clone(),
         batch: batch.subset(&[at]),
     }

@@ -134,12 +134,12 @@ impl Delivery {
             let mut refused = false;
             for (item, outcome) in batch.items.iter().zip(outcomes) {
                 if let Outcome::Failed { code, message } = outcome {
-                    let key = batch.key_of(item);
+                    let (key, origin) = (batch.key_of(item), batch.origin_of(item));
                     let json = batch.json_of(item);
                     rejects
-                        .failed(&item.origin, key, code, message, json)
+                        .failed(&origin, key, code, message, json)
                         .map_err(|error| Stopped::LedgerCannotWrite(super::with_causes(&error)))?;
-                    self.held_back.refused(&item.origin);
+                    self.held_back.refused(&origin);
                     refused = true;
                 }
             }

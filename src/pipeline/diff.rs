@@ -8,7 +8,7 @@ use super::summary::Progress;
 use crate::batch::{Batch, Builder};
 use crate::entity::Entity;
 use crate::ledger::{Index, Seen};
-use crate::record::{KeyHash, Origin, Place, Record, RecordBatch, Reject};
+use crate::record::{KeyHash, Place, Record, RecordBatch, Reject};
 
 /// Compares records with what was delivered, and collects the others into batches.
 pub(super) struct Diff {
@@ -146,7 +146,7 @@ impl Diff {
             counts.filtered += 1;
             return false;
         }
-        let ordinal = self.ordinals.of(&record.origin);
+        let ordinal = self.ordinals.of(mapped.origins.first_record(record.origin));
         if self.held.holds(record.hash) {
             counts.open += 1;
             return false;
@@ -193,19 +193,19 @@ impl Diff {
     ) -> bool {
         if self.selection.forbids(record.hash, record.fingerprint) {
             counts.open += 1;
-            sorted.moved.get_or_insert_with(|| record.origin.place());
+            sorted.moved.get_or_insert_with(|| mapped.origin_of(record).place());
             return false;
         }
         if let Err(oversize) = self.builder.fits(record.json.len()) {
             counts.rejected += 1;
-            sorted.rejects.push(Reject::of_origin(&record.origin, None, None, oversize.to_string()));
+            sorted.rejects.push(Reject::of_origin(&mapped.origin_of(record), None, None, oversize.to_string()));
             return false;
         }
         if seen == Seen::Changed
             && let Some(tell) = &mut self.on_changed
         {
             let (json, key) = (mapped.json_of(record), mapped.key_of(record));
-            tell(ChangedRecord { json, key, hash: record.hash, place: record.origin.place() });
+            tell(ChangedRecord { json, key, hash: record.hash, place: mapped.origin_of(record).place() });
         }
         *if seen == Seen::New { &mut counts.created } else { &mut counts.changed } += 1;
         true
@@ -230,7 +230,7 @@ impl Diff {
 fn reject(records: &RecordBatch, record: &Record, reason: String, counts: &mut Counts, sorted: &mut Sorted) {
     counts.rejected += 1;
     let key = records.key_of(record).replace(crate::entity::KEY_SEPARATOR, " ");
-    sorted.rejects.push(Reject::of_origin(&record.origin, Some("key"), Some(key.trim_end()), reason));
+    sorted.rejects.push(Reject::of_origin(&records.origin_of(record), Some("key"), Some(key.trim_end()), reason));
 }
 
 /// Whether what was delivered can't be changed any more, and is never sent again.
@@ -250,15 +250,7 @@ struct Ordinals {
 }
 
 impl Ordinals {
-    fn of(&mut self, origin: &Origin) -> u32 {
-        let (source, record) = match origin {
-            Origin::Row { rows, index } => (rows.source(), rows.row(*index as usize).record()),
-            Origin::Group(members) => {
-                let (rows, index) = members.first().expect("a group has a row");
-                (rows.source(), rows.row(*index as usize).record())
-            }
-            Origin::Total(total) => (&total.first.source, total.first.record),
-        };
+    fn of(&mut self, (source, record): (&Arc<str>, u64)) -> u32 {
         let base = match self.bases.last() {
             Some((last, base)) if Arc::ptr_eq(last, source) => *base,
             _ => match self.bases.iter().rev().find(|(known, _)| known == source) {

@@ -82,7 +82,7 @@ fn take(out: &RecordBatch, key: KeyHash, words: &[String], found: &mut Vec<Found
         if found.len() < FOUND_MAX
             && let Ok(request) = serde_json::from_slice(out.json_of(record))
         {
-            found.push(Found::Record { origin: record.origin.clone(), request, fingerprint: record.fingerprint });
+            found.push(Found::Record { origin: out.origin_of(record), request, fingerprint: record.fingerprint });
         }
     }
     let has_words =

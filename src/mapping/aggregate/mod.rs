@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::entity::{self, Entity, KEY_SEPARATOR, Kind};
-use crate::record::{Fingerprint, KeyHash, Origin, Place, Record, RecordBatch, Reject, Row};
+use crate::record::{Fingerprint, KeyHash, Origin, OriginId, Place, Record, RecordBatch, Reject, Row};
 
 use super::json;
 use super::number::Decimal;
@@ -367,6 +367,7 @@ impl Totals {
         out.json.push(b'}');
         let key_start = out.keys.len();
         out.keys.push_str(key);
+        let origin = out.origins.add(origin);
         push(out, start, key_start, origin);
     }
 }
@@ -376,7 +377,7 @@ fn conflict(first: &Place) -> String {
 }
 
 /// Appends the record whose JSON and key were written from these places on.
-pub(super) fn push(out: &mut RecordBatch, json_start: usize, key_start: usize, origin: Origin) {
+pub(super) fn push(out: &mut RecordBatch, json_start: usize, key_start: usize, origin: OriginId) {
     let end = |at: usize| u32::try_from(at).expect("a batch's records stay under 4 GiB");
     let (json, key) = (json_start..out.json.len(), key_start..out.keys.len());
     out.records.push(Record {

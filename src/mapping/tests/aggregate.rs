@@ -35,7 +35,7 @@ fn total(text: &str, rows: &[Vec<String>], budget: usize, per_batch: usize) -> R
 fn essence(out: &RecordBatch) -> impl PartialEq + std::fmt::Debug {
     let json: Vec<String> =
         out.records.iter().map(|record| String::from_utf8_lossy(out.json_of(record)).into_owned()).collect();
-    let origins = out.records.iter().map(|record| match &record.origin {
+    let origins = out.records.iter().map(|record| match out.origin_of(record) {
         crate::record::Origin::Total(total) => format!("{} {} {:?}", total.first, total.rows, total.records),
         _ => unreachable!("totals have no rows"),
     });

@@ -57,7 +57,7 @@ fn a_record_is_written_in_the_order_of_the_entity_and_without_what_is_empty() {
     assert_eq!(out.key_of(record), "7");
     assert_eq!(record.hash, crate::record::KeyHash::of("7"));
     assert_eq!(record.fingerprint, crate::record::Fingerprint::of(out.json_of(record)));
-    assert_eq!(record.origin.place().to_string(), "test.csv:2, record 1");
+    assert_eq!(out.origin_of(record).place().to_string(), "test.csv:2, record 1");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn entries_come_from_each_row_and_groups_span_batches() {
     assert_eq!(addons(&found[0]), [("a", 1), ("b", 2), ("c", 3)]);
     assert_eq!(addons(&found[1]), []);
     assert_eq!(addons(&found[2]), [("a", 9)]);
-    let rows: Vec<u64> = out.records.iter().map(|record| record.origin.row_count()).collect();
+    let rows: Vec<u64> = out.records.iter().map(|record| out.origin_of(record).row_count()).collect();
     assert_eq!(rows, [3, 1, 1]);
     assert_eq!((out.rows, out.filtered, out.rejects.len()), (6, 1, 0));
 }

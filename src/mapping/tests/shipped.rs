@@ -208,7 +208,7 @@ fn usage_of_the_samples_adds_up_to_the_expected_sums() {
         let mut counted = 0;
         let unknown = unknown_customers(sample, &defects);
         for (record, json) in out.records.iter().zip(records(&out)) {
-            counted += record.origin.row_count();
+            counted += out.origin_of(record).row_count();
             if !unknown.contains(json["customerId"].as_str().unwrap()) {
                 let value: i128 = json["value"].to_string().parse().unwrap();
                 *sums.entry(json["featureId"].as_str().unwrap().to_owned()).or_default() += value;

@@ -44,7 +44,7 @@ impl Sorting {
         record: &Record,
     ) -> Result<Next, LedgerError> {
         let reject = |field: Option<&str>, value: Option<&str>, why: &str| {
-            Ok(Next::Rejected(Box::new(Reject::of_origin(&record.origin, field, value, why))))
+            Ok(Next::Rejected(Box::new(Reject::of_origin(&out.origin_of(record), field, value, why))))
         };
         let paid = match Paid::read(out, record) {
             Ok(paid) => paid,

@@ -62,7 +62,11 @@ impl Live {
                     }
                     if self.samples.len() < SAMPLES_MAX {
                         let key = batch.key_of(item).replace(KEY_SEPARATOR, " ").trim_end().to_owned();
-                        self.samples.push(Unequal { key, place: item.origin.place().to_string(), differences });
+                        self.samples.push(Unequal {
+                            key,
+                            place: batch.origin_of(item).place().to_string(),
+                            differences,
+                        });
                     }
                 }
             }

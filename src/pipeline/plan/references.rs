@@ -173,7 +173,7 @@ impl References {
                 // What the API does with an event of an unknown customer is not documented.
                 Entity::Customer | Entity::Event => {}
                 Entity::Subscription => self.subscription(batch, item),
-                Entity::Usage => self.usage(batch.key_of(item), item),
+                Entity::Usage => self.usage(batch, item),
             }
         }
         let many = self.waiting >= WAITING_MAX;
@@ -199,7 +199,7 @@ impl References {
     fn subscription(&mut self, batch: &Batch, item: &Item) {
         // We wrote it.
         let Ok(one) = serde_json::from_slice::<Subscription>(batch.json_of(item)) else { return };
-        let place = item.origin.place();
+        let place = batch.origin_of(item).place();
         self.plan(&one, &place);
         for addon in &one.addons {
             match self.catalog.addons.as_ref().filter(|all| !all.is_empty()).map(|all| all.get(&addon.addon_id)) {
@@ -257,11 +257,12 @@ impl References {
         }
     }
 
-    fn usage(&mut self, key: &str, item: &Item) {
+    fn usage(&mut self, batch: &Batch, item: &Item) {
+        let key = batch.key_of(item);
         let mut parts = key.split(KEY_SEPARATOR);
         let (customer, feature) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let resource = parts.next().unwrap_or_default();
-        let place = item.origin.place();
+        let place = batch.origin_of(item).place();
         match self.catalog.features.as_ref().filter(|all| !all.is_empty()).map(|all| all.get(feature)) {
             None => {}
             Some(None) => self.findings.add(FindingKind::UnknownFeature, feature, &place),

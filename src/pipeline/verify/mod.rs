@@ -348,7 +348,7 @@ impl VerifiedStep {
         for (item, found) in batch.items.iter().zip(read) {
             self.count(found, || Unequal {
                 key: batch.key_of(item).replace(KEY_SEPARATOR, " ").trim_end().to_owned(),
-                place: item.origin.place().to_string(),
+                place: batch.origin_of(item).place().to_string(),
                 differences: Vec::new(),
             });
         }

@@ -53,7 +53,7 @@ pub(super) async fn verify(
                         let there = read.get(out.key_of(record));
                         found.count(there.map(|there| differences(&out, record, there, now)), || Unequal {
                             key: out.key_of(record).to_owned(),
-                            place: record.origin.place().to_string(),
+                            place: out.origin_of(record).place().to_string(),
                             differences: Vec::new(),
                         });
                     }

@@ -72,7 +72,7 @@ impl Sampler {
                 fingerprint: item.fingerprint,
                 key: batch.key_of(item).to_owned(),
                 json: batch.json_of(item).to_owned(),
-                origin: item.origin.clone(),
+                origin: batch.origin_of(item),
             });
             if self.kept.len() > self.size.records {
                 self.kept.pop();
