@@ -122,17 +122,17 @@ fn brief(json: &[u8]) -> String {
 #[inline]
 fn lead(field: &FieldPlan, out: &mut Vec<u8>) -> usize {
     let lead = if out.last() == Some(&b'{') { &field.lead[1..] } else { &field.lead };
-    out.extend_from_slice(lead);
+    json::append(out, lead);
     out.len()
 }
 
 #[inline]
 fn scalar(plan: &ValuePlan, text: &Text<'_>, out: &mut Vec<u8>) {
     if plan.rule.raw {
-        out.extend_from_slice(text.as_bytes());
+        json::append(out, text.as_bytes());
     } else if plan.rule.verbatim {
         out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
+        json::append(out, text.as_bytes());
         out.push(b'"');
     } else {
         json::string(out, text.as_str());
