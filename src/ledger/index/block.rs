@@ -150,9 +150,20 @@ impl Block {
     }
 
     /// Where a key with this tag is looked for first, or else would be pushed; none where the search goes on in another block.
-    pub(super) fn likely(&self, tag: u8) -> Option<&Entry> {
+    pub(super) fn likely(&self, tag: u8) -> Option<(usize, &Entry)> {
         let slots = self.slots_with(tag);
-        self.entries.get(if slots == 0 { self.len() } else { slots.trailing_zeros() as usize })
+        let slot = if slots == 0 { self.len() } else { slots.trailing_zeros() as usize };
+        self.entries.get(slot).map(|entry| (slot, entry))
+    }
+
+    /// Whether a slot is used, and by this key.
+    pub(super) fn is_in(&self, slot: usize, tag: u8, rest: KeyRest) -> bool {
+        slot < self.len() && self.line[tag_at(slot)] == tag && self.entries[slot].rest == rest
+    }
+
+    /// Whether this is the first free slot.
+    pub(super) fn is_next(&self, slot: usize) -> bool {
+        slot == self.len() && slot < SLOTS
     }
 
     /// Takes in an entry, and says whether there was room for it.
@@ -225,7 +236,7 @@ mod tests {
     #[test]
     fn it_is_known_where_a_look_up_will_read() {
         let mut block = Block::EMPTY;
-        let place = |block: &Block, tag| block.likely(tag).map(|entry| entry.place);
+        let place = |block: &Block, tag| block.likely(tag).map(|(_, entry)| entry.place);
         for number in 0..SLOTS as u32 {
             let key = key(number as u8 % 60, number);
             assert!(block.push(tag_of(key), &Entry::new(key, Fingerprint(0), number + 1)));

@@ -11,6 +11,7 @@
 //! An entry is in the block that its hash says, its home, or in the next one that has a free slot: a block with a free slot
 //! ends a search. Homes are in the order of the hash, so growing reads block after block and writes block after block.
 
+use super::approach::Hint;
 use super::block::{Block, Entry, KeyRest, SLOTS, home_of, tag_of};
 use super::pool::Pool;
 use crate::record::{Fingerprint, KeyHash};
@@ -61,9 +62,31 @@ impl Table {
     }
 
     /// The entry of a key, or where it would be inserted.
-    pub(super) fn locate_mut<'a>(&self, key: KeyHash, pool: &'a mut Pool) -> Result<&'a mut Entry, Gap> {
-        let (number, slot) = self.find(key, pool)?;
+    pub(super) fn locate_mut<'a>(
+        &self,
+        key: KeyHash,
+        hint: Option<Hint>,
+        pool: &'a mut Pool,
+    ) -> Result<&'a mut Entry, Gap> {
+        let found = match hint.and_then(|hint| self.find_there(key, hint, pool)) {
+            Some(found) => found,
+            None => self.find(key, pool),
+        };
+        let (number, slot) = found?;
         Ok(pool.block_mut(number).entry_mut(slot))
+    }
+
+    /// What [`Self::find`] would find, where a hint still says it. While the table has not grown, no key has moved; and where
+    /// the slot that was free is the first free one still, no key was added that would be found before it.
+    fn find_there(&self, key: KeyHash, hint: Hint, pool: &Pool) -> Option<Result<(u32, usize), Gap>> {
+        if hint.homes != self.homes() {
+            return None;
+        }
+        let (block, slot) = (pool.block(hint.number), hint.slot as usize);
+        if block.is_in(slot, tag_of(key), KeyRest::of(key)) {
+            return Some(Ok((hint.number, slot)));
+        }
+        block.is_next(slot).then_some(Err(Gap(hint.at as usize)))
     }
 
     /// The number of the block, and the slot.
@@ -105,14 +128,19 @@ impl Table {
         self.blocks.capacity() * size_of::<u32>()
     }
 
+    /// How many homes it has, in 32 bits as blocks have numbers of 32 bits.
+    pub(super) fn homes(&self) -> u32 {
+        self.homes as u32
+    }
+
     /// Position of the block where the search for a key begins, by the part of the key that decides it.
     pub(super) fn home(&self, part: u32) -> usize {
         ((u64::from(part) * self.homes as u64) >> 32) as usize
     }
 
-    /// The block at a position.
-    pub(super) fn block<'a>(&self, at: usize, pool: &'a Pool) -> Option<&'a Block> {
-        self.blocks.get(at).map(|number| pool.block(*number))
+    /// The block at a position, after its number.
+    pub(super) fn block<'a>(&self, at: usize, pool: &'a Pool) -> Option<(u32, &'a Block)> {
+        self.blocks.get(at).map(|number| (*number, pool.block(*number)))
     }
 
     /// Puts an entry into the first block with a free slot, from a position on.
@@ -181,7 +209,7 @@ mod tests {
         for number in 0..40_000_u64 {
             let hash = KeyHash::of(&number.to_string()).0;
             let key = KeyHash([0, hash[1], hash[2]]);
-            let gap = table.locate_mut(key, &mut pool).expect_err("is new");
+            let gap = table.locate_mut(key, None, &mut pool).expect_err("is new");
             table.insert(gap, key, Fingerprint(0), 0, &mut pool);
             if number > 2_000 && table.room == 0 {
                 fullest += 1;
