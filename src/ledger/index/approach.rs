@@ -1,7 +1,7 @@
 //! Memory of the index that is read before it is needed, and what was found there.
 
 use super::Index;
-use super::block::{home_of, table_of, tag_of};
+use super::block::{Entry, KeyRest, home_of, table_of, tag_of};
 use crate::record::KeyHash;
 
 /// Where a look-up of a key ended when it was approached. Only a hint: whoever uses it looks whether it still holds.
@@ -98,30 +98,33 @@ impl Index {
         }
         let lines = blocks.iter().flatten().fold(0, |sum, (_, block)| sum ^ block.touch());
 
-        let (mut entries, mut further) = ([None; Self::APPROACHED], 0);
-        for (entry, (block, place)) in entries.iter_mut().zip(blocks.iter().zip(0..wanted.len())) {
+        let mut slots = [0; Self::APPROACHED];
+        let mut entries = 0;
+        for ((slots, block), (key, _)) in slots.iter_mut().zip(&blocks).zip(&*wanted) {
+            let Some((_, block)) = block else { continue };
+            *slots = block.slots_with(tag_of(near.keys[*key].0));
+            entries ^= block.likely(*slots).map_or(0, Entry::touch);
+        }
+        // Nothing depends on what was read: without this, reading would be left out.
+        std::hint::black_box((lines, entries));
+
+        let mut further = 0;
+        for place in 0..wanted.len() {
             let (key, at) = wanted[place];
             let (hash, hint) = &mut near.keys[key];
-            let Some((number, block)) = block else {
+            let Some((number, block)) = blocks[place] else {
                 // A look-up ends behind the last block, and there is nothing to be read.
                 hint.homes = Hint::NO_TABLE;
                 continue;
             };
-            match block.likely(tag_of(*hash)) {
-                Some((slot, likely)) => {
-                    *entry = Some(likely);
-                    (hint.at, hint.number, hint.slot) = (at as u32, *number, slot as u32);
-                }
+            match block.slot_of(slots[place], KeyRest::of(*hash)) {
+                Some(slot) => (hint.at, hint.number, hint.slot) = (at as u32, number, slot as u32),
                 None => {
                     wanted[further] = (key, at + 1);
                     further += 1;
                 }
             }
         }
-        let entries = entries.iter().flatten().fold(0, |sum, entry| sum ^ entry.touch());
-
-        // Nothing depends on what was read: without this, reading would be left out.
-        std::hint::black_box((lines, entries));
         further
     }
 }

@@ -138,7 +138,15 @@ impl Block {
 
     /// The slot of a key.
     pub(super) fn find(&self, tag: u8, rest: KeyRest) -> Option<usize> {
-        let mut slots = self.slots_with(tag);
+        self.among(self.slots_with(tag), rest)
+    }
+
+    /// The slot of a key, which is among these if it is in this block; else the first that is free, if there is one.
+    pub(super) fn slot_of(&self, slots: u64, rest: KeyRest) -> Option<usize> {
+        self.among(slots, rest).or_else(|| Some(self.len()).filter(|len| *len < SLOTS))
+    }
+
+    fn among(&self, mut slots: u64, rest: KeyRest) -> Option<usize> {
         while slots != 0 {
             let slot = slots.trailing_zeros() as usize;
             if self.entries[slot].rest == rest {
@@ -149,11 +157,10 @@ impl Block {
         None
     }
 
-    /// Where a key with this tag is looked for first, or else would be pushed; none where the search goes on in another block.
-    pub(super) fn likely(&self, tag: u8) -> Option<(usize, &Entry)> {
-        let slots = self.slots_with(tag);
-        let slot = if slots == 0 { self.len() } else { slots.trailing_zeros() as usize };
-        self.entries.get(slot).map(|entry| (slot, entry))
+    /// Where a key is looked for first that may be in these slots, or else would be pushed; none where there are none, and the
+    /// search goes on in another block.
+    pub(super) fn likely(&self, slots: u64) -> Option<&Entry> {
+        self.entries.get(if slots == 0 { self.len() } else { slots.trailing_zeros() as usize })
     }
 
     /// Whether a slot is used, and by this key.
@@ -189,7 +196,7 @@ impl Block {
     ///
     /// Without a branch, and with the bytes side by side, the compiler makes some 40 instructions of it. An iterator of `memchr`
     /// is a call for each find, and one more.
-    fn slots_with(&self, tag: u8) -> u64 {
+    pub(super) fn slots_with(&self, tag: u8) -> u64 {
         let same = self.line.map(|other| u8::from(other == tag));
         let eights = same.as_chunks::<8>().0.iter().enumerate();
         let slots = eights.fold(0, |slots, (bit, eight)| slots | (u64::from_le_bytes(*eight) << bit));
@@ -236,7 +243,7 @@ mod tests {
     #[test]
     fn it_is_known_where_a_look_up_will_read() {
         let mut block = Block::EMPTY;
-        let place = |block: &Block, tag| block.likely(tag).map(|(_, entry)| entry.place);
+        let place = |block: &Block, tag| block.likely(block.slots_with(tag)).map(|entry| entry.place);
         for number in 0..SLOTS as u32 {
             let key = key(number as u8 % 60, number);
             assert!(block.push(tag_of(key), &Entry::new(key, Fingerprint(0), number + 1)));
