@@ -12,7 +12,7 @@ mod paid_subscription;
 mod subscription;
 mod usage;
 
-pub use check::{Misfit, check, plain_decimal};
+pub use check::{Misfit, check, is_plain, plain_decimal};
 pub use paid_subscription::ORIGINAL;
 
 /// What is imported, many records in one request.

@@ -75,13 +75,17 @@ fn shift(mut whole: String, mut fraction: String, scale: i8) -> (String, String)
     (whole, fraction)
 }
 
+/// The common case of a plain number that is written in this way: there is nothing at either end that could be left out. `false`
+/// says nothing.
+pub(super) fn is_canonical(number: &str) -> bool {
+    let bytes = number.as_bytes();
+    matches!(bytes, [b'1'..=b'9', .., last] | [last @ b'1'..=b'9'] if *last != b'0' || !bytes.contains(&b'.'))
+}
+
 /// The one way to write a plain decimal number: no leading zeros (JSON has none), no trailing
 /// zeros after the point, no minus before zero. So that `1.50` and `1.5` are the same content.
 pub(super) fn canonical(number: &str) -> Cow<'_, str> {
-    // The common case: there is nothing at either end that could be left out.
-    if let [b'1'..=b'9', .., last] | [last @ b'1'..=b'9'] = number.as_bytes()
-        && (*last != b'0' || !number.as_bytes().contains(&b'.'))
-    {
+    if is_canonical(number) {
         return Cow::Borrowed(number);
     }
     let (negative, digits) = match number.strip_prefix('-') {

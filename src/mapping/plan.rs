@@ -197,11 +197,13 @@ impl ValuePlan {
     #[inline]
     pub fn text<'a>(&'a self, at: At<'a>) -> Result<Option<Text<'a>>, Box<Fault>> {
         if let Source::Column(column) = &self.source {
-            let text = match at.row.cell(*column) {
-                Some(cell) => self.rule.apply(cell),
-                None => Ok(self.default()),
+            let Some(cell) = at.row.cell(*column) else { return Ok(self.default()) };
+            // What fits stays where it was written: moved on, it would be read in wider pieces than it was just written in, and
+            // the processor would wait for that.
+            return match self.rule.apply(cell) {
+                Err(fault) => Err(fault.at(&self.path)),
+                fits => fits,
             };
-            return text.map_err(|fault| fault.at(&self.path));
         }
         self.gathered(at).map_err(|fault| fault.at(&self.path))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::entity::{self, Alphabet, Kind};
 
 use super::fault::Fault;
-use super::number::{NumberForm, canonical};
+use super::number::{NumberForm, canonical, is_canonical};
 use super::table::Table;
 use super::time::{IsoText, TimeRule};
 
@@ -135,7 +135,9 @@ impl Rule {
     #[inline]
     pub fn apply<'a>(&'a self, text: &'a str) -> Result<Option<Text<'a>>, Box<Fault>> {
         if self.plain {
-            return self.finish(text, text);
+            let as_it_is =
+                entity::is_plain(&self.kind, text) && (!matches!(self.kind, Kind::Number { .. }) || is_canonical(text));
+            return if as_it_is { Ok(Some(Text::Borrowed(text))) } else { self.finish(text, text) };
         }
         self.in_steps(text)
     }

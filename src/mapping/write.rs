@@ -29,15 +29,16 @@ pub(super) fn record(shape: &Shape, members: &[At<'_>], out: &mut Vec<u8>, key: 
         let start = out.len();
         let lead_end = lead(field, out);
         let written = match &field.node {
-            Node::Value(plan) => match plan.text(first)? {
-                Some(text) => {
+            Node::Value(plan) => match plan.text(first) {
+                Ok(Some(ref text)) => {
                     if field.key {
                         key.push_str(text.as_str());
                     }
-                    scalar(plan, &text, out);
+                    scalar(plan, text, out);
                     true
                 }
-                None => false,
+                Ok(None) => false,
+                Err(fault) => return Err(fault),
             },
             Node::List(entries) => list(entries, members, out)?,
             node => self::node(node, field, first, out)?,
@@ -154,12 +155,13 @@ fn node(node: &Node, field: &FieldPlan, at: At<'_>, out: &mut Vec<u8>) -> Result
             out.extend_from_slice(json);
             Ok(true)
         }
-        Node::Value(plan) => match plan.text(at)? {
-            Some(text) => {
-                scalar(plan, &text, out);
+        Node::Value(plan) => match plan.text(at) {
+            Ok(Some(ref text)) => {
+                scalar(plan, text, out);
                 Ok(true)
             }
-            None => Ok(false),
+            Ok(None) => Ok(false),
+            Err(fault) => Err(fault),
         },
         Node::Json { value, kind } => match value.text(at)? {
             Some(text) => json_value::write(kind, text.as_str(), out).map_err(|fault| within(fault, &value.path)),
