@@ -211,6 +211,11 @@ impl Diff {
         true
     }
 
+    /// Makes room for about so many records that the ledger does not know.
+    pub(super) fn expect(&mut self, records: usize) {
+        self.index.expect(records);
+    }
+
     /// How many records the ledger knows that did not come.
     pub(super) fn unseen(&self) -> u64 {
         self.index.unseen().count() as u64

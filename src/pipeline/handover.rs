@@ -56,6 +56,7 @@ mod tests {
             json: Default::default(),
             keys: (*key).to_owned(),
             items: Vec::new(),
+            origins: Default::default(),
         };
         keys.iter().map(batch).collect()
     }

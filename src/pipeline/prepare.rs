@@ -14,6 +14,9 @@ use crate::mapping::Mapper;
 use crate::record::{RecordBatch, Reject};
 use crate::source::Rows;
 
+/// Batches of rows after which is guessed how many records come: some thousand rows.
+const BATCHES_BEFORE_GUESS: u32 = 4;
+
 /// What preparing needs.
 pub(super) struct Preparation {
     pub rows: Rows,
@@ -84,6 +87,7 @@ impl Preparation {
     /// Whether the source was read to its end.
     async fn read(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) -> bool {
         self.progress.bytes_total.set(self.rows.bytes_total().unwrap_or(0));
+        let mut batches_read = 0;
         loop {
             let next = tokio::select! {
                 biased;
@@ -104,6 +108,10 @@ impl Preparation {
                         return false;
                     }
                     self.absorb(out, records, batches).await;
+                    batches_read += 1;
+                    if batches_read == BATCHES_BEFORE_GUESS {
+                        self.diff.expect(self.new_records_to_come());
+                    }
                 }
                 Ok(None) => {
                     if let Some(bytes) = self.rows.bytes_total() {
@@ -119,6 +127,14 @@ impl Preparation {
                 }
             }
         }
+    }
+
+    /// How many records the ledger will not know, if the rest of the source is like what was read of it; none where its size is not
+    /// known.
+    fn new_records_to_come(&self) -> usize {
+        let (read, total) = (self.progress.bytes_read.get(), self.progress.bytes_total.get());
+        let more = u128::from(self.progress.created.get()) * u128::from(total.saturating_sub(read));
+        usize::try_from(more / u128::from(read.max(1))).unwrap_or(usize::MAX)
     }
 
     async fn finish(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) {

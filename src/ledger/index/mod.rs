@@ -11,6 +11,9 @@ use block::{Block, Entry, table_of};
 use pool::Pool;
 use table::Table;
 
+/// What a record takes in a table that is full, rounded up.
+const BYTES_EACH: usize = 25;
+
 /// The first byte of a key's hash chooses its table.
 const TABLES: usize = u8::MAX as usize + 1;
 
@@ -56,6 +59,10 @@ impl Default for Index {
 }
 
 impl Index {
+    /// Most memory that is made ready for records that may not come. A program that may take 64 MiB besides what is known takes half
+    /// of it otherwise.
+    pub const AHEAD_BYTES_MAX: usize = 24 << 20;
+
     /// Largest ordinal that is told apart; later rows count as this one.
     pub const ORDINAL_MAX: u32 = DOUBTED - 1;
 
@@ -73,6 +80,14 @@ impl Index {
         let mut pool = Pool::default();
         let tables = (0..=u8::MAX).map(|number| Table::with_room(number, most, &mut pool)).collect();
         Self { tables, pool, len: 0, near: Box::default() }
+    }
+
+    /// Makes room for about so many records that are to come, so that they need not be copied as they get more: that is a quarter
+    /// of what taking in new ones costs. Where they do not come, at most [`Self::AHEAD_BYTES_MAX`] were made ready for nothing.
+    pub fn expect(&mut self, records: usize) {
+        let mean = records.min(Self::AHEAD_BYTES_MAX / BYTES_EACH) / TABLES;
+        let most = mean + 2 * mean.isqrt();
+        self.tables.iter_mut().for_each(|table| table.reserve(most, &mut self.pool));
     }
 
     /// Forgets everything, and keeps the memory for what comes next.
@@ -302,6 +317,28 @@ mod tests {
         assert!(roomy.bytes() - size_of::<Near>() <= 27 * records.len(), "{} bytes", roomy.bytes());
     }
 
+    /// Given an index of a few records, when many are expected and come, then hardly any table grows; and where ever so many are
+    /// expected and none comes, no more is made ready than the bound.
+    #[test]
+    fn what_is_expected_is_made_ready_within_its_bound() {
+        let mut index = Index::new();
+        (0..4_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
+        index.expect(210_000);
+        let before = index.bytes();
+        (4_000..214_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
+        assert!(index.bytes() <= before * 102 / 100, "hardly a table had to grow: {before}, {} bytes", index.bytes());
+        assert!(index.bytes() <= 28 * index.len(), "{} bytes", index.bytes());
+        assert!((0..214_000).all(|number| index.delivered(key(number)) == Some(Fingerprint(number))));
+
+        let before = index.bytes();
+        index.expect(0);
+        assert_eq!(index.bytes(), before);
+        index.expect(usize::MAX);
+        let ahead = index.bytes() - before;
+        assert!((20 << 20..=Index::AHEAD_BYTES_MAX * 102 / 100).contains(&ahead), "{ahead} bytes");
+        assert!((0..214_000).all(|number| index.holds(key(number))));
+    }
+
     #[test]
     fn a_cleared_index_knows_nothing_and_takes_no_more_memory_for_the_same() {
         let mut index = Index::new();
@@ -426,6 +463,7 @@ mod tests {
                     _ => {}
                 }
                 match what % 3 {
+                    _ if what == 198 => index.expect(number as usize * 1_000),
                     _ if what == 199 => {
                         index.clear();
                         model.clear();

@@ -107,11 +107,19 @@ impl Table {
     /// Inserts a key that is not there; `gap` is where [`Self::locate_mut`] wants it.
     pub(super) fn insert(&mut self, mut gap: Gap, key: KeyHash, fingerprint: Fingerprint, place: u32, pool: &mut Pool) {
         if self.room == 0 {
-            self.grow(pool);
+            self.spread(larger(self.homes, self.number), pool);
             gap = Gap(self.home(home_of(key)));
         }
         self.put(gap, tag_of(key), &Entry::new(key, fingerprint, place), pool);
         self.room -= 1;
+    }
+
+    /// Makes room for so many entries more, if there is less.
+    pub(super) fn reserve(&mut self, entries: usize, pool: &mut Pool) {
+        if self.room < entries {
+            let held = room_of(self.homes) - self.room;
+            self.spread((held + entries).saturating_mul(100).div_ceil(SLOTS * LOAD_MAX_PERCENT), pool);
+        }
     }
 
     /// Forgets how many there are, where all blocks have been emptied.
@@ -162,8 +170,7 @@ impl Table {
 
     /// Spreads the entries over more homes. An old block's entries go into few new ones, which follow those of the block before;
     /// each old block is given back before the next is read.
-    fn grow(&mut self, pool: &mut Pool) {
-        let homes = larger(self.homes, self.number);
+    fn spread(&mut self, homes: usize, pool: &mut Pool) {
         self.room += room_of(homes) - room_of(self.homes);
         self.homes = homes;
         for number in std::mem::replace(&mut self.blocks, Vec::with_capacity(homes + 1)) {
