@@ -1,7 +1,7 @@
 //! Memory of the index that is read before it is needed, and what was found there.
 
 use super::Index;
-use super::block::{Entry, KeyRest, home_of, table_of, tag_of};
+use super::block::{KeyRest, home_of, table_of, tag_of};
 use crate::record::KeyHash;
 
 /// Where a look-up of a key ended when it was approached. Only a hint: whoever uses it looks whether it still holds.
@@ -98,13 +98,13 @@ impl Index {
         }
         let lines = blocks.iter().flatten().fold(0, |sum, (_, block)| sum ^ block.touch());
 
-        let mut slots = [0; Self::APPROACHED];
-        let mut entries = 0;
-        for ((slots, block), (key, _)) in slots.iter_mut().zip(&blocks).zip(&*wanted) {
+        let (mut slots, mut entries) = ([0; Self::APPROACHED], [None; Self::APPROACHED]);
+        for (((slots, entry), block), (key, _)) in slots.iter_mut().zip(&mut entries).zip(&blocks).zip(&*wanted) {
             let Some((_, block)) = block else { continue };
             *slots = block.slots_with(tag_of(near.keys[*key].0));
-            entries ^= block.likely(*slots).map_or(0, Entry::touch);
+            *entry = block.likely(*slots);
         }
+        let entries = entries.iter().flatten().fold(0, |sum, entry| sum ^ entry.touch());
         // Nothing depends on what was read: without this, reading would be left out.
         std::hint::black_box((lines, entries));
 
