@@ -26,8 +26,13 @@ impl Fault {
 
     /// Names the field, unless something inside has done so.
     pub fn at(mut self: Box<Self>, field: &str) -> Box<Self> {
-        self.field.get_or_insert_with(|| field.into());
+        self.name(field);
         self
+    }
+
+    /// [`Self::at`], where it is.
+    pub fn name(&mut self, field: &str) {
+        self.field.get_or_insert_with(|| field.into());
     }
 
     /// The reject of a row.

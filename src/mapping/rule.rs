@@ -132,7 +132,8 @@ impl Rule {
     /// # Errors
     ///
     /// A fault without a field.
-    #[inline]
+    // Always: see [`super::plan::ValuePlan::text`].
+    #[inline(always)]
     pub fn apply<'a>(&'a self, text: &'a str) -> Result<Option<Text<'a>>, Box<Fault>> {
         if self.plain {
             let as_it_is =

@@ -437,6 +437,18 @@ mod tests {
         assert_eq!(at_once.len(), 3000);
     }
 
+    /// Given a home that is full, and a key that would go behind it, when all is forgotten, then the key goes to its home.
+    #[test]
+    fn what_was_approached_before_all_was_forgotten_is_not_believed() {
+        let crowded = |number: u32| KeyHash([0, 0x7fff_ffff, number << 22]);
+        let mut index = Index::new();
+        (0..63).for_each(|number| index.learn(crowded(number), Fingerprint(1)));
+        index.approach([crowded(63)].into_iter());
+        index.clear();
+        assert_eq!(index.see(crowded(63), Fingerprint(1), 1), Seen::New);
+        assert!(index.holds(crowded(63)));
+    }
+
     #[test]
     fn ordinals_past_the_last_do_not_look_like_a_mark() {
         let mut index = Index::new();
