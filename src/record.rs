@@ -214,7 +214,7 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// The cell of a column, by position; `None` is NULL (a CSV has none: its empty cells are `""`).
-    #[inline]
+    #[inline(always)]
     pub fn cell(&self, column: usize) -> Option<&'a str> {
         let width = self.batch.columns.len();
         assert!(column < width, "column {column} of {width}");

@@ -4,7 +4,8 @@ use crate::entity::Constant;
 
 /// Appends bytes, of which there are few most often: two moves of a fixed size, which may overlap, take half as long as the call
 /// that copies any number of them.
-#[inline]
+// Always: as a call of its own it takes as long as the call that it is there to save.
+#[inline(always)]
 pub(super) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     let appended = match bytes.len() {
         16..=32 => from_both_ends::<16>(out, bytes),
@@ -19,7 +20,7 @@ pub(super) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Appends what has at least `N` bytes and at most twice as many.
-#[inline]
+#[inline(always)]
 fn from_both_ends<const N: usize>(out: &mut Vec<u8>, bytes: &[u8]) -> Option<()> {
     let (first, last) = (bytes.first_chunk::<N>()?, bytes.last_chunk::<N>()?);
     let end = out.len() + bytes.len();
