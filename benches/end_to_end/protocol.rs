@@ -145,12 +145,12 @@ enum FieldValue {
     Id,
     Fixed(&'static [u8]),
     /// From the request, behind this name. Searching for it is prepared once for a request: it takes longer than finding it.
-    Echoed(memmem::Finder<'static>),
+    Echoed(Box<memmem::Finder<'static>>),
 }
 
 impl<'a> Field<'a> {
     fn of(name: &'a [u8]) -> Self {
-        let echoed = |name: &'static [u8]| FieldValue::Echoed(memmem::Finder::new(name));
+        let echoed = |name: &'static [u8]| FieldValue::Echoed(Box::new(memmem::Finder::new(name)));
         let value = match name {
             b"id" => FieldValue::Id,
             b"customerId" => echoed(br#""customerId":"#),
