@@ -614,6 +614,40 @@ mod tests {
         assert_eq!(batch.row(1).place().to_string(), "a.csv:3, record 2");
     }
 
+    /// Given records of two batches of rows and a total, taken in by turns and then taken over by others, then each has the place
+    /// that it came from.
+    #[test]
+    fn an_origin_is_that_of_its_record_whoever_keeps_it() {
+        let rows = |first: u64| {
+            let mut rows = RowBatch::new("a.csv".into(), columns(&["x"]));
+            (first..first + 2).for_each(|record| rows.push(record, record + 1, [Some("1")]));
+            Arc::new(rows)
+        };
+        let (ones, tens) = (rows(1), rows(10));
+        let total = Origin::total(Place { source: "b.csv".into(), record: 7, line: 8 }, 3, vec![7]);
+        let (mut origins, mut others) = (Origins::default(), Origins::default());
+        let ids = [
+            origins.add_row(&ones, 1),
+            origins.add_row(&tens, 0),
+            origins.add(total),
+            origins.add(Origin::Row { rows: tens.clone(), index: 1 }),
+            origins.add_row(&ones, 0),
+        ];
+        let taken_over = ids.map(|id| others.add_of(&origins, id));
+        let places = |origins: &Origins, ids: [OriginId; 5]| ids.map(|id| origins.get(id).place().to_string());
+        let records = |origins: &Origins, ids: [OriginId; 5]| ids.map(|id| origins.first_record(id).1);
+        let expected = [
+            "a.csv:3, record 2",
+            "a.csv:11, record 10",
+            "b.csv:8, record 7",
+            "a.csv:12, record 11",
+            "a.csv:2, record 1",
+        ];
+        assert_eq!(places(&origins, ids), expected);
+        assert_eq!(places(&others, taken_over), expected);
+        assert_eq!((records(&origins, ids), records(&others, taken_over)), ([2, 10, 7, 11, 1], [2, 10, 7, 11, 1]));
+    }
+
     #[test]
     fn a_joined_row_is_the_same_as_one_of_cells() {
         let mut batch = RowBatch::new("a.csv".into(), columns(&["x", "y", "z"]));
