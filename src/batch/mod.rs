@@ -4,6 +4,7 @@ mod buffers;
 mod builder;
 mod spares;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use buffers::Buffers;
@@ -107,4 +108,36 @@ pub enum Outcome {
         /// Why it could not be settled.
         reason: String,
     },
+}
+
+/// Outcomes of a batch's records, in their order. Where all were accepted, as is usual, they take no memory.
+pub type Outcomes = Cow<'static, [Outcome]>;
+
+impl Outcome {
+    /// The outcomes of so many records, all of which were accepted.
+    pub fn all_accepted(records: usize) -> Outcomes {
+        /// As many as the largest batch has; see [`BatchLimits`].
+        static ACCEPTED: [Outcome; 1_000] = [const { Outcome::Accepted }; 1_000];
+        match ACCEPTED.get(..records) {
+            Some(accepted) => Cow::Borrowed(accepted),
+            None => Cow::Owned(vec![Self::Accepted; records]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_all_were_accepted_there_is_an_outcome_for_each() {
+        for records in [0, 1, 100, 1_000, 1_001] {
+            let mut outcomes = Outcome::all_accepted(records);
+            assert_eq!(outcomes.len(), records);
+            assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Accepted));
+            // They are one's own once they are changed.
+            outcomes.to_mut().fill(Outcome::Open { reason: "none".to_owned() });
+            assert!(Outcome::all_accepted(records).iter().all(|outcome| *outcome == Outcome::Accepted));
+        }
+    }
 }

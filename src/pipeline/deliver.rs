@@ -18,8 +18,9 @@ use super::outage::Outage;
 use super::reading::Reading;
 use super::refused::{self, Part, Refusal};
 use super::room::Unsettled;
+use super::settle::Answered;
 use super::stop::Stopped;
-use crate::batch::{Batch, BatchId, Outcome, Spares};
+use crate::batch::{Batch, BatchId, Outcome, Outcomes, Spares};
 use crate::ledger::rejects::Writer as RejectsWriter;
 use crate::ledger::{Ledger, LedgerError, RunId, Scope};
 use crate::sink::{self, Concurrency, Disposition, Health, Operation, SinkError, Submission, UnknownCause};
@@ -51,19 +52,23 @@ pub(super) struct Delivery {
 impl Delivery {
     /// Takes batches until there are no more or the run stops, and settles all that it took.
     pub(super) async fn deliver(&self, mut batches: Incoming) {
-        let (mut opening, mut sending) = (FuturesOrdered::new(), FuturesUnordered::new());
+        let (mut opening, mut sending, mut settling) =
+            (FuturesOrdered::new(), FuturesUnordered::new(), FuturesUnordered::new());
         let (mut unsettled, mut more) = (Unsettled::default(), true);
         while more || !unsettled.is_empty() {
             let in_flight_max = self.concurrency.limit();
             tokio::select! {
                 biased;
-                Some(bytes) = sending.next(), if !sending.is_empty() => unsettled.done(bytes),
+                Some(held_bytes) = settling.next(), if !settling.is_empty() => unsettled.done(held_bytes),
+                Some(answered) = sending.next(), if !sending.is_empty() => {
+                    let (let_go_bytes, told) = self.let_go(answered);
+                    unsettled.let_go(let_go_bytes);
+                    settling.push(self.settle(told));
+                }
                 Some(opened) = opening.next(), if !opening.is_empty() => match opened {
-                    Opened::All(batches) => sending.extend(batches.into_iter().map(|(batch, id)| async move {
-                        let bytes = batch.bytes();
-                        self.deliver_one(batch, id).await;
-                        bytes
-                    })),
+                    Opened::All(batches) => {
+                        sending.extend(batches.into_iter().map(|(batch, id)| self.answer(batch, id)));
+                    }
                     Opened::None(batches) => batches.iter().for_each(|batch| unsettled.done(batch.bytes())),
                 },
                 next = batches.next(), if more && unsettled.has_room(in_flight_max) => match next {
@@ -96,68 +101,19 @@ impl Delivery {
         }
     }
 
-    async fn deliver_one(&self, batch: Batch, id: BatchId) {
+    async fn answer(&self, batch: Batch, id: BatchId) -> Answered {
         self.reading.progress.batches.add(1);
         let span = tracing::debug_span!("batch", id = id.0);
-        let mut outcomes = self.find_outcomes(&batch, id).instrument(span).await;
-        if let Err(why) = self.settle(&batch, id, &outcomes).await {
-            // To the ledger they are open, and it is what the next run goes by.
-            outcomes.fill(Outcome::Open { reason: why.to_string() });
-            self.reading.stop.raise(why);
-        }
-        // After it is settled: what is only told must not be in the way of what counts.
-        self.look_for_kept(&batch, &outcomes).await;
-        let (mut accepted, mut failed, mut open) = (0, 0, 0);
-        for outcome in &outcomes {
-            match outcome {
-                Outcome::Accepted => accepted += 1,
-                Outcome::Failed { .. } => failed += 1,
-                Outcome::Open { .. } => open += 1,
-            }
-        }
-        tracing::debug!(batch = id.0, accepted, failed, open, "a batch has its answer");
-        self.reading.progress.accepted.add(accepted);
-        self.reading.progress.failed.add(failed);
-        self.reading.progress.open.add(open);
-        self.spares.give(batch);
+        let outcomes = self.find_outcomes(&batch, id).instrument(span).await;
+        Answered { id, batch, outcomes }
     }
 
     pub(super) fn ledger_failed(&self, error: &LedgerError) {
         self.reading.stop.raise(Stopped::of_ledger(error));
     }
 
-    /// Writes refused records to the rejects file first: once a batch is settled nothing else
-    /// remembers them.
-    async fn settle(&self, batch: &Batch, id: BatchId, outcomes: &[Outcome]) -> Result<(), Stopped> {
-        {
-            let mut rejects = self.rejects.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mut refused = false;
-            for (item, outcome) in batch.items.iter().zip(outcomes) {
-                if let Outcome::Failed { code, message } = outcome {
-                    let (key, origin) = (batch.key_of(item), batch.origin_of(item));
-                    let json = batch.json_of(item);
-                    rejects
-                        .failed(&origin, key, code, message, json)
-                        .map_err(|error| Stopped::LedgerCannotWrite(super::with_causes(&error)))?;
-                    self.held_back.refused(&origin);
-                    refused = true;
-                }
-            }
-            if refused {
-                rejects.flush().map_err(|error| Stopped::LedgerCannotWrite(super::with_causes(&error)))?;
-            }
-        }
-        self.ledger.settle(id, outcomes).await.map_err(|error| Stopped::of_ledger(&error))?;
-        if let Some(Outcome::Open { reason }) = outcomes.iter().find(|outcome| matches!(outcome, Outcome::Open { .. }))
-        {
-            let records = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Open { .. })).count();
-            self.observer.event(&Event::LeftOpen { records, why: reason.clone() });
-        }
-        Ok(())
-    }
-
     /// Sends a batch, in parts where the API refuses the whole, until each record has an outcome.
-    async fn find_outcomes(&self, batch: &Batch, id: BatchId) -> Vec<Outcome> {
+    async fn find_outcomes(&self, batch: &Batch, id: BatchId) -> Outcomes {
         let mut waited_for_ready = false;
         match self.send(batch, id, &mut waited_for_ready).await {
             Sent::Settled(outcomes) => outcomes,
@@ -172,14 +128,14 @@ impl Delivery {
         id: BatchId,
         refusal: Refusal,
         mut waited_for_ready: bool,
-    ) -> Vec<Outcome> {
+    ) -> Outcomes {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.items.len()];
         let mut parts = VecDeque::new();
         let (mut part, mut sent) = (Part::whole(batch), Sent::Refused(refusal));
         loop {
             match sent {
                 Sent::Settled(settled) => {
-                    for (index, outcome) in part.indices.iter().zip(settled) {
+                    for (index, outcome) in part.indices.iter().zip(settled.into_owned()) {
                         outcomes[*index] = Some(outcome);
                     }
                 }
@@ -214,7 +170,7 @@ impl Delivery {
     async fn send(&self, batch: &Batch, id: BatchId, waited_for_ready: &mut bool) -> Sent {
         let operation = Operation::of(batch.entity);
         let mut tries = Tries::default();
-        let open = |reason: String| Sent::Settled(vec![Outcome::Open { reason }; batch.items.len()]);
+        let open = |reason: String| Sent::Settled(vec![Outcome::Open { reason }; batch.items.len()].into());
         loop {
             let error = match self.submit(batch, operation).await {
                 Some(Ok(Submission::Applied { unanswered })) => return Sent::Settled(answered(batch, &unanswered)),
@@ -326,10 +282,10 @@ impl Delivery {
 }
 
 /// Accepted, but for those that the answer leaves out: they are sent again by the next run.
-fn answered(batch: &Batch, unanswered: &[usize]) -> Vec<Outcome> {
-    let mut outcomes = vec![Outcome::Accepted; batch.items.len()];
+fn answered(batch: &Batch, unanswered: &[usize]) -> Outcomes {
+    let mut outcomes = Outcome::all_accepted(batch.items.len());
     for index in unanswered {
-        outcomes[*index] = Outcome::Open { reason: "the API's answer leaves it out".to_owned() };
+        outcomes.to_mut()[*index] = Outcome::Open { reason: "the API's answer leaves it out".to_owned() };
     }
     outcomes
 }
@@ -379,7 +335,7 @@ impl Trouble {
 /// What came of a request.
 enum Sent {
     /// Each record of it has an outcome.
-    Settled(Vec<Outcome>),
+    Settled(Outcomes),
     /// The API refused it because of some of its records.
     Refused(Refusal),
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::deliver::Delivery;
 use super::refused::holds_word;
-use crate::batch::{Batch, BatchId, Outcome};
+use crate::batch::{Batch, BatchId, Outcome, Outcomes};
 use crate::sink::{Operation, ReadSubscription, TaskState, TaskStatus};
 
 /// First and longest wait between two looks at a task.
@@ -19,7 +19,7 @@ const LOOK_MS: (u64, u64) = (250, 5_000);
 
 impl Delivery {
     /// Finds the outcome of every record of an import that was started.
-    pub(super) async fn follow(&self, batch: &Batch, id: BatchId, task: Option<&str>) -> Vec<Outcome> {
+    pub(super) async fn follow(&self, batch: &Batch, id: BatchId, task: Option<&str>) -> Outcomes {
         if let Some(task) = task
             && let Err(error) = self.ledger.note_task(id, task).await
         {
@@ -98,7 +98,7 @@ impl Delivery {
 
     /// What became of each record: seen as it was sent, or what `missing` says. One that is not, and that the API has taken all
     /// the same, it has newer.
-    fn outcomes(&self, waiting: Waiting, missing: impl Fn(&Missing) -> Outcome) -> Vec<Outcome> {
+    fn outcomes(&self, waiting: Waiting, missing: impl Fn(&Missing) -> Outcome) -> Outcomes {
         let (dated, unseen) = (waiting.dated, waiting.open.clone());
         let outcomes = waiting.into_outcomes(missing);
         let kept = unseen.iter().filter(|index| outcomes[**index] == Outcome::Accepted).count();
@@ -270,10 +270,10 @@ impl Waiting {
         }
     }
 
-    fn into_outcomes(self, missing: impl Fn(&Missing) -> Outcome) -> Vec<Outcome> {
-        let mut outcomes = vec![Outcome::Accepted; self.keys.len()];
+    fn into_outcomes(self, missing: impl Fn(&Missing) -> Outcome) -> Outcomes {
+        let mut outcomes = Outcome::all_accepted(self.keys.len());
         for index in self.open {
-            outcomes[index] =
+            outcomes.to_mut()[index] =
                 missing(&Missing { key: self.keys[index].clone(), differs: self.differs.get(&index).cloned() });
         }
         outcomes

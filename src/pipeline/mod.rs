@@ -29,6 +29,7 @@ mod retry;
 mod room;
 mod run;
 mod selection;
+mod settle;
 mod step;
 mod stop;
 mod summary;

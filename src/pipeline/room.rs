@@ -3,16 +3,17 @@
 use crate::batch::Batch;
 
 /// Batches that may be written and not yet settled, whatever is in flight: asynchronous imports are followed while others
-/// are sent, and each batch waits for two of the ledger's commits, which at 64 were what a fast target waited for.
-const UNSETTLED_BATCHES: usize = 160;
+/// are sent, and each batch waits for two of the ledger's commits. At 160, those that only waited for the second kept a fast
+/// target waiting.
+const UNSETTLED_BATCHES: usize = 320;
 
 /// Where more than that may be in flight, batches that are written while they wait for their slot.
 const WAITING_FOR_SLOT: usize = 16;
 
-/// Most bytes of batches that are written and not yet settled. This bounds memory, whatever the concurrency and however
-/// small the records: a batch also holds the rows it came from, which are about twice its JSON, and while it is sent its body.
-/// It is this small so that a short run reaches it, too, and memory then grows only with what is known.
-const UNSETTLED_BYTES_MAX: usize = 3 << 20;
+/// Most bytes of batches that are written and have no answer yet, or that something is to be told of. This bounds memory, whatever
+/// the concurrency and however small the records: a batch also holds the rows it came from, which are about twice its JSON, and
+/// while it is sent its body. It is this small so that a short run reaches it, too, and memory then grows only with what is known.
+const HELD_BYTES_MAX: usize = 4 << 20;
 
 /// Batches that may be unsettled however large they are (1 MB each at most): as many as a slow API takes at the published rates.
 const UNSETTLED_LARGE_BATCHES: usize = 6;
@@ -21,6 +22,7 @@ const UNSETTLED_LARGE_BATCHES: usize = 6;
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     batches: usize,
+    /// Of those that are still held.
     bytes: usize,
 }
 
@@ -32,7 +34,7 @@ impl Unsettled {
     /// Whether there is room for one more, where so many may be in flight.
     pub(super) fn has_room(&self, in_flight_max: usize) -> bool {
         self.batches < UNSETTLED_BATCHES.max(in_flight_max + WAITING_FOR_SLOT)
-            && (self.bytes < UNSETTLED_BYTES_MAX || self.batches < UNSETTLED_LARGE_BATCHES)
+            && (self.bytes < HELD_BYTES_MAX || self.batches < UNSETTLED_LARGE_BATCHES)
     }
 
     /// Takes a batch, for which there is room, and those that `next` has behind it, as far as there is.
@@ -50,6 +52,11 @@ impl Unsettled {
             more = if self.has_room(in_flight_max) { next() } else { None };
         }
         taken
+    }
+
+    /// Gives back the bytes of a batch of which only what became of it is kept until it is settled.
+    pub(super) fn let_go(&mut self, bytes: usize) {
+        self.bytes -= bytes;
     }
 
     /// Gives back the room of a batch of so many bytes.
@@ -92,24 +99,32 @@ mod tests {
 
     #[test]
     fn what_is_there_is_taken_together_and_no_more_than_there_is_room_for() {
-        let (mut unsettled, mut from) = (Unsettled::default(), batches(300, 2));
+        let (mut unsettled, mut from) = (Unsettled::default(), batches(500, 2));
         let bytes = from.as_slice()[0].bytes();
-        assert_eq!(take(&mut unsettled, &mut from, 1), (0, 160));
+        assert_eq!(take(&mut unsettled, &mut from, 1), (0, 320));
         assert!(!unsettled.has_room(1));
         (0..3).for_each(|_| unsettled.done(bytes));
-        assert_eq!(take(&mut unsettled, &mut from, 1), (160, 3));
-        assert!(!unsettled.has_room(144));
-        assert_eq!(take(&mut unsettled, &mut from, 200), (163, 56), "16 wait for a slot");
-        (0..216).for_each(|_| unsettled.done(bytes));
+        assert_eq!(take(&mut unsettled, &mut from, 1), (320, 3));
+        assert!(!unsettled.has_room(304));
+        assert_eq!(take(&mut unsettled, &mut from, 400), (323, 96), "16 wait for a slot");
+        (0..416).for_each(|_| unsettled.done(bytes));
         assert!(unsettled.is_empty());
-        assert_eq!(take(&mut unsettled, &mut from, 200), (219, 81), "there are no more");
+        assert_eq!(take(&mut unsettled, &mut from, 400), (419, 81), "there are no more");
     }
 
     #[test]
     fn bytes_are_bounded_but_for_a_few_large_batches() {
         let (mut unsettled, mut from) = (Unsettled::default(), batches(100, 64 << 10));
-        assert_eq!(take(&mut unsettled, &mut from, 64), (0, 48));
+        assert_eq!(take(&mut unsettled, &mut from, 64), (0, 64));
         assert!(!unsettled.has_room(64));
+        // Those that have their answer are still unsettled, and hold nothing.
+        let bytes = from.as_slice()[0].bytes();
+        (0..3).for_each(|_| unsettled.let_go(bytes));
+        assert_eq!(take(&mut unsettled, &mut from, 64), (64, 3));
+        assert!(!unsettled.has_room(64));
+        (0..64).for_each(|_| unsettled.done(bytes));
+        (0..3).for_each(|_| unsettled.done(0));
+        assert!(unsettled.is_empty());
         let (mut unsettled, mut from) = (Unsettled::default(), batches(10, 1 << 20));
         let bytes = from.as_slice()[0].bytes();
         assert_eq!(take(&mut unsettled, &mut from, 64), (0, 6));
