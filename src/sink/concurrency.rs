@@ -1,8 +1,8 @@
 //! How many requests are in flight: as many as the answers bear.
 //!
 //! A round is as many good answers as there are slots. Where every slot was in the air in it and latency held, the
-//! number doubles, and from the first sign of too much (an overload, or latency that no longer holds) it grows by one.
-//! It halves on 429, server failures and timeouts, once per round. A request takes its slot first and its permit
+//! number doubles, and from the first sign of too much (an overload, or latency that no longer holds) it grows by one. Where
+//! answers come so fast that more slots would not be used, it stays. It halves on 429, server failures and timeouts, once per round. A request takes its slot first and its permit
 //! second, so that it leaves the moment that the budget gives it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,8 +26,11 @@ impl ConcurrencyBounds {
     /// The bounds that a budget needs: a rate of R requests a second fills R × latency slots, and the budget's pace
     /// sees to it that no more of them are used. Starts with what a latency of one second needs, 64 at most, so that a
     /// slow API costs no time while the number grows; grows to what four seconds need, 256 at most. The default is the least,
-    /// and what is taken without a limit.
+    /// and what is taken without a limit. With a rate that no budget gives, the machine is the limit, and each slot beyond what
+    /// that needs costs time and memory: then it starts with 16.
     pub fn for_rate(per_minute: Option<f64>) -> Self {
+        const BUDGET_PER_S_MAX: f64 = 1_000.0;
+        const START_WITHOUT_BUDGET: usize = 16;
         const START_S: f64 = 1.0;
         const START_MAX: usize = 64;
         const LATENCY_MAX_S: f64 = 4.0;
@@ -36,7 +39,8 @@ impl ConcurrencyBounds {
         let per_second = per_minute.unwrap_or(0.0) / 60.0;
         // A cast of a float keeps within the integer's bounds.
         let slots = |latency_s: f64| (per_second * latency_s).ceil() as usize;
-        Self { start: slots(START_S).clamp(start, START_MAX), min, max: slots(LATENCY_MAX_S).clamp(max, MAX) }
+        let start_max = if per_second > BUDGET_PER_S_MAX { START_WITHOUT_BUDGET } else { START_MAX };
+        Self { start: slots(START_S).clamp(start, start_max), min, max: slots(LATENCY_MAX_S).clamp(max, MAX) }
     }
 }
 
@@ -84,6 +88,10 @@ struct State {
 
 /// A latency up to this multiple of the shortest of late counts as "holds".
 const LATENCY_FACTOR: u32 = 3;
+
+/// Latency for each slot up to which there are enough of them: together they bear 5,000 requests a second and more, five times
+/// what any budget gives.
+const ENOUGH_PER_SLOT: Duration = Duration::from_micros(200);
 
 impl Concurrency {
     /// Slots within `bounds`.
@@ -162,7 +170,7 @@ impl Concurrency {
                 if state.good >= state.limit {
                     let saturated = state.saturated;
                     (state.good, state.saturated) = (0, false);
-                    if saturated {
+                    if saturated && latency > ENOUGH_PER_SLOT * state.limit as u32 {
                         self.grow(&mut state);
                     }
                 }
@@ -289,7 +297,21 @@ mod tests {
         assert_eq!(ConcurrencyBounds::for_rate(Some(250.0)), bounds(5, 64));
         assert_eq!(ConcurrencyBounds::for_rate(Some(600.0)), bounds(10, 64));
         assert_eq!(ConcurrencyBounds::for_rate(Some(6_000.0)), bounds(64, 256));
-        assert_eq!(ConcurrencyBounds::for_rate(Some(6e8)), bounds(64, 256));
+        assert_eq!(ConcurrencyBounds::for_rate(Some(60_000.0)), bounds(64, 256));
+        assert_eq!(ConcurrencyBounds::for_rate(Some(6e8)), bounds(16, 256));
+    }
+
+    /// Given slots for a rate that nobody has, when answers come within milliseconds, then no more of them are used than that needs;
+    /// and when they take longer, they are.
+    #[tokio::test(start_paused = true)]
+    async fn it_does_not_grow_where_answers_come_so_fast_that_there_are_enough() {
+        let slots = Concurrency::new(ConcurrencyBounds::for_rate(Some(6e8)));
+        let most = send(&slots, 1000, Duration::from_millis(3), |_| Health::Good).await;
+        assert_eq!((slots.limit(), most), (16, 16), "5,333 requests a second");
+        let most = send(&slots, 1000, Duration::from_millis(5), |_| Health::Good).await;
+        assert_eq!((slots.limit(), most), (32, 32), "6,400");
+        let most = send(&slots, 10_000, Duration::from_millis(6), |_| Health::Good).await;
+        assert_eq!((slots.limit(), most), (32, 32), "5,333");
     }
 
     #[tokio::test(start_paused = true)]
