@@ -58,7 +58,7 @@ const INBOX: usize = 1024;
 pub enum Durability {
     /// The end of the process, however it ends, and the failing of the machine's power. Costs a
     /// wait for the disk in each commit that opens batches (about 1 ms on an SSD, shared by all
-    /// batches that are opened meanwhile), and keeps commits 3 ms apart.
+    /// batches that are opened meanwhile), and keeps commits 1 ms apart.
     #[default]
     PowerLoss,
     /// The end of the process, however it ends. After a power failure, batches that were sent in

@@ -23,8 +23,9 @@ use crate::ledger::{
 const GROUP_MAX: usize = 256;
 
 /// Where commits wait for the disk, the least time from the end of one to the next one's begin. A commit costs that wait and
-/// about ten pages, whatever is in it; back to back, a fast target would get many commits of a few writes each.
-const GAP: Duration = Duration::from_millis(3);
+/// about ten pages, whatever is in it; back to back, a fast target would get many commits of a few writes each. With 3 ms, a fast
+/// target waits for them.
+const GAP: Duration = Duration::from_millis(1);
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
