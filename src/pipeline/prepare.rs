@@ -15,7 +15,7 @@ use crate::record::{RecordBatch, Reject};
 use crate::source::Rows;
 
 /// Batches of rows after which is guessed how many records come: some thousand rows.
-const BATCHES_BEFORE_GUESS: u32 = 4;
+const BATCHES_BEFORE_GUESS: usize = 4;
 
 /// What preparing needs.
 pub(super) struct Preparation {
@@ -109,7 +109,7 @@ impl Preparation {
                     }
                     self.absorb(out, records, batches).await;
                     batches_read += 1;
-                    if batches_read == BATCHES_BEFORE_GUESS {
+                    if (BATCHES_BEFORE_GUESS..BATCHES_BEFORE_GUESS + Index::EXPECTATIONS).contains(&batches_read) {
                         self.diff.expect(self.new_records_to_come());
                     }
                 }

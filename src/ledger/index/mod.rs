@@ -50,6 +50,8 @@ pub struct Index {
     pool: Pool,
     len: usize,
     near: Box<Near>,
+    /// Number of the next table that [`Self::expect`] makes room in.
+    expects: usize,
 }
 
 impl Default for Index {
@@ -68,7 +70,13 @@ impl Index {
 
     /// An index that knows nothing.
     pub fn new() -> Self {
-        Self { tables: (0..=u8::MAX).map(Table::new).collect(), pool: Pool::default(), len: 0, near: Box::default() }
+        Self {
+            tables: (0..=u8::MAX).map(Table::new).collect(),
+            pool: Pool::default(),
+            len: 0,
+            near: Box::default(),
+            expects: 0,
+        }
     }
 
     /// An index that knows nothing, and takes so many records before it grows. Growing from nothing copies each record five
@@ -79,16 +87,27 @@ impl Index {
         let most = mean + 2 * mean.isqrt();
         let mut pool = Pool::default();
         let tables = (0..=u8::MAX).map(|number| Table::with_room(number, most, &mut pool)).collect();
-        Self { tables, pool, len: 0, near: Box::default() }
+        Self { tables, pool, len: 0, near: Box::default(), expects: 0 }
     }
+
+    /// Tables that are made ready at once.
+    const EXPECTED_AT_ONCE: usize = 4;
 
     /// Makes room for about so many records that are to come, so that they need not be copied as they get more: that is a quarter
     /// of what taking in new ones costs. Where they do not come, at most [`Self::AHEAD_BYTES_MAX`] were made ready for nothing.
+    ///
+    /// A few tables each time, because all of them together take longer than others want to wait: to be called now and then,
+    /// with what is still to come; after [`Self::EXPECTATIONS`] calls, there is no more to be done.
     pub fn expect(&mut self, records: usize) {
         let mean = records.min(Self::AHEAD_BYTES_MAX / BYTES_EACH) / TABLES;
         let most = mean + 2 * mean.isqrt();
-        self.tables.iter_mut().for_each(|table| table.reserve(most, &mut self.pool));
+        let next = self.tables.iter_mut().skip(self.expects).take(Self::EXPECTED_AT_ONCE);
+        next.for_each(|table| table.reserve(most, &mut self.pool));
+        self.expects += Self::EXPECTED_AT_ONCE;
     }
+
+    /// How often [`Self::expect`] makes some tables ready.
+    pub const EXPECTATIONS: usize = TABLES / Self::EXPECTED_AT_ONCE;
 
     /// Forgets everything, and keeps the memory for what comes next.
     pub(super) fn clear(&mut self) {
@@ -96,7 +115,7 @@ impl Index {
         self.tables.iter_mut().for_each(Table::clear);
         // A key that lay behind a full block may now be put into it.
         self.near.forget();
-        self.len = 0;
+        (self.len, self.expects) = (0, 0);
     }
 
     /// Takes in that a record was delivered with this content. The latest word counts, and ends a
@@ -323,7 +342,8 @@ mod tests {
     fn what_is_expected_is_made_ready_within_its_bound() {
         let mut index = Index::new();
         (0..4_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
-        index.expect(210_000);
+        let expect = |index: &mut Index, records| (0..Index::EXPECTATIONS).for_each(|_| index.expect(records));
+        expect(&mut index, 210_000);
         let before = index.bytes();
         (4_000..214_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
         assert!(index.bytes() <= before * 102 / 100, "hardly a table had to grow: {before}, {} bytes", index.bytes());
@@ -331,9 +351,13 @@ mod tests {
         assert!((0..214_000).all(|number| index.delivered(key(number)) == Some(Fingerprint(number))));
 
         let before = index.bytes();
-        index.expect(0);
-        assert_eq!(index.bytes(), before);
         index.expect(usize::MAX);
+        assert_eq!(index.bytes(), before, "each table is made ready once");
+        index.expects = 0;
+        expect(&mut index, 0);
+        assert_eq!(index.bytes(), before);
+        index.expects = 0;
+        expect(&mut index, usize::MAX);
         let ahead = index.bytes() - before;
         assert!((20 << 20..=Index::AHEAD_BYTES_MAX * 102 / 100).contains(&ahead), "{ahead} bytes");
         assert!((0..214_000).all(|number| index.holds(key(number))));
