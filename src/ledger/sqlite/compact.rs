@@ -69,7 +69,7 @@ impl Writer {
                 .map_err(|error| self.database.error(error))?;
         let worth = match when {
             Compaction::WhenWorthIt => {
-                let Estimate { batches, records } =
+                let Estimate { batches, records, different: _ } =
                     self.database.estimate(&mut self.connection, scope, 0, limit).await?;
                 is_worth_it(batches, records + in_segments, known)
             }

@@ -10,10 +10,13 @@ use crate::ledger::LedgerError;
 const SAMPLES: i64 = 256;
 
 /// Batches of a scope that hold records, and the records that were opened with them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Estimate {
     pub(super) batches: i64,
     pub(super) records: i64,
+    /// Of these, at least so many are different and were accepted: a step of a run sends no record twice, so that it is those of
+    /// the largest one.
+    pub(super) different: i64,
 }
 
 impl Database {
@@ -35,22 +38,33 @@ impl Database {
         .fetch_one(&mut *connection)
         .await
         .map_err(|error| self.error(error))?;
-        let (Some(first), Some(last)) = (first, last) else { return Ok(Estimate { batches: 0, records: 0 }) };
+        let (Some(first), Some(last)) = (first, last) else { return Ok(Estimate::default()) };
         let span = last - first + 1;
         let samples = span.min(SAMPLES);
         let scaled =
             |found: i64| i64::try_from(i128::from(found) * i128::from(span) / i128::from(samples)).unwrap_or(i64::MAX);
         let ids: Vec<i64> = (0..samples).map(|sample| first + scaled(sample)).collect();
-        let (batches, records): (i64, i64) = sqlx::query_as(
-            "SELECT count(*), coalesce(sum(len), 0) FROM json_each(?2) AS list CROSS JOIN batch ON batch.id = list.value
-             WHERE scope = ?1 AND items IS NOT NULL",
+        // Of each step of a run: its batches, their records, and of these the ones in batches that were accepted as a whole.
+        let steps: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT count(*), sum(len), sum(iif(outcome.batch IS NOT NULL AND states IS NULL, len, 0))
+             FROM json_each(?2) AS list CROSS JOIN batch ON batch.id = list.value LEFT JOIN outcome ON outcome.batch = batch.id
+             WHERE scope = ?1 AND items IS NOT NULL GROUP BY run, step",
         )
         .bind(scope)
         .bind(serde_json::to_string(&ids).expect("numbers are JSON"))
-        .fetch_one(connection)
+        .fetch_all(connection)
         .await
         .map_err(|error| self.error(error))?;
-        Ok(Estimate { batches: scaled(batches), records: scaled(records) })
+        // What stands for others may be one too many of its step.
+        let surely = |(batches, _, accepted): &(i64, i64, i64)| match samples < span {
+            true => accepted * (batches - 1) / batches,
+            false => *accepted,
+        };
+        Ok(Estimate {
+            batches: scaled(steps.iter().map(|step| step.0).sum()),
+            records: scaled(steps.iter().map(|step| step.1).sum()),
+            different: scaled(steps.iter().map(surely).max().unwrap_or(0)),
+        })
     }
 }
 
@@ -90,7 +104,30 @@ mod tests {
         assert_eq!(exact.0, 63);
         for (first, end) in [(0, 1000), (1200, i64::MAX), (1100, 1100)] {
             let nothing = database.estimate(&mut connection, 1, first, end).await.expect("estimated");
-            assert_eq!(nothing, Estimate { batches: 0, records: 0 });
+            assert_eq!(nothing, Estimate::default());
+        }
+    }
+
+    /// Given an import of half the batches, many runs of a few, a step of many batches that were refused in part, and one that is
+    /// open, then the records of the import are what is surely different; of a few batches exactly, of many at most.
+    #[tokio::test]
+    async fn the_largest_step_of_a_run_says_how_many_records_are_different() {
+        for batches in [100, 20_000] {
+            let (_folder, database, mut connection) = file(batches / 2).await;
+            let (half, most) = (batches / 2, batches * 8 / 10);
+            for sql in [
+                "UPDATE batch SET scope = 1, len = 10, items = x'00', run = iif(id - 1000 < ?1, 1, 2 + id % (?2 / 4))",
+                "UPDATE batch SET run = 1, step = 'other' WHERE id - 1000 >= ?2 AND ?1 > 0",
+                "INSERT INTO outcome (batch, settled_ms, attempts, states)
+                 SELECT id, 0, 1, iif(step = 'other', x'02', NULL) FROM batch WHERE id - 1000 < ?2 + (?1 + 5) / 10",
+            ] {
+                sqlx::query(sql).bind(half).bind(most).execute(&mut connection).await.expect("rows are written");
+            }
+            let estimate = database.estimate(&mut connection, 1, 0, i64::MAX).await.expect("estimated");
+            assert!((estimate.records - batches * 10).abs() * 50 <= batches * 10, "{estimate:?}");
+            let exact = half * 10;
+            let range = if batches > SAMPLES { exact * 98 / 100..=exact } else { exact..=exact };
+            assert!(range.contains(&estimate.different), "{estimate:?} of {exact}");
         }
     }
 

@@ -101,8 +101,8 @@ impl Database {
         rows.iter().map(scope).collect()
     }
 
-    /// How many records are surely known, to make room for them. Those of segments are different records. Of those of batches
-    /// every second may be superseded: with more of them, they would have been merged.
+    /// How many records are surely known, to make room for them. Those of segments are different records, and so are those of one
+    /// step of a run. Of all that are in batches every second may be superseded: with more of them, they would have been merged.
     async fn known_at_least(
         &self,
         connection: &mut SqliteConnection,
@@ -116,8 +116,9 @@ impl Database {
                 .fetch_one(&mut *connection)
                 .await
                 .map_err(|error| self.error(error))?;
-        let in_batches = self.estimate(connection, scope, first, i64::MAX).await?.records;
-        Ok(usize::try_from(in_segments + in_batches / 2).unwrap_or(0))
+        let in_batches = self.estimate(connection, scope, first, i64::MAX).await?;
+        let known = (in_segments + in_batches.records / 2).max(in_batches.different);
+        Ok(usize::try_from(known).unwrap_or(0))
     }
 
     /// Replays what is known from the batches of `since` and later runs, in the order in which they were opened.
