@@ -17,8 +17,8 @@ use crate::clock::SystemClock;
 use crate::ledger::rejects::PruneError;
 use crate::ledger::{Ledger, LedgerError, LedgerPlace, Part, rejects};
 use crate::pipeline::{
-    Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, PrepareThread, RetryPolicy, Selection, StepSpec,
-    Stop, run,
+    Finished, Job, Journal, Known, MaxRejects, Observer, OpenStep, RetryPolicy, Selection, StageThread, StepSpec, Stop,
+    run,
 };
 use crate::sink::{Budgets, SharedRate};
 
@@ -286,7 +286,8 @@ impl Import<'_> {
         };
         let watching = setup::watch_lock(&lock, &self.stop);
         let address = self.connection.address.clone();
-        let thread = PrepareThread::start().map_err(|error| Failure::of(Exit::Bug, &error))?;
+        let thread = |name| StageThread::start(name).map_err(|error| Failure::of(Exit::Bug, &error));
+        let (map, prepare) = (thread("map")?, thread("prepare")?);
         let finished = run(Job {
             steps: self.steps,
             sink: self.connection.sink,
@@ -306,7 +307,8 @@ impl Import<'_> {
             max_rejects: self.max_rejects,
             full: self.full,
             batch_records_max: None,
-            prepare_on: thread.handle(),
+            map_on: map.handle(),
+            prepare_on: prepare.handle(),
             known: self.known,
             part: self.part.unwrap_or(Part::ALL),
         })

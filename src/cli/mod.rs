@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
 }
 
 /// What serves many connections has several threads. Everything else sends from this one, and reads and maps on another
-/// ([`crate::pipeline::PrepareThread`]).
+/// ([`crate::pipeline::StageThread`]).
 fn threads(command: &Command) -> Builder {
     match command {
         Command::Demo(_) | Command::Sandbox(_) => {

@@ -13,7 +13,7 @@ use super::compare::Difference;
 use super::diff::Diff;
 use super::handover::handover;
 use super::held::Held;
-use super::prepare::Preparation;
+use super::prepare::{Comparison, Preparation};
 use super::reading::Reading;
 use super::retry::RetryPolicy;
 use super::step::OpenStep;
@@ -144,15 +144,19 @@ pub async fn choose(job: CanaryJob<'_>) -> Result<Result<Vec<CanaryStep>, Stoppe
         let preparation = Preparation {
             rows: step.rows,
             mapper: Mapper::new(step.plan, SpillSettings::in_dir(&job.spill_dir)),
-            diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity))).holding(held),
-            progress: Arc::new(Progress::default()),
-            rejects: None,
-            max_rejects: None,
-            stop: job.stop.clone(),
-            reasons: None,
-            mark: None,
-            part: Part::ALL,
-            watch: None,
+            map_on: None,
+            compared: Comparison {
+                diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity))).holding(held),
+                progress: Arc::new(Progress::default()),
+                rejects: None,
+                max_rejects: None,
+                stop: job.stop.clone(),
+                reasons: None,
+                mark: None,
+                part: Part::ALL,
+                watch: None,
+                records: 0,
+            },
         };
         let (sender, mut receiver) = handover();
         let preparing = tokio::spawn(preparation.prepare(sender));

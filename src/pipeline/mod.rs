@@ -17,6 +17,7 @@ mod follow;
 mod handover;
 mod held;
 mod kept;
+mod map;
 mod max_rejects;
 mod outage;
 mod part;
@@ -56,7 +57,7 @@ pub use selection::Selection;
 pub use step::{OpenPaid, OpenStep, OpenStepError, SourceSpec, StepSpec, open_paid, open_rows, open_steps};
 pub use stop::{Stop, Stopped};
 pub use summary::{Count, Progress, StepSummary, Summary};
-pub use thread::PrepareThread;
+pub use thread::StageThread;
 pub use verify::{
     Extra, SampleSize, ToVerify, Unequal, Verified, VerifiedStep, VerifyJob, VerifyProgress, VerifyingStep, verify,
 };

@@ -2,8 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
 use super::diff::{Diff, Sorted};
 use super::handover::Outgoing;
+use super::map::{FromSource, Mapped, Mapping};
 use super::max_rejects::MaxRejects;
 use super::part;
 use super::stop::{Stop, Stopped};
@@ -21,6 +26,13 @@ const BATCHES_BEFORE_GUESS: usize = 4;
 pub(super) struct Preparation {
     pub rows: Rows,
     pub mapper: Mapper,
+    /// Where rows are read and mapped; none: where the rest is done, in turn with it.
+    pub map_on: Option<Handle>,
+    pub compared: Comparison,
+}
+
+/// What is done with records once they are mapped.
+pub(super) struct Comparison {
     pub diff: Diff,
     pub progress: Arc<Progress>,
     /// None in a plan, which writes nothing.
@@ -35,6 +47,8 @@ pub(super) struct Preparation {
     pub part: Part,
     /// Is shown what the mapping made, before any of it is left out.
     pub watch: Option<Watch>,
+    /// Records that came out of the mapping.
+    pub records: u64,
 }
 
 /// Looks at what the mapping made of some rows.
@@ -58,13 +72,61 @@ pub(super) struct Prepared {
 
 impl Preparation {
     /// Runs to the source's end, or until the run stops. Closing `batches` is the sign of the end.
-    pub(super) async fn prepare(mut self, batches: Outgoing) -> Prepared {
-        let mut records = 0;
-        let mut out = RecordBatch::default();
-        let complete = self.read(&mut out, &mut records, &batches).await;
-        if complete {
-            self.finish(&mut out, &mut records, &batches).await;
+    pub(super) async fn prepare(self, batches: Outgoing) -> Prepared {
+        let Self { rows, mapper, map_on, mut compared } = self;
+        compared.progress.bytes_total.set(rows.bytes_total().unwrap_or(0));
+        let (mapping, source) = Mapping::of(rows, mapper, compared.stop.clone(), map_on.as_ref());
+        // In a set, which ends it when this future is dropped.
+        let mut reading = JoinSet::new();
+        reading.spawn_on(source.in_current_span(), &map_on.unwrap_or_else(Handle::current));
+        let complete = compared.read(mapping, &batches).await;
+        if let Err(panic) = reading.join_next().await.expect("the set holds a task") {
+            std::panic::resume_unwind(panic.into_panic());
         }
+        compared.finish(complete, batches).await
+    }
+}
+
+impl Comparison {
+    /// Whether the source was read to its end.
+    async fn read(&mut self, mut mapping: Mapping, batches: &Outgoing) -> bool {
+        let mut batches_read = 0;
+        while let Some(from_source) = mapping.next().await {
+            // What was mapped ahead of the reason to stop is the next run's.
+            if self.stop.is_raised() {
+                return false;
+            }
+            match from_source {
+                FromSource::Mapped(Mapped { mut out, bytes_read, mark }) => {
+                    if let Some(bytes) = bytes_read {
+                        self.progress.bytes_read.set(bytes);
+                    }
+                    if mark.is_some() {
+                        self.mark = mark;
+                    }
+                    self.absorb(&mut out, batches).await;
+                    mapping.give_back(out);
+                    batches_read += 1;
+                    if (BATCHES_BEFORE_GUESS..BATCHES_BEFORE_GUESS + Index::EXPECTATIONS).contains(&batches_read) {
+                        self.diff.expect(self.new_records_to_come());
+                    }
+                }
+                FromSource::Broke(why) => {
+                    self.stop.raise(why);
+                    return false;
+                }
+                FromSource::End { bytes_total } => {
+                    if let Some(bytes) = bytes_total {
+                        self.progress.bytes_read.set(bytes);
+                    }
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    async fn finish(mut self, complete: bool, batches: Outgoing) -> Prepared {
         if let Some(last) = self.diff.finish() {
             // The receiver outlives us: it takes what we have even when the run stops.
             let _ = batches.send(vec![last]).await;
@@ -75,57 +137,12 @@ impl Preparation {
             self.stop.raise(Stopped::LedgerCannotWrite(super::with_causes(&error)));
         }
         Prepared {
-            records,
+            records: self.records,
             complete: complete && !self.stop.is_raised(),
             reasons: self.reasons.map(|groups| groups.into_sorted().0).unwrap_or_default(),
             mark: self.mark,
             unseen: self.diff.unseen(),
             index: self.diff.into_index(),
-        }
-    }
-
-    /// Whether the source was read to its end.
-    async fn read(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) -> bool {
-        self.progress.bytes_total.set(self.rows.bytes_total().unwrap_or(0));
-        let mut batches_read = 0;
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = self.stop.raised() => return false,
-                next = self.rows.next() => next,
-            };
-            match next {
-                Ok(Some(rows)) => {
-                    if let Some(bytes) = rows.bytes_read() {
-                        self.progress.bytes_read.set(bytes);
-                    }
-                    if let Some(mark) = rows.mark() {
-                        self.mark = Some(mark.to_owned());
-                    }
-                    out.clear();
-                    if let Err(error) = self.mapper.apply(&rows, out) {
-                        self.stop.raise(Stopped::SpillFailed(super::with_causes(&error)));
-                        return false;
-                    }
-                    self.absorb(out, records, batches).await;
-                    batches_read += 1;
-                    if (BATCHES_BEFORE_GUESS..BATCHES_BEFORE_GUESS + Index::EXPECTATIONS).contains(&batches_read) {
-                        self.diff.expect(self.new_records_to_come());
-                    }
-                }
-                Ok(None) => {
-                    if let Some(bytes) = self.rows.bytes_total() {
-                        // What comes after the last row belongs to no batch.
-                        self.progress.bytes_read.set(bytes);
-                    }
-                    return true;
-                }
-                Err(error) => {
-                    // What the mapper still holds (an open group, totals) is incomplete and is not sent.
-                    self.stop.raise(Stopped::SourceBroke(super::with_causes(&error)));
-                    return false;
-                }
-            }
         }
     }
 
@@ -137,20 +154,8 @@ impl Preparation {
         usize::try_from(more / u128::from(read.max(1))).unwrap_or(usize::MAX)
     }
 
-    async fn finish(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) {
-        let mut more = true;
-        while more && !self.stop.is_raised() {
-            out.clear();
-            match self.mapper.finish(out) {
-                Ok(again) => more = again,
-                Err(error) => return self.stop.raise(Stopped::SpillFailed(super::with_causes(&error))),
-            }
-            self.absorb(out, records, batches).await;
-        }
-    }
-
-    async fn absorb(&mut self, out: &mut RecordBatch, records: &mut u64, batches: &Outgoing) {
-        *records += out.records.len() as u64 + out.rejects.len() as u64 + out.filtered + out.unchanged;
+    async fn absorb(&mut self, out: &mut RecordBatch, batches: &Outgoing) {
+        self.records += out.records.len() as u64 + out.rejects.len() as u64 + out.filtered + out.unchanged;
         self.progress.rows.add(out.rows);
         self.progress.filtered.add(out.filtered + part::keep(self.part, out));
         self.progress.unchanged.add(out.unchanged);

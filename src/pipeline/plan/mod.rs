@@ -17,7 +17,7 @@ use super::changes::{self, Extent};
 use super::diff::Diff;
 use super::handover::handover;
 use super::held::Held;
-use super::prepare::Preparation;
+use super::prepare::{Comparison, Preparation};
 use super::reading::Reading;
 use super::retry::RetryPolicy;
 use super::step::OpenStep;
@@ -178,17 +178,21 @@ pub async fn plan(job: PlanJob<'_>) -> Result<Planned, PlanError> {
         let preparation = Preparation {
             rows: step.rows,
             mapper: Mapper::new(step.plan, SpillSettings::in_dir(&spill_dir)),
-            diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity)))
-                .holding(held)
-                .telling(changed.as_ref().map(Changed::watch)),
-            progress: progress.clone(),
-            rejects: None,
-            max_rejects: None,
-            stop: stop.clone(),
-            reasons: Some(Groups::default()),
-            mark: None,
-            part: Part::ALL,
-            watch: references.as_ref().and_then(|references| references.watch(entity)),
+            map_on: None,
+            compared: Comparison {
+                diff: Diff::new(index, Builder::new(entity, BatchLimits::of(entity)))
+                    .holding(held)
+                    .telling(changed.as_ref().map(Changed::watch)),
+                progress: progress.clone(),
+                rejects: None,
+                max_rejects: None,
+                stop: stop.clone(),
+                reasons: Some(Groups::default()),
+                mark: None,
+                part: Part::ALL,
+                watch: references.as_ref().and_then(|references| references.watch(entity)),
+                records: 0,
+            },
         };
         let (sender, mut receiver) = handover();
         let preparing = tokio::spawn(preparation.prepare(sender));

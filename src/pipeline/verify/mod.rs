@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::compare::Difference;
 use super::diff::Diff;
 use super::handover::handover;
-use super::prepare::Preparation;
+use super::prepare::{Comparison, Preparation};
 use super::reading::Reading;
 use super::retry::RetryPolicy;
 use super::step::{OpenPaid, OpenStep};
@@ -246,15 +246,19 @@ impl Verifying<'_> {
         let preparation = Preparation {
             rows: step.rows,
             mapper: Mapper::new(step.plan, SpillSettings::in_dir(&self.spill_dir)),
-            diff: Diff::new(index, Builder::new(entity, limits)),
-            progress: progress.clone(),
-            rejects: None,
-            max_rejects: None,
-            stop: self.reading.stop.clone(),
-            reasons: None,
-            mark: None,
-            part: Part::ALL,
-            watch: None,
+            map_on: None,
+            compared: Comparison {
+                diff: Diff::new(index, Builder::new(entity, limits)),
+                progress: progress.clone(),
+                rejects: None,
+                max_rejects: None,
+                stop: self.reading.stop.clone(),
+                reasons: None,
+                mark: None,
+                part: Part::ALL,
+                watch: None,
+                records: 0,
+            },
         };
         let (sender, mut receiver) = handover();
         let preparing = tokio::spawn(preparation.prepare(sender));

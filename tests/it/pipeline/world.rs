@@ -225,6 +225,7 @@ impl World {
             max_rejects: self.max_rejects,
             full: false,
             batch_records_max: self.batch_records_max,
+            map_on: tokio::runtime::Handle::current(),
             prepare_on: tokio::runtime::Handle::current(),
             known: Known::default(),
             part: Part::ALL,
