@@ -12,6 +12,7 @@ use stigg_import::ledger::{
     RunInfo, RunStart, Scope, Sketch, StepMark, WriteFailure,
 };
 use stigg_import::record::{Fingerprint, KeyHash};
+use tokio::sync::watch;
 
 use super::world::Fuse;
 
@@ -24,6 +25,8 @@ pub(super) struct Watched {
     /// Batches that can be opened, and calls of `settle` that succeed, before all fail.
     opens_left: AtomicU32,
     settles_left: AtomicU32,
+    /// Whether settlements wait until somebody lets them go on.
+    settles_wait: watch::Sender<bool>,
     /// Whether the ledger works on threads of its own, which tokio's paused clock does not wait for.
     threaded: bool,
     /// Whether the process dies before a task is noted: the call never returns.
@@ -48,6 +51,7 @@ impl Watched {
             opened: Mutex::default(),
             opens_left: AtomicU32::new(u32::MAX),
             settles_left: AtomicU32::new(u32::MAX),
+            settles_wait: watch::Sender::new(false),
             threaded,
             dies_at_task: AtomicBool::new(false),
         }
@@ -76,6 +80,11 @@ impl Watched {
     /// Every `settle` after the next `n` fails.
     pub(super) fn fail_settle_after(&self, n: u32) {
         self.settles_left.store(n, Ordering::Relaxed);
+    }
+
+    /// Whether, from now on, no `settle` comes to its end.
+    pub(super) fn hold_settlements(&self, hold: bool) {
+        self.settles_wait.send_replace(hold);
     }
 
     /// Works from now on over another handle of the same ledger, as a new process would.
@@ -213,6 +222,7 @@ impl Ledger for Watched {
     fn settle<'a>(&'a self, batch: BatchId, outcomes: &'a [Outcome]) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(async move {
             self.fuse.burn().await;
+            let _ = self.settles_wait.subscribe().wait_for(|wait| !wait).await;
             Self::spend(&self.settles_left, 1)?;
             // Before the write: whoever sends a record while it is being settled is wrong already.
             if let Some(contents) = self.open.lock().unwrap().get_mut(&batch) {

@@ -1,7 +1,9 @@
 //! Usage: refused batches, unknown customers, and subscriptions that are not there yet.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use stigg_import::pipeline::{Finished, Stopped};
 use stigg_import::sandbox::{Settings, Snapshot, UsageBatch};
 
 use super::data::{self, Data};
@@ -105,4 +107,59 @@ async fn totals_are_sent_once_and_exact() {
     assert_eq!(accounts(&finished), [[4, 0, 0, 0, 4, 0, 0]]);
     assert_eq!(world.snapshot().usage["cus-3"]["feature-calls"][""], 10.0);
     assert_eq!(accounts(&world.run(&steps).await), [[4, 0, 0, 4, 0, 0, 0]]);
+}
+
+/// Runs a step while no settlement comes to its end; returns how many requests were sent until then, and how the run ended.
+async fn run_unsettled(world: &World, data: Data) -> (usize, Finished) {
+    world.ledger.hold_settlements(true);
+    let job = world.job(&[data]).await;
+    let look = async {
+        let (mut before, mut sent) = (usize::MAX, 0);
+        while before != sent {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            (before, sent) = (sent, world.wire.count(REPORT));
+        }
+        world.ledger.hold_settlements(false);
+        sent
+    };
+    let (sent, finished) = tokio::join!(look, world.finish(job));
+    (sent, finished.expect("the run begins"))
+}
+
+/// Given settlements that do not come, when there is more than may wait for its answer, then all of it is sent: what has its answer
+/// holds nothing.
+#[tokio::test(start_paused = true)]
+async fn what_has_its_answer_does_not_keep_others_waiting_until_it_is_settled() {
+    let world = with_customers(settings(), 400).await.batches_of(4);
+    let mapping = format!("{}dimensions.note = \"note\"\n", data::USAGE);
+    let mut csv = String::from("customer,feature,value,note\n");
+    for number in 0..400 {
+        let _ = writeln!(csv, "cus-{number},feature-calls,{number},{}", "n".repeat(20_000));
+    }
+    // When: 8 MB in 100 requests.
+    let (sent, finished) = run_unsettled(&world, Data::new("usage", &mapping, csv)).await;
+    // Then
+    assert_eq!((sent, accounts(&finished)), (100, vec![[400, 0, 0, 0, 400, 0, 0]]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_320_batches_are_unsettled() {
+    let world = with_customers(settings(), 700).await.batches_of(2);
+    let (sent, finished) = run_unsettled(&world, data::usage(700, &[])).await;
+    assert_eq!((sent, accounts(&finished)), (320, vec![[700, 0, 0, 0, 700, 0, 0]]));
+    assert_eq!(world.wire.count(REPORT), 350);
+}
+
+/// Given a disk that is full when a batch is to be settled that holds nothing any more, then its records are open, and are sent again.
+#[tokio::test(start_paused = true)]
+async fn usage_whose_outcome_can_not_be_settled_stays_open() {
+    let world = with_customers(settings(), 20).await.batches_of(5);
+    world.ledger.fail_settle_after(1);
+    let usage = data::usage(20, &[]);
+    let finished = world.run(std::slice::from_ref(&usage)).await;
+    assert!(matches!(finished.stopped, Some(Stopped::LedgerCannotWrite(_))));
+    let step = &finished.summary.steps[0];
+    assert_eq!((step.accepted, step.open), (5, step.records - 5), "{:?}", accounts(&finished));
+    world.ledger.fail_settle_after(u32::MAX);
+    assert_eq!(accounts(&world.run(&[usage]).await), [[20, 0, 0, 5, 15, 0, 0]]);
 }
