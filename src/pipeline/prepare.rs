@@ -107,7 +107,7 @@ impl Comparison {
                     self.absorb(&mut out, batches).await;
                     mapping.give_back(out);
                     batches_read += 1;
-                    if (BATCHES_BEFORE_GUESS..BATCHES_BEFORE_GUESS + Index::EXPECTATIONS).contains(&batches_read) {
+                    if batches_read >= BATCHES_BEFORE_GUESS {
                         self.diff.expect(self.new_records_to_come());
                     }
                 }

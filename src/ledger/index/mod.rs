@@ -14,6 +14,10 @@ use table::Table;
 /// What a record takes in a table that is full, rounded up.
 const BYTES_EACH: usize = 25;
 
+/// Memory that is made ready for each record that there is, where more are expected: what 32 bytes leave beside its own and what
+/// growing costs.
+const AHEAD_BYTES_EACH: usize = 4;
+
 /// The first byte of a key's hash chooses its table.
 const TABLES: usize = u8::MAX as usize + 1;
 
@@ -52,6 +56,8 @@ pub struct Index {
     near: Box<Near>,
     /// Number of the next table that [`Self::expect`] makes room in.
     expects: usize,
+    /// Records that are expected in each table, as far as room is made for them.
+    coming: usize,
 }
 
 impl Default for Index {
@@ -76,6 +82,7 @@ impl Index {
             len: 0,
             near: Box::default(),
             expects: 0,
+            coming: 0,
         }
     }
 
@@ -87,27 +94,29 @@ impl Index {
         let most = mean + 2 * mean.isqrt();
         let mut pool = Pool::default();
         let tables = (0..=u8::MAX).map(|number| Table::with_room(number, most, &mut pool)).collect();
-        Self { tables, pool, len: 0, near: Box::default(), expects: 0 }
+        Self { tables, pool, len: 0, near: Box::default(), expects: 0, coming: 0 }
     }
 
     /// Tables that are made ready at once.
     const EXPECTED_AT_ONCE: usize = 4;
 
     /// Makes room for about so many records that are to come, so that they need not be copied as they get more: that is a quarter
-    /// of what taking in new ones costs. Where they do not come, at most [`Self::AHEAD_BYTES_MAX`] were made ready for nothing.
+    /// of what taking in new ones costs. Where they do not come, at most [`Self::AHEAD_BYTES_MAX`] were made ready for nothing, and
+    /// [`AHEAD_BYTES_EACH`] for each that there is.
     ///
-    /// A few tables each time, because all of them together take longer than others want to wait: to be called now and then,
-    /// with what is still to come; after [`Self::EXPECTATIONS`] calls, there is no more to be done.
+    /// To be called now and then, with what is still to come. A few tables are made ready each time, because all of them together
+    /// take longer than others want to wait; once all are, what is told last is what they grow by.
     pub fn expect(&mut self, records: usize) {
-        let mean = records.min(Self::AHEAD_BYTES_MAX / BYTES_EACH) / TABLES;
+        let ahead_bytes = Self::AHEAD_BYTES_MAX + AHEAD_BYTES_EACH * self.len;
+        let mean = records.min(ahead_bytes / BYTES_EACH) / TABLES;
         let most = mean + 2 * mean.isqrt();
         let next = self.tables.iter_mut().skip(self.expects).take(Self::EXPECTED_AT_ONCE);
         next.for_each(|table| table.reserve(most, &mut self.pool));
-        self.expects += Self::EXPECTED_AT_ONCE;
+        self.expects = TABLES.min(self.expects + Self::EXPECTED_AT_ONCE);
+        if self.expects == TABLES {
+            self.coming = most;
+        }
     }
-
-    /// How often [`Self::expect`] makes some tables ready.
-    pub const EXPECTATIONS: usize = TABLES / Self::EXPECTED_AT_ONCE;
 
     /// Forgets everything, and keeps the memory for what comes next.
     pub(super) fn clear(&mut self) {
@@ -115,7 +124,7 @@ impl Index {
         self.tables.iter_mut().for_each(Table::clear);
         // A key that lay behind a full block may now be put into it.
         self.near.forget();
-        (self.len, self.expects) = (0, 0);
+        (self.len, self.expects, self.coming) = (0, 0, 0);
     }
 
     /// Takes in that a record was delivered with this content. The latest word counts, and ends a
@@ -165,7 +174,7 @@ impl Index {
         let entry = match table.locate_mut(key, self.near.hint(key), &mut self.pool) {
             Ok(entry) => entry,
             Err(gap) => {
-                table.insert(gap, key, fingerprint, ordinal, &mut self.pool);
+                table.insert(gap, key, Entry::new(key, fingerprint, ordinal), self.coming, &mut self.pool);
                 self.len += 1;
                 return Seen::New;
             }
@@ -249,7 +258,7 @@ impl Index {
         match table.locate_mut(key, self.near.hint(key), &mut self.pool) {
             Ok(entry) => entry.set(fingerprint, place),
             Err(gap) => {
-                table.insert(gap, key, fingerprint, place, &mut self.pool);
+                table.insert(gap, key, Entry::new(key, fingerprint, place), self.coming, &mut self.pool);
                 self.len += 1;
             }
         }
@@ -342,7 +351,8 @@ mod tests {
     fn what_is_expected_is_made_ready_within_its_bound() {
         let mut index = Index::new();
         (0..4_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
-        let expect = |index: &mut Index, records| (0..Index::EXPECTATIONS).for_each(|_| index.expect(records));
+        let expect =
+            |index: &mut Index, records| (0..TABLES / Index::EXPECTED_AT_ONCE).for_each(|_| index.expect(records));
         expect(&mut index, 210_000);
         let before = index.bytes();
         (4_000..214_000).for_each(|number| index.learn(key(number), Fingerprint(number)));
@@ -359,8 +369,29 @@ mod tests {
         index.expects = 0;
         expect(&mut index, usize::MAX);
         let ahead = index.bytes() - before;
-        assert!((20 << 20..=Index::AHEAD_BYTES_MAX * 102 / 100).contains(&ahead), "{ahead} bytes");
+        let most = (Index::AHEAD_BYTES_MAX + AHEAD_BYTES_EACH * index.len()) * 102 / 100;
+        assert!((20 << 20..=most).contains(&ahead), "{ahead} bytes");
         assert!((0..214_000).all(|number| index.holds(key(number))));
+    }
+
+    /// Given more to come than room is made for, when it is told again and again what is still to come, then tables grow by that and
+    /// not by their usual step, within the bound at each moment, and in the end hardly any room is left over.
+    #[test]
+    fn tables_grow_by_what_is_still_to_come() {
+        const RECORDS: u64 = 2_000_000;
+        let (mut index, mut most_at_once) = (Index::new(), 0);
+        let records: Vec<_> = (0..RECORDS).map(|number| (key(number), Fingerprint(number))).collect();
+        for records in records.chunks(5_000) {
+            let before = index.bytes();
+            index.learn_all(records);
+            index.expect(RECORDS as usize - index.len());
+            most_at_once = most_at_once.max(index.bytes() - before);
+            let most = (Index::AHEAD_BYTES_MAX + AHEAD_BYTES_EACH * index.len()) * 102 / 100 + 28 * index.len();
+            assert!(index.bytes() <= most, "{} bytes of {} records", index.bytes(), index.len());
+        }
+        assert!(index.bytes() as u64 <= 27 * RECORDS, "{} bytes", index.bytes());
+        assert!(most_at_once <= 6 << 20, "by and by: {most_at_once} bytes");
+        assert!((0..RECORDS).step_by(997).all(|number| index.delivered(key(number)) == Some(Fingerprint(number))));
     }
 
     #[test]

@@ -14,7 +14,7 @@
 use super::approach::Hint;
 use super::block::{Block, Entry, KeyRest, SLOTS, home_of, tag_of};
 use super::pool::Pool;
-use crate::record::{Fingerprint, KeyHash};
+use crate::record::KeyHash;
 
 /// Share of the slots that is used when a table grows, in hundredths. With [`GROWTH`] it decides the memory: a slot takes 23.4
 /// bytes, × 1.2 / 0.95 are 29.6 just after growing, and 24.7 just before.
@@ -104,21 +104,29 @@ impl Table {
         Err(Gap(self.blocks.len()))
     }
 
-    /// Inserts a key that is not there; `gap` is where [`Self::locate_mut`] wants it.
-    pub(super) fn insert(&mut self, mut gap: Gap, key: KeyHash, fingerprint: Fingerprint, place: u32, pool: &mut Pool) {
+    /// Inserts a key that is not there; `gap` is where [`Self::locate_mut`] wants it. A table that is full makes room for about as many
+    /// as are `coming`, or grows by its usual step.
+    pub(super) fn insert(&mut self, mut gap: Gap, key: KeyHash, entry: Entry, coming: usize, pool: &mut Pool) {
         if self.room == 0 {
-            self.spread(larger(self.homes, self.number), pool);
+            // Not all tables at the same time: from three to five fourths of what is to come.
+            let coming = coming - coming / 4 + coming * usize::from(self.number) / 512;
+            self.spread(larger(self.homes, self.number).max(self.homes_for(coming)), pool);
             gap = Gap(self.home(home_of(key)));
         }
-        self.put(gap, tag_of(key), &Entry::new(key, fingerprint, place), pool);
+        self.put(gap, tag_of(key), &entry, pool);
         self.room -= 1;
+    }
+
+    /// Homes that take so many entries more than there are.
+    fn homes_for(&self, more: usize) -> usize {
+        let held = room_of(self.homes) - self.room;
+        (held + more).saturating_mul(100).div_ceil(SLOTS * LOAD_MAX_PERCENT)
     }
 
     /// Makes room for so many entries more, if there is less.
     pub(super) fn reserve(&mut self, entries: usize, pool: &mut Pool) {
         if self.room < entries {
-            let held = room_of(self.homes) - self.room;
-            self.spread((held + entries).saturating_mul(100).div_ceil(SLOTS * LOAD_MAX_PERCENT), pool);
+            self.spread(self.homes_for(entries), pool);
         }
     }
 
@@ -208,6 +216,7 @@ fn larger(homes: usize, number: u8) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Fingerprint;
 
     #[test]
     fn a_look_up_ends_near_its_home() {
@@ -217,7 +226,7 @@ mod tests {
             let hash = KeyHash::of(&number.to_string()).0;
             let key = KeyHash([0, hash[1], hash[2]]);
             let gap = table.locate_mut(key, None, &mut pool).expect_err("is new");
-            table.insert(gap, key, Fingerprint(0), 0, &mut pool);
+            table.insert(gap, key, Entry::new(key, Fingerprint(0), 0), 0, &mut pool);
             if number > 2_000 && table.room == 0 {
                 fullest += 1;
                 let steps: usize = table.entries(&pool).map(|(key, _)| steps_of(&table, key, &pool)).sum();
