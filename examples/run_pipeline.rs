@@ -90,6 +90,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         max_rejects: None,
         full: false,
         batch_records_max: None,
+        map_on: tokio::runtime::Handle::current(),
         prepare_on: tokio::runtime::Handle::current(),
         known: Known::default(),
         part: Part::ALL,

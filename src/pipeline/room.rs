@@ -15,14 +15,15 @@ const WAITING_FOR_SLOT: usize = 16;
 /// while it is sent its body. It is this small so that a short run reaches it, too, and memory then grows only with what is known.
 const HELD_BYTES_MAX: usize = 4 << 20;
 
-/// Batches that may be unsettled however large they are (1 MB each at most): as many as a slow API takes at the published rates.
-const UNSETTLED_LARGE_BATCHES: usize = 6;
+/// Batches that may be held however large they are (1 MB each at most): as many as a slow API takes at the published rates.
+const HELD_LARGE_BATCHES: usize = 6;
 
 /// What was taken and is not settled yet.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     batches: usize,
-    /// Of those that are still held.
+    /// Those of them that are still held, and their bytes.
+    held: usize,
     bytes: usize,
 }
 
@@ -34,7 +35,7 @@ impl Unsettled {
     /// Whether there is room for one more, where so many may be in flight.
     pub(super) fn has_room(&self, in_flight_max: usize) -> bool {
         self.batches < UNSETTLED_BATCHES.max(in_flight_max + WAITING_FOR_SLOT)
-            && (self.bytes < HELD_BYTES_MAX || self.batches < UNSETTLED_LARGE_BATCHES)
+            && (self.bytes < HELD_BYTES_MAX || self.held < HELD_LARGE_BATCHES)
     }
 
     /// Takes a batch, for which there is room, and those that `next` has behind it, as far as there is.
@@ -47,6 +48,7 @@ impl Unsettled {
         let (mut taken, mut more) = (Vec::new(), Some(first));
         while let Some(batch) = more {
             self.batches += 1;
+            self.held += 1;
             self.bytes += batch.bytes();
             taken.push(batch);
             more = if self.has_room(in_flight_max) { next() } else { None };
@@ -54,15 +56,16 @@ impl Unsettled {
         taken
     }
 
-    /// Gives back the bytes of a batch of which only what became of it is kept until it is settled.
+    /// Gives back the bytes of a batch of which only what became of it is kept until it is settled; none: all of it is.
     pub(super) fn let_go(&mut self, bytes: usize) {
+        self.held -= usize::from(bytes > 0);
         self.bytes -= bytes;
     }
 
-    /// Gives back the room of a batch of so many bytes.
+    /// Gives back the room of a batch, of which so many bytes were held until now.
     pub(super) fn done(&mut self, bytes: usize) {
         self.batches -= 1;
-        self.bytes -= bytes;
+        self.let_go(bytes);
     }
 }
 
@@ -131,5 +134,8 @@ mod tests {
         unsettled.done(bytes);
         assert_eq!(take(&mut unsettled, &mut from, 64), (6, 1));
         assert!(!unsettled.has_room(64));
+        // And those that hold nothing are none of them.
+        (0..2).for_each(|_| unsettled.let_go(bytes));
+        assert_eq!(take(&mut unsettled, &mut from, 64), (7, 2));
     }
 }
