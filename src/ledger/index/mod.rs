@@ -102,7 +102,7 @@ impl Index {
 
     /// Makes room for about so many records that are to come, so that they need not be copied as they get more: that is a quarter
     /// of what taking in new ones costs. Where they do not come, at most [`Self::AHEAD_BYTES_MAX`] were made ready for nothing, and
-    /// [`AHEAD_BYTES_EACH`] for each that there is.
+    /// 4 bytes for each that there is.
     ///
     /// To be called now and then, with what is still to come. A few tables are made ready each time, because all of them together
     /// take longer than others want to wait; once all are, what is told last is what they grow by.
