@@ -1,7 +1,7 @@
 //! Joins the stages: source → mapping → diff → batch → sink → ledger.
 //!
-//! [`run`] is a whole run; `prepare.rs` is what happens to a row before it is sent, `deliver.rs`
-//! what happens to a batch, `follow.rs` and `refused.rs` the two cases where the answer to a
+//! [`run`] is a whole run; `map.rs` and `prepare.rs` are what happens to a row before it is sent, `deliver.rs` and
+//! `settle.rs` what happens to a batch, `follow.rs` and `refused.rs` the two cases where the answer to a
 //! request is not yet the answer for a record.
 
 pub mod canary;
